@@ -1,0 +1,124 @@
+"""The values that flow one way through the pipeline: Path -> Shot -> Bracket -> Stack -> Fused -> Path.
+
+All are frozen; a stage takes the last one's value and returns a new one. Pixels are display-referred
+(gamma encoded), `(H, W, 3)` RGB, in the source's own depth: uint8, uint16 or float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Kind = Literal["jpeg", "tiff", "png", "raw", "heif"]
+StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "write"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage's word on how far it is. The command line turns these into bars."""
+
+    stage: StageName
+    done: float  # 0..1 within the stage
+    note: str = ""
+
+
+OnStep = Callable[[Step], None]
+
+
+def silent(_: Step) -> None:
+    """The default `on_step`: nobody is listening."""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What the maker notes say about bracketing, where the camera tells."""
+
+    bracketing: bool | None = None
+    sequence_number: int | None = None  # 1-based place of the shot within its bracket
+    sequence_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One source file: facts from its name and header only, no pixels."""
+
+    path: Path
+    kind: Kind
+    size_px: tuple[int, int] | None = None  # width, height, upright (after orientation)
+    exposure_s: float | None = None
+    aperture: float | None = None  # f-number
+    iso: float | None = None
+    bias_ev: float | None = None
+    taken_at: datetime | None = None  # start of the exposure, with sub-seconds, camera clock
+    camera: str | None = None
+    serial: str | None = None
+    lens: str | None = None
+    focal_mm: float | None = None
+    orientation: int = 1  # as stored, EXIF 1..8
+    drive: Drive = Drive()
+    icc_name: str | None = None
+
+    @property
+    def ev(self) -> float | None:
+        """Exposure in stops, larger is brighter: log2(t * ISO/100 / N^2). None without an exposure time.
+
+        A missing aperture or ISO counts as unchanged across the bracket (f/1, ISO 100).
+        """
+        if not self.exposure_s or self.exposure_s <= 0:
+            return None
+        aperture = self.aperture if self.aperture and self.aperture > 0 else 1.0
+        iso = self.iso if self.iso and self.iso > 0 else 100.0
+        return float(np.log2(self.exposure_s * iso / 100.0 / aperture**2))
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Shots of one scene, dark to bright."""
+
+    shots: tuple[Shot, ...]
+    evs: tuple[float, ...]  # relative to the reference shot, dark to bright
+    reference: int  # index of the shot whose metadata and geometry the result keeps
+    why: str  # how these shots came together and were ordered, in words
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(shot.path for shot in self.shots)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Decoded frames, dark to bright, one size, one depth, one colour space."""
+
+    bracket: Bracket
+    frames: tuple[Pixels, ...]  # each (H, W, 3)
+    icc: bytes | None  # the profile that describes all frames; None means untagged, taken as sRGB
+    notes: tuple[str, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)  # alignment and ghost findings, for reports
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was done, for XMP, JSON and the report."""
+
+    model: str
+    weights_sha256: str | None
+    settings: Mapping[str, Any]
+    seconds: Mapping[str, float] = field(default_factory=dict)  # per stage
+    peak_memory_mb: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fused:
+    bracket: Bracket
+    pixels: Pixels  # (H, W, 3), the deepest depth asked for
+    icc: bytes | None
+    record: Record
+    extras: Mapping[str, Any] = field(default_factory=dict)

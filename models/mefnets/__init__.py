@@ -1,0 +1,28 @@
+"""Networks for exposure fusion: torch only, usable without the `mefcli` tool.
+
+`MODELS` is the one answer to "what is supported?": a literal, one line a model. Specs import nothing
+heavy; a network's code is imported when it is built.
+"""
+
+from __future__ import annotations
+
+from mefnets import classic, crmef, ffmef, house, lcndr, mefcl, mgdn
+from mefnets.spec import ModelSpec, Paper
+
+__all__ = ["DEFAULT_MODEL", "MODELS", "ModelSpec", "Paper"]
+
+MODELS: dict[str, ModelSpec] = {
+    "house": house.SPEC,
+    "ffmef": ffmef.SPEC,
+    "crmef": crmef.GENERAL,
+    "crmef-fast": crmef.FAST,
+    "crmef-align": crmef.ALIGN,
+    "mefcl": mefcl.SPEC,
+    "lcndr": lcndr.SPEC,
+    "mgdn": mgdn.SPEC,
+    "mertens": classic.MERTENS,
+    "average": classic.AVERAGE,
+}
+
+# Chosen from the evidence in weights/README.md; "mertens" until the house network beats it.
+DEFAULT_MODEL = "mertens"

@@ -1,0 +1,21 @@
+"""LCNDR: collaborative extraction, self-attention and edge revision."""
+
+from mefnets.spec import ModelSpec, Paper
+
+PAPER = Paper(
+    title="Learning a Coordinated Network for Detail-refinement Multi-exposure Image Fusion",
+    authors="Li, Liu, Zhou, Zhang, Kasabov",
+    venue="IEEE TCSVT",
+    year=2022,
+)
+
+SPEC = ModelSpec(
+    name="lcndr",
+    title="LCNDR",
+    module="mefnets.lcndr.network",
+    colour="luma",
+    min_size=32,
+    paper=PAPER,
+    weights="lcndr.safetensors",
+    summary="collaborative extraction, self-attention, edge revision",
+)

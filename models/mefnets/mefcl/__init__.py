@@ -1,0 +1,22 @@
+"""MEF-CL: dense network trained with contrastive learning; fuses any two exposures."""
+
+from mefnets.spec import ModelSpec, Paper
+
+PAPER = Paper(
+    title="Unsupervised Multi-Exposure Image Fusion Breaking Exposure Limits via Contrastive Learning",
+    authors="Xu, Haochen, Le, Huang, Ma",
+    venue="AAAI",
+    year=2023,
+)
+
+SPEC = ModelSpec(
+    name="mefcl",
+    title="MEF-CL",
+    module="mefnets.mefcl.network",
+    colour="rgb",
+    chroma="none",
+    reach=10,
+    paper=PAPER,
+    weights="mefcl.safetensors",
+    summary="dense network with contrastive learning; any two exposures",
+)

@@ -1,0 +1,23 @@
+"""MGDN: mutual-guided dynamic filters and windowed transformers; one network for several tasks."""
+
+from mefnets.spec import ModelSpec, Paper
+
+PAPER = Paper(
+    title="Mutual-Guided Dynamic Network for Image Fusion",
+    authors="Guan, Xu, Yao, Wang, Xiong",
+    venue="ACM Multimedia",
+    year=2023,
+)
+
+SPEC = ModelSpec(
+    name="mgdn",
+    title="MGDN",
+    module="mefnets.mgdn.network",
+    colour="rgb",
+    chroma="none",
+    multiple=8,
+    min_size=16,
+    paper=PAPER,
+    weights="mgdn.safetensors",
+    summary="mutual-guided dynamic filters and windowed transformers",
+)

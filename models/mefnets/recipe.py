@@ -1,0 +1,72 @@
+"""What a room declares to be trained; `mefcli.training` has the one loop that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB."""
+
+    frames: Tensor  # (B, N, 3, H, W), dark to bright
+    evs: Tensor  # (B, N), stops, relative to the middle of the simulated bracket
+    target: Tensor | None = None  # (B, 3, H, W), the fused reference of the noise-free bracket
+    normal: Tensor | None = None  # (B, 3, H, W), well exposed patches of other scenes
+    extreme: Tensor | None = None  # (K, 3, H, W), badly exposed patches of many scenes
+
+
+class Objective(nn.Module):
+    """A paper's training objective. Subclass, and return the loss and the terms worth a line in the log.
+
+    An objective that trains a critic beside the network keeps it as its own parameters and overrides
+    `critic_loss`; the loop then takes one critic step (own Adam) before each network step.
+    """
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        raise TypeError(f"{type(self).__name__} must define forward(network, batch, progress)")
+
+    def critic_loss(self, network: nn.Module, batch: Batch) -> Tensor | None:
+        """The critic's loss on this batch, or None when there is no critic."""
+        return None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the simulator should make for this recipe."""
+
+    frames: tuple[int, int] = (2, 2)  # fewest and most frames of a bracket
+    crop_px: int = 128
+    batch: int = 8
+    views: Literal["patches", "whole"] = "whole"  # native-scale patches, or whole views reduced to crop_px
+    spread_ev: tuple[float, float] = (2.0, 7.0)  # between the darkest and the brightest frame
+    lopsided: float = 0.0  # share of brackets whose frames are all under- or all over-exposed
+    misaligned: float = 0.0  # share of brackets with camera motion and local motion
+    target: bool = False  # compute the supervised reference
+    normals: int = 0  # well exposed patches of other scenes per batch
+    extremes: int = 0  # badly exposed patches per batch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run: command, cost and expected scores belong into the recipe module's docstring."""
+
+    model: str  # name in MODELS
+    data: Data
+    objective: Callable[[], Objective]
+    steps: int
+    lr: float
+    optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: int = 50
+    clip_norm: float | None = 1.0
+    ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
+    critic_lr: float = 1e-4
+    options: dict[str, object] = field(default_factory=dict)  # passed to build() beside the SPEC's own
+    variants: dict[str, dict[str, object]] = field(default_factory=dict)  # ablations: name -> changes
