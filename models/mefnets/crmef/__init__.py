@@ -4,7 +4,7 @@ from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
     title="Searching a Compact Architecture for Robust Multi-Exposure Image Fusion",
-    authors="Liu, et al.",
+    authors="Liu, Liu, Wu, Chen, Fan, Liu",
     venue="IEEE TCSVT",
     year=2024,
 )

@@ -4,7 +4,7 @@ from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
     title="Efficient Multi-exposure Image Fusion via Filter-dominated Fusion and Gradient-driven Unsupervised Learning",
-    authors="Zheng, Lei, et al.",
+    authors="Zheng, Huang, Yu, Zhao",
     venue="CVPR Workshops",
     year=2023,
 )

@@ -4,7 +4,7 @@ from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
     title="Unsupervised Multi-Exposure Image Fusion Breaking Exposure Limits via Contrastive Learning",
-    authors="Xu, Haochen, Le, Huang, Ma",
+    authors="Xu, Liang, Ma",
     venue="AAAI",
     year=2023,
 )
