@@ -112,7 +112,7 @@ class Fuser:
             return convert(frames[0], depth)
         height, width, _ = frames[0].shape
         budget = int(max_memory_mb * 2**20) if max_memory_mb else None
-        with torch.inference_mode():
+        with torch.no_grad():
             out = empty_picture(height, width, depth)
             self._native(frames, out, strategy, budget, tile_px, report)
         return out

@@ -77,7 +77,7 @@ def in_parallel(job: Callable[[tuple[int, int]], None], ranges: Iterable[tuple[i
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for _ in pool.map(job, todo):
+            for _ in pool.map(torch.no_grad()(job), todo):  # the mode is per thread
                 pass
     finally:
         torch.set_num_threads(before)
