@@ -1,0 +1,112 @@
+"""The `mef` program: the table of commands, and the one place where errors become words and exit codes.
+
+Exit codes: 0 done, 1 something failed, 2 the command line cannot be carried out, 130 interrupted.
+To add a command, write a function in a file of its own and one line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from mefcli.cli import state
+from mefcli.cli.lazy import Entry, LazyGroup
+from mefcli.errors import MefError
+
+# Some releases of Typer carry their own copy of Click, others import it.
+ClickException: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)  # type: ignore[assignment]
+
+PHOTOGRAPHS = "Photographs"
+NETWORKS = "Networks and measurements"
+HOUSE = "This installation"
+
+COMMANDS = (
+    Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
+    Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
+    Entry("models", "mefcli.cli.models:COMMANDS", "List, show and verify the models.", NETWORKS),
+    Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HOUSE),
+    Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HOUSE),
+)
+
+
+class Mef(LazyGroup):
+    entries = COMMANDS
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MefError as error:
+            _fail(error.message, error.hint, error.exit_code)
+        except KeyboardInterrupt:
+            _fail("Interrupted.", "No unfinished file was left behind.", 130)
+        except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
+            raise  # Typer's own business: it knows how to end these
+        except MemoryError:
+            _fail("This machine's memory does not suffice.", "Try --max-memory, or smaller pictures.", 1)
+        except Exception as error:
+            _fail(
+                f"Unexpected {type(error).__name__}: {error}",
+                "This is a fault in mef; run it again with --debug and report what it says.",
+                1,
+            )
+
+
+app = typer.Typer(
+    name="mef",
+    cls=Mef,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="mef demo shows it at work. mef COMMAND --help explains a command, with examples.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from mefcli import __version__
+
+        typer.echo(f"mef {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def mef(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turns exposure brackets into one well-exposed photograph."""
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the program; the exit code."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(args=None if args is None else list(args), prog_name="mef")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, hint: str, code: int) -> NoReturn:
+    if state.debug:
+        import traceback
+
+        traceback.print_exc()
+    from mefcli.cli.screen import show_error
+
+    show_error(message, hint)
+    sys.stdout.flush()
+    raise typer.Exit(code) from None

@@ -1,0 +1,116 @@
+"""Commands that are imported when they run, so that `mef --help` and shell completion stay fast.
+
+A group holds a table of `Entry` lines. Its help page shows the table's own summaries; the module named in
+a line is imported when that command is called, completed or asked for help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mefcli.cli import state
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command: its name, `module:function` (or `module:TABLE` of further entries), and one line of help.
+
+    The function's docstring is the help page. What follows `Examples:` in it is shown at the page's end.
+    """
+
+    name: str
+    target: str
+    summary: str
+    panel: str | None = None
+    hidden: bool = False
+
+    def load(self) -> Any:
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+class Command(TyperCommand):
+    """A command whose help page ends with its examples."""
+
+    examples = ""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        if self.examples:
+            formatter.write(f"Examples:\n{self.examples}\n")
+
+
+class LazyGroup(TyperGroup):
+    entries: ClassVar[Sequence[Entry]] = ()
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for entry in self.entries:
+            panel: dict[str, Any] = {"rich_help_panel": entry.panel} if entry.panel else {}
+            self.add_command(
+                TyperCommand(name=entry.name, help=entry.summary, hidden=entry.hidden, **panel), entry.name
+            )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        for entry in self.entries:
+            if command is not None and entry.name == name:
+                command = build(entry)
+        return name, command, rest
+
+
+def group(entries: Sequence[Entry], **attributes: Any) -> typer.Typer:
+    """A Typer app whose commands are `entries`, each imported on use."""
+    kind = type("Group", (LazyGroup,), {"entries": tuple(entries)})
+    return typer.Typer(cls=kind, no_args_is_help=True, pretty_exceptions_enable=False, **attributes)
+
+
+def build(entry: Entry) -> Any:
+    """The real command behind an entry."""
+    target = entry.load()
+    if not callable(target):
+        app = group(target, name=entry.name, help=entry.summary, add_completion=False)
+        app.callback()(_nothing)
+        command = typer.main.get_command(app)
+    else:
+        page, examples = help_and_examples(target)
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(entry.name, help=page, cls=Command)(target)
+        command = typer.main.get_command(app)
+        command.examples = examples  # type: ignore[attr-defined]
+        command.params.append(_debug_option())
+    command.name = entry.name
+    return command
+
+
+def help_and_examples(function: Callable[..., Any]) -> tuple[str, str]:
+    """A docstring's help text, and its examples indented by two."""
+    page, _, examples = (inspect.getdoc(function) or "").partition("\nExamples:\n")
+    lines = inspect.cleandoc(examples).splitlines()
+    return page.rstrip(), "\n".join(f"  {line}".rstrip() for line in lines)
+
+
+def _nothing() -> None:
+    """A group by itself does nothing: its commands do."""
+
+
+def _debug_option() -> Any:
+    """`--debug`, which every command has."""
+
+    flag = typer.Option("--debug", help="Show the full traceback of an error.", callback=state.set_debug)
+
+    def holder(debug: bool = flag) -> None:
+        """Only its option is used."""
+
+    app = typer.Typer(add_completion=False)
+    app.command()(holder)
+    option = typer.main.get_command(app).params[0]
+    option.expose_value = False
+    return option
