@@ -28,6 +28,10 @@ class GlobalStatistic(nn.Module):
         self.mode: Literal["live", "record", "replay"] = "live"
         self.kept: list[tuple[Tensor, ...]] = []
         self.turn = 0
+        self.origin = (
+            0,
+            0,
+        )  # top and left of the tile at hand, for statistics that keep whole rows or columns
 
     def forward(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         if self.mode == "replay":
@@ -66,6 +70,36 @@ def replaying(network: nn.Module) -> Iterator[None]:
     finally:
         for statistic in _statistics(network):
             statistic.mode, statistic.kept, statistic.turn = "live", [], 0
+
+
+def place(network: nn.Module, top: int, left: int) -> None:
+    """Tell statistics with a position (means along rows and columns) where the next tile lies."""
+    for statistic in _statistics(network):
+        statistic.origin = (top, left)
+
+
+def in_strips(
+    layer: Callable[[Tensor], Tensor], x: Tensor, *, halo: int, rows: int, align: int = 1
+) -> Tensor:
+    """`layer(x)` for a local layer, computed in strips of about `rows` rows so that its inner maps stay small.
+
+    `layer` keeps height and width and reaches at most `halo` rows; its own padding at the picture's edge is
+    kept, inside the picture each strip sees its neighbours' rows. Strips start on multiples of `align`.
+    """
+    H = x.shape[2]
+    rows, halo = -(-rows // align) * align, -(-halo // align) * align
+    out: Tensor | None = None
+    for top in range(0, H, rows):
+        bottom = min(top + rows, H)
+        first, last = max(0, top - halo), min(H, bottom + halo)
+        part = layer(x[:, :, first:last])[:, :, top - first : bottom - first]
+        if out is None:
+            if bottom == H:
+                return part
+            shape = (x.shape[0], part.shape[1], H, part.shape[3])
+            out = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+        out[:, :, top:bottom] = part
+    return x if out is None else out
 
 
 class InstanceNorm(nn.Module):

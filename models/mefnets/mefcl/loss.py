@@ -1,0 +1,169 @@
+"""MEF-CL's loss: L = L_MSE + 10 L_SSIM + 20 L_NCE.
+
+Pictures are RGB `(B, 3, H, W)` in [0, 1]. MSE and SSIM hold the result to both sources; the contrastive term
+draws its features towards well-exposed photographs of other scenes (positives) and away from badly exposed
+pictures (negatives, kept in a memory), in a shallow and in a deep feature map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.measures import ssim
+from mefnets.mefcl.features import Taps
+from mefnets.recipe import Batch, Objective
+
+SSIM_WEIGHT = 10.0
+NCE_WEIGHT = 20.0
+TEMPERATURE = 0.01
+NEGATIVES = 360
+
+
+def mse_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """L_MSE, half of the mean square to each source."""
+    return 0.5 * F.mse_loss(fused, first) + 0.5 * F.mse_loss(fused, second)
+
+
+def ssim_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """L_SSIM = 1 - (SSIM(I_f, I_1) + SSIM(I_f, I_2)) / 2, Gaussian window 11, sigma 1.5."""
+    return 1 - 0.5 * (ssim(fused, first) + ssim(fused, second)).mean()
+
+
+def unit(features: Tensor, mean: Tensor | None = None) -> Tensor:  # (B, C, h, w) -> (B, C*h*w)
+    """Features whose scalar product is the mean over positions of the cosine of channel vectors.
+
+    `mean` (C,) is subtracted first: what all pictures share tells nothing, and rectified features share a lot.
+    """
+    if mean is not None:
+        features = features - mean.view(1, -1, 1, 1)
+    positions = features.shape[2] * features.shape[3]
+    return F.normalize(features.float(), dim=1, eps=1e-6).flatten(1) / positions**0.5
+
+
+def info_nce(anchor: Tensor, positive: Tensor, negatives: Tensor, t: float = TEMPERATURE) -> Tensor:
+    """Mean over samples of -log(exp(S+/t) / (exp(S+/t) + sum_j exp(S-_j/t))), S scalar products of units.
+
+    anchor, positive: (B, D); negatives: (N, D). With t = 0.01 the logits span +-100: log-sum-exp in float32.
+    """
+    anchor, positive, negatives = anchor.float(), positive.float(), negatives.float()
+    s_plus = (anchor * positive).sum(1, keepdim=True)  # (B, 1)
+    logits = torch.cat((s_plus, anchor @ negatives.T), 1) / t  # (B, 1 + N)
+    return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()
+
+
+class Memory(nn.Module):
+    """The last `size` negatives of one tap, as units; new ones push out the oldest."""
+
+    def __init__(self, size: int = NEGATIVES) -> None:
+        super().__init__()
+        self.size = size
+        self.kept: Tensor | None = None  # (n, D), newest first
+
+    def push(self, units: Tensor) -> Tensor:
+        """Add units (k, D) and return all that are kept. Another D (another patch size) starts afresh."""
+        units = units.detach()
+        if self.kept is not None and self.kept.shape[1] == units.shape[1]:
+            units = torch.cat((units, self.kept.to(units.device)))
+        self.kept = units[: self.size]
+        return self.kept
+
+
+class MEFCLObjective(Objective):
+    """The whole loss. `use_features` must have given it its frozen eyes before the first step.
+
+    `style=True` averages each feature map over its positions first. The paper compares position by
+    position, although positives show other scenes: then no result can ever be closer to its positive than
+    to 360 negatives, and the term never comes to rest (README.md).
+    """
+
+    def __init__(
+        self,
+        features: Taps | None = None,
+        *,
+        mse_weight: float = 1.0,
+        ssim_weight: float = SSIM_WEIGHT,
+        nce_weight: float = NCE_WEIGHT,
+        taps: Sequence[str] = ("shallow", "deep"),
+        t: float = TEMPERATURE,
+        negatives: int = NEGATIVES,
+        subtract_mean: bool = True,
+        style: bool = False,
+        own_sources: bool = False,
+        swap: bool = True,
+    ) -> None:
+        super().__init__()
+        self.mse_weight, self.ssim_weight, self.nce_weight = mse_weight, ssim_weight, nce_weight
+        self.taps, self.t = tuple(taps), t
+        self.subtract_mean, self.style, self.own_sources, self.swap = subtract_mean, style, own_sources, swap
+        self.memories = nn.ModuleDict({name: Memory(negatives) for name in self.taps})
+        self.means: dict[str, Tensor] = {}
+        self.eyes: Taps | None = None
+        if features is not None:
+            self.use_features(features)
+
+    def use_features(self, features: Taps) -> None:
+        """Take `FeatureNet` with its trained weights, or VGG-16; it is frozen here."""
+        if isinstance(features, nn.Module):
+            features.eval().requires_grad_(False)
+        self.eyes = features
+
+    def _maps(self, picture: Tensor) -> dict[str, Tensor]:
+        if self.eyes is None:
+            raise ValueError("MEF-CL's contrastive term has no feature network. Call use_features() first.")
+        shallow, deep = self.eyes.taps(picture)
+        maps = {"shallow": shallow, "deep": deep}
+        return {
+            name: maps[name].mean((2, 3), keepdim=True) if self.style else maps[name] for name in self.taps
+        }
+
+    def _mean(self, name: str, batch: Tensor) -> Tensor | None:
+        """The mean feature so far, slowly updated by the pictures that are not ours to move."""
+        if not self.subtract_mean:
+            return None
+        now = batch.detach().mean((0, 2, 3))
+        before = self.means.get(name)
+        self.means[name] = now if before is None else torch.lerp(before.to(now.device), now, 0.02)
+        return self.means[name]
+
+    def contrast(self, fused: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """L_NCE, shallow plus deep, and how far positives are ahead of the hardest negative."""
+        if batch.normal is None:
+            raise ValueError("MEF-CL's contrastive term needs well exposed patches: set Data.normals.")
+        sources = [batch.frames[:, 0], batch.frames[:, -1]]
+        bad = [] if batch.extreme is None else [batch.extreme]
+        if self.own_sources or not bad:
+            bad += sources
+        with torch.no_grad():
+            good_maps, bad_maps = self._maps(batch.normal), self._maps(torch.cat(bad))
+        total, terms = fused.new_zeros(()), {}
+        for name, anchor_map in self._maps(fused).items():
+            mean = self._mean(name, torch.cat((good_maps[name], bad_maps[name])))
+            anchor, positive = unit(anchor_map, mean), unit(good_maps[name], mean)
+            memory = self.memories[name]
+            assert isinstance(memory, Memory)
+            negatives = memory.push(unit(bad_maps[name], mean))
+            total = total + info_nce(anchor, positive, negatives, self.t)
+            with torch.no_grad():
+                lead = (anchor * positive).sum(1) - (anchor @ negatives.T).amax(1)
+            terms[f"lead_{name}"] = lead.mean().item()
+        return total, terms
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        pair = batch.frames[:, [0, -1]]  # (B, 2, 3, H, W)
+        if self.swap:  # any two exposures, in any order
+            swapped = torch.rand(pair.shape[0], device=pair.device) < 0.5
+            pair = torch.where(swapped.view(-1, 1, 1, 1, 1), pair.flip(1), pair)
+        fused = network(pair)
+        square = mse_loss(fused, pair[:, 0], pair[:, 1])
+        structure = ssim_loss(fused, pair[:, 0], pair[:, 1])
+        terms = {"mse": square.item(), "ssim": structure.item(), "mean_luma": fused.mean().item()}
+        loss = self.mse_weight * square + self.ssim_weight * structure
+        if self.nce_weight:
+            contrast, more = self.contrast(fused, batch)
+            loss = loss + self.nce_weight * contrast
+            terms |= {"nce": contrast.item(), **more}
+        return loss, terms
