@@ -21,7 +21,7 @@ from mefcli.errors import MefError
 # Some releases of Typer carry their own copy of Click, others import it.
 ClickException: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
-)  # type: ignore[assignment]
+)
 
 PHOTOGRAPHS = "Photographs"
 NETWORKS = "Networks and measurements"
@@ -31,6 +31,7 @@ COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
     Entry("models", "mefcli.cli.models:COMMANDS", "List, show and verify the models.", NETWORKS),
+    Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
     Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HOUSE),
     Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HOUSE),
 )

@@ -75,7 +75,9 @@ def group(entries: Sequence[Entry], **attributes: Any) -> typer.Typer:
 def build(entry: Entry) -> Any:
     """The real command behind an entry."""
     target = entry.load()
-    if not callable(target):
+    if isinstance(target, typer.Typer):  # a group with options of its own
+        command = typer.main.get_command(target)
+    elif not callable(target):
         app = group(target, name=entry.name, help=entry.summary, add_completion=False)
         app.callback()(_nothing)
         command = typer.main.get_command(app)
@@ -104,7 +106,7 @@ def _nothing() -> None:
 def _debug_option() -> Any:
     """`--debug`, which every command has."""
 
-    flag = typer.Option("--debug", help="Show the full traceback of an error.", callback=state.set_debug)
+    flag = typer.Option(False, "--debug", help="Show the full traceback of an error.", callback=state.set_debug)
 
     def holder(debug: bool = flag) -> None:
         """Only its option is used."""

@@ -1,0 +1,276 @@
+"""`mef train`: pack the data, look at simulated brackets, train a network, export its weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mefcli.cli.lazy import Entry, LazyGroup
+
+if TYPE_CHECKING:
+    from mefcli.training.loop import Outcome, Tick
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
+]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs and the data cache are kept.")]
+THREADS = typer.Option("--threads", min=1, help="CPU threads of the network.")
+
+TRAINABLE = ("house", "ffmef", "crmef", "crmef-fast", "crmef-align", "mefcl", "lcndr", "mgdn")
+
+
+def _say(words: str) -> None:
+    from mefcli.cli.screen import console
+
+    console().print(words, markup=False)
+
+
+# ---- training --------------------------------------------------------------------------------------------
+
+
+def train_one(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Which network: see mef models.")],
+    data: DataOption,
+    runs: RunsOption = Path("runs"),
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="Time for the run, like 90m: the schedule fits itself to it."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="End after this many steps.")] = None,
+    variant: Annotated[str, typer.Option("--variant", help="An ablation of the recipe.")] = "",
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    threads: Annotated[int | None, THREADS] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Threads that simulate brackets.")] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again; otherwise a run continues.")] = False,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", help="Begin with these weights (.safetensors or a checkpoint).")
+    ] = None,
+    eyes: Annotated[Path | None, typer.Option("--features", help="MEF-CL's feature network.")] = None,
+    validate_every: Annotated[str, typer.Option("--validate-every", help="Time between validations.")] = "4m",
+    smoke: Annotated[bool, typer.Option("--smoke", help="A few small steps, to see that it runs.")] = False,
+) -> None:
+    """Train a network within a time budget. Run the same command again to continue.
+
+    Everything of the run lies in RUNS/MODEL[-VARIANT]-seedN: last.pt, best.pt, log.csv and validation sheets.
+
+    Examples:
+    mef train house --data train.mefdata --budget 90m
+    mef train lcndr --variant without_sam --data train.mefdata --budget 15m
+    mef train --smoke --data train.mefdata
+    """
+    from mefcli.training.settings import Settings, parse_duration
+
+    settings = Settings(
+        model=model,
+        data=data,
+        runs=runs,
+        variant=variant,
+        budget_s=parse_duration(budget) if budget else None,
+        steps=steps,
+        seed=seed,
+        device=device,
+        threads=threads,
+        workers=workers,
+        smoke=smoke,
+        fresh=fresh or smoke,
+        start_from=start_from,
+        eyes=eyes,
+        validate_every_s=parse_duration(validate_every),
+    )
+    outcome = _run(settings)
+    typer.echo(outcome.folder)
+    if outcome.why == "interrupted":
+        raise typer.Exit(130)
+
+
+def _run(settings: Any) -> Outcome:
+    from mefcli.training.loop import Trainer
+    from mefcli.training.prepare import prepare
+
+    run = prepare(settings, _say)
+    with _shown(run.recipe.model) as on_tick:
+        outcome = Trainer(run, on_tick).train()
+    _say(
+        f"{run.recipe.model}: stopped by {outcome.why} at step {outcome.step}, "
+        f"{outcome.progress:.0%} of its curve, after {outcome.elapsed_s / 60:.1f} minutes."
+    )
+    return outcome
+
+
+def _shown(model: str) -> Any:
+    """A context that gives the loop its listener: a live panel on a terminal, plain lines otherwise."""
+    from mefcli.cli.screen import console
+
+    return LivePanel(model) if console().is_terminal else PlainLines(model)
+
+
+def _words(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+class PlainLines:
+    """One line every quarter of a minute, one for every validation."""
+
+    every_s = 15.0
+
+    def __init__(self, model: str) -> None:
+        self.model, self.shown_at = model, -self.every_s
+
+    def __enter__(self) -> Callable[[Tick], None]:
+        return self.show
+
+    def __exit__(self, *_: object) -> None:
+        sys.stderr.flush()
+
+    def show(self, tick: Tick) -> None:
+        if tick.scores:
+            _say(f"{self.model} step {tick.step} validation: {_words(tick.scores)}")
+        elif tick.elapsed_s - self.shown_at >= self.every_s:
+            self.shown_at = tick.elapsed_s
+            _say(
+                f"{self.model} step {tick.step} {tick.progress:.0%} {tick.elapsed_s:.0f} s "
+                f"lr {tick.lr:.2g} waited {tick.waited_share:.0%} loss {tick.loss:.4f}  {_words(tick.terms)}"
+            )
+
+
+class LivePanel:
+    """Progress, losses and the last validations, redrawn in place."""
+
+    kept = 6
+
+    def __init__(self, model: str) -> None:
+        from rich.live import Live
+
+        from mefcli.cli.screen import console
+
+        self.model = model
+        self.live = Live(console=console(), refresh_per_second=4)
+        self.validations: list[tuple[int, dict[str, float]]] = []
+
+    def __enter__(self) -> Callable[[Tick], None]:
+        self.live.__enter__()
+        return self.show
+
+    def __exit__(self, *trouble: Any) -> None:
+        self.live.__exit__(*trouble)
+
+    def show(self, tick: Tick) -> None:
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        if tick.scores:
+            self.validations = [*self.validations, (tick.step, tick.scores)][-self.kept :]
+            scores = Table(box=None, pad_edge=False)
+            for name in ("step", *tick.scores):
+                scores.add_column(name, justify="right")
+            for step, values in self.validations:
+                scores.add_row(str(step), *(f"{value:.4g}" for value in values.values()))
+            self.scores = scores
+            return
+        left = tick.elapsed_s / max(tick.progress, 1e-6) - tick.elapsed_s
+        rate = tick.step / max(tick.elapsed_s, 1e-9)
+        line = (
+            f"step {tick.step}   {rate:.2f} steps/s   loss {tick.loss:.4f}   lr {tick.lr:.2g}   "
+            f"waiting for data {tick.waited_share:.0%}   about {left / 60:.0f} min left"
+        )
+        parts: list[Any] = [
+            ProgressBar(total=1.0, completed=min(tick.progress, 1.0)),
+            line,
+            _words(tick.terms),
+        ]
+        if self.validations:
+            parts += ["", self.scores]
+        self.live.update(Panel(Group(*parts), title=f"training {self.model}"))
+
+
+# ---- data ------------------------------------------------------------------------------------------------
+
+
+def pack(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("train.mefdata"),
+) -> None:
+    """Pack the training folder into one file: radiance maps, photographs, licences.
+
+    Examples:
+    mef train pack --data ../shared/data/train -o train.mefdata
+    """
+    from mefcli.training.pack import content_hash
+    from mefcli.training.pack import pack as pack_folder
+
+    items = pack_folder(data, out)
+    megabytes = out.stat().st_size / 1e6
+    _say(f"{len(items)} pictures, {megabytes:.1f} MB, SHA-256 {content_hash(out)}")
+    typer.echo(out)
+
+
+def smoke_all(data: Path, runs: Path) -> None:
+    """Every recipe for a few steps."""
+    from mefcli.training.settings import Settings, all_recipes
+
+    for name in all_recipes():
+        _run(Settings(model=name, data=data, runs=runs, smoke=True, fresh=True))
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL")],
+    runs: RunsOption = Path("runs"),
+    variant: Annotated[str, typer.Option("--variant")] = "",
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
+    out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+) -> None:
+    """Write a run's averaged weights as safetensors, with their provenance, and enter their hash.
+
+    Examples:
+    mef train export house --which best
+    """
+    from mefcli.training.export import export_run
+
+    path, digest, size = export_run(model, runs, variant, seed, which, out)
+    _say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
+    typer.echo(path)
+
+
+# ---- the group -------------------------------------------------------------------------------------------
+
+COMMANDS = (
+    *(Entry(name, "mefcli.cli.train:train_one", f"Train {name}.", "Networks") for name in TRAINABLE),
+    Entry("pack", "mefcli.cli.train:pack", "Pack the training data into one file.", "Data"),
+    Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
+)
+
+
+class Train(LazyGroup):
+    entries = COMMANDS
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """`mef train house ...`: the network's name stays an argument of the command it selects."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, [args[0], *rest] if args[0] in TRAINABLE else rest
+
+
+app = typer.Typer(name="train", cls=Train, invoke_without_command=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def train(
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option("--data", help="With --smoke: the training data.")] = None,
+    runs: RunsOption = Path("runs"),
+    smoke: Annotated[bool, typer.Option("--smoke", help="A few small steps of every recipe.")] = False,
+) -> None:
+    """Train the networks from free data: mef train MODEL --data FILE --budget 90m."""
+    if context.invoked_subcommand:
+        return
+    if not smoke or data is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2 if smoke else 0)
+    smoke_all(data, runs)

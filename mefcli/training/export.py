@@ -1,0 +1,105 @@
+"""Weights to ship: safetensors whose metadata says where they come from, and the table of their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from mefcli.errors import OutputError
+
+HALF_ABOVE_BYTES = 4_000_000  # larger sets are stored as float16
+HASHES = "hashes.json"
+
+
+def commit(folder: Path) -> str:
+    """The checkout's commit, "+changes" where files differ from it; empty outside of a checkout."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "mefcli/training", "models")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def write_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> str:
+    """Write `path` and its line in hashes.json beside it; returns the SHA-256."""
+    import torch
+    from safetensors.torch import save
+
+    floats = sum(t.numel() for t in state.values() if t.is_floating_point())
+    half = floats * 4 > HALF_ABOVE_BYTES
+    stored = {
+        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
+        for name, t in state.items()
+    }
+    if any(t.is_floating_point() and not torch.isfinite(t).all() for t in stored.values()):
+        raise OutputError(
+            "The weights hold values that are not finite.", "Train again from an older checkpoint."
+        )
+    data = save(stored, {**metadata, "dtype": "float16" if half else "float32"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, data)
+    digest = hashlib.sha256(data).hexdigest()
+    record_hash(path, digest)
+    return digest
+
+
+def record_hash(path: Path, digest: str) -> None:
+    """hashes.json: file name -> SHA-256, sorted."""
+    table = path.parent / HASHES
+    hashes = json.loads(table.read_text()) if table.is_file() else {}
+    hashes[path.name] = digest
+    _replace(table, (json.dumps(dict(sorted(hashes.items())), indent=2) + "\n").encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def export_run(
+    model: str, runs: Path, variant: str, seed: int, which: str, out: Path
+) -> tuple[Path, str, int]:
+    """A run's averaged weights into `out`; (path, SHA-256, bytes)."""
+    import torch
+
+    from mefcli.errors import InputError
+    from mefcli.training.settings import Settings, find_recipe
+    from mefnets import MODELS
+
+    folder = Settings(model=model, data=Path(), runs=runs, variant=variant, seed=seed).folder
+    checkpoint = folder / f"{which}.pt"
+    if not checkpoint.is_file():
+        raise InputError(f"There is no {checkpoint}.", "Train first, or name the run's --seed and --variant.")
+    kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    spec = MODELS[find_recipe(model, variant).model]
+    metadata = {
+        "model": spec.name,
+        "recipe": f"{model}{':' + variant if variant else ''}",
+        "commit": commit(Path(__file__).resolve().parent),
+        "data": "simulated from free pictures only (CC0, public domain, BSD, CC BY)",
+        "data_sha256": kept["data_hash"],
+        "seed": str(kept["seed"]),
+        "steps": str(kept["step"]),
+        "hours": f"{kept['elapsed_s'] / 3600:.2f}",
+        "device": kept["device"],
+        "validation": json.dumps({k: round(float(v), 4) for k, v in kept["scores"].items()}),
+        "licence": "MIT",
+    }
+    path = out / (spec.weights or f"{spec.name}.safetensors")
+    digest = write_weights(kept["average"], path, metadata)
+    return path, digest, path.stat().st_size

@@ -1,0 +1,121 @@
+"""From settings to everything a run needs: data at hand, network, objective, optimiser, held-out brackets."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mefcli.errors import InputError, ModelError
+from mefcli.training import pack as packing
+from mefcli.training.settings import Settings, find_recipe, shortened
+from mefcli.training.simulator import Simulator
+from mefcli.training.state import State, new_state
+from mefcli.training.store import Store, open_store
+from mefcli.training.targets import TargetBook
+from mefcli.training.validate import Held, held_out
+from mefnets import MODELS
+from mefnets.devices import choose_device
+from mefnets.fuser import build_network
+from mefnets.recipe import Objective, Recipe
+from mefnets.spec import ModelSpec
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    settings: Settings
+    recipe: Recipe
+    spec: ModelSpec
+    device: torch.device
+    device_words: str
+    store: Store
+    simulator: Simulator
+    held: list[Held]
+    state: State
+    steps: int | None
+
+
+def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
+    """The store for a packed file or for the training folder (which is packed first)."""
+    if path.is_dir():
+        packed = cache / "packed.mefdata"
+        if not packed.is_file() or packed.stat().st_mtime < (path / "split.csv").stat().st_mtime:
+            say("Packing the training data.")
+            packing.pack(path, packed)
+        path = packed
+    if not path.is_file():
+        raise InputError(f"{path} does not exist.", "Give --data the training folder or a packed file.")
+    say("Opening the views (rendered on first use, about a minute).")
+    return open_store(path, cache)
+
+
+def targets_for(store: Store, say: Say = lambda words: None) -> TargetBook:
+    def progress(name: str, done: int, total: int) -> None:
+        if done % 100 == 0:
+            say(f"Making targets: {done} of {total}.")
+
+    return TargetBook(store, progress)
+
+
+def device_words(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
+    from mefcli.training.loop import check_length
+
+    recipe = find_recipe(settings.model, settings.variant)
+    if settings.smoke:
+        recipe = shortened(recipe)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    device = choose_device(settings.device)
+    spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
+    store = data_at(settings.data, settings.runs / "cache", say)
+    targets = targets_for(store, say) if recipe.data.target else None
+    simulator = Simulator(store, recipe.data, seed=settings.seed, targets=targets)
+    network = build_network(spec, device=str(device)).requires_grad_(True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if settings.start_from:
+        start(network, settings.start_from)
+    objective = recipe.objective().to(device)
+    give_eyes(objective, settings, device)
+    state = new_state(recipe, network, objective)
+    steps = check_length(recipe, settings.budget_s, settings.steps)
+    if settings.smoke:
+        steps = recipe.steps
+    frames = 2 if spec.max_frames == 2 else 3
+    held = held_out(store, frames)
+    return Run(settings, recipe, spec, device, device_words(device), store, simulator, held, state, steps)
+
+
+def start(network: torch.nn.Module, weights: Path) -> None:
+    """Begin from given weights: a checkpoint of another run, or a safetensors file."""
+    if weights.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(weights)
+    else:
+        state = torch.load(weights, map_location="cpu", weights_only=True)["average"]
+    try:
+        network.load_state_dict({name: value.float() for name, value in state.items()})
+    except RuntimeError as error:
+        raise ModelError(f"{weights.name} does not fit this network.", "Start without --from.") from error
+
+
+def give_eyes(objective: Objective, settings: Settings, device: torch.device) -> None:
+    """The frozen feature network, for objectives that look through one."""
+    use = getattr(objective, "use_features", None)
+    if use is None:
+        return
+    from mefcli.training.features import load_features, untrained_features
+
+    use((untrained_features() if settings.smoke else load_features(settings.eyes)).to(device))

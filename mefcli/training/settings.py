@@ -1,0 +1,124 @@
+"""What a run is: a recipe, its ablation, where its data and files are, and how long it may take."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mefcli.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from mefnets.recipe import Recipe
+
+SMOKE_STEPS = 6
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: str
+    data: Path  # a packed file, or the training folder
+    runs: Path = Path("runs")
+    variant: str = ""
+    budget_s: float | None = None
+    steps: int | None = None  # overrides the recipe's
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    workers: int = 1
+    smoke: bool = False
+    fresh: bool = False  # start again even where a checkpoint exists
+    start_from: Path | None = None  # weights to begin with (fine-tuning)
+    eyes: Path | None = None  # MEF-CL's feature network; the shipped one by default
+    save_every_s: float = 60.0
+    validate_every_s: float = 240.0
+
+    @property
+    def folder(self) -> Path:
+        parts = [self.model, self.variant, f"seed{self.seed}", "smoke" if self.smoke else ""]
+        return self.runs / "-".join(part for part in parts if part)
+
+
+def parse_duration(text: str) -> float:
+    """ "90m", "1h30m", "45s", or plain seconds."""
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    found = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found or "".join(number + unit for number, unit in found) != text:
+        raise UsageError(f"{text!r} is not a duration.", "Write it like 90m, 1h30m or 45s.")
+    return sum(float(number) * UNITS_S[unit] for number, unit in found)
+
+
+def all_recipes() -> dict[str, Recipe]:
+    """Every recipe of every room, by model name."""
+    from mefnets import MODELS
+
+    found: dict[str, Recipe] = {}
+    for spec in MODELS.values():
+        package = spec.module.rpartition(".")[0]
+        try:
+            module = importlib.import_module(f"{package}.recipe")
+        except ModuleNotFoundError as error:
+            if error.name != f"{package}.recipe":
+                raise
+            continue  # the classics learn nothing
+        found.update(module.RECIPES)
+    return found
+
+
+def find_recipe(name: str, variant: str = "") -> Recipe:
+    recipes = all_recipes()
+    if name not in recipes:
+        raise ModelError(f"There is no recipe for {name!r}.", f"Recipes: {', '.join(sorted(recipes))}.")
+    recipe = recipes[name]
+    if not variant:
+        return recipe
+    if variant not in recipe.variants:
+        known = ", ".join(sorted(recipe.variants)) or "none"
+        raise UsageError(f"{name} has no variant {variant!r}.", f"Variants: {known}.")
+    return varied(recipe, recipe.variants[variant])
+
+
+def varied(recipe: Recipe, changes: dict[str, object]) -> Recipe:
+    """The recipe with an ablation's changes.
+
+    A key is a field of Recipe ("steps", "objective"), a field of Data ("lopsided"), or else an option of the
+    network's build(). "options" and "data" may also be given as dictionaries; they are merged.
+    """
+    from mefnets.recipe import Data, Recipe
+
+    of_recipe = {f.name for f in fields(Recipe)} - {"options", "data"}
+    of_data = {f.name for f in fields(Data)}
+    direct: dict[str, object] = {}
+    data: dict[str, object] = {}
+    options = dict(recipe.options)
+    for key, value in changes.items():
+        if key == "options" and isinstance(value, dict):
+            options.update(value)
+        elif key == "data" and isinstance(value, dict):
+            data.update(value)
+        elif key == "data" and isinstance(value, Data):
+            data.update({f.name: getattr(value, f.name) for f in fields(Data)})
+        elif key in of_recipe:
+            direct[key] = value
+        elif key in of_data:
+            data[key] = value
+        else:
+            options[key] = value
+    return replace(recipe, data=replace(recipe.data, **data), options=options, **direct)  # type: ignore[arg-type]
+
+
+def shortened(recipe: Recipe) -> Recipe:
+    """The recipe for a smoke test: a few steps on small crops, everything else as it is."""
+    data = replace(
+        recipe.data,
+        crop_px=min(recipe.data.crop_px, 64),
+        batch=min(recipe.data.batch, 2),
+        normals=min(recipe.data.normals, 2),
+        extremes=min(recipe.data.extremes, 8),
+    )
+    return replace(recipe, data=data, steps=SMOKE_STEPS, warmup_steps=2)

@@ -1,0 +1,117 @@
+"""All that a run must remember to go on as if it had never stopped: written whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mefcli.errors import UnreadableError
+from mefnets.recipe import Objective, Recipe
+
+FORMAT = 1
+
+
+@dataclass
+class State:
+    """The moving parts of a run. Batches need no state: they depend on the step number alone."""
+
+    network: nn.Module
+    average: nn.Module  # the exponential moving average, which is validated and shipped
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    critic_optimiser: torch.optim.Optimizer | None
+    step: int = 0
+    elapsed_s: float = 0.0
+    best: float = float("-inf")
+
+
+def new_state(recipe: Recipe, network: nn.Module, objective: Objective) -> State:
+    average = copy.deepcopy(network).requires_grad_(False).eval()
+    critic = [p for p in objective.parameters() if p.requires_grad]
+    return State(
+        network,
+        average,
+        objective,
+        make_optimiser(recipe, network),
+        torch.optim.Adam(critic, lr=recipe.critic_lr, betas=(0.5, 0.9)) if critic else None,
+    )
+
+
+def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+@torch.no_grad()
+def update_average(state: State, decay: float) -> None:
+    """Early on the average forgets faster, else it would carry the random start for thousands of steps."""
+    decay = min(decay, (1 + state.step) / (10 + state.step)) if decay else 0.0
+    for kept, now in zip(state.average.parameters(), state.network.parameters(), strict=True):
+        kept.lerp_(now, 1 - decay)
+    for kept, now in zip(state.average.buffers(), state.network.buffers(), strict=True):
+        kept.copy_(now)
+
+
+def save(state: State, path: Path, extra: dict[str, Any]) -> None:
+    everything: dict[str, Any] = {
+        "format": FORMAT,
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "objective": state.objective.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "critic_optimiser": state.critic_optimiser.state_dict() if state.critic_optimiser else None,
+        "step": state.step,
+        "elapsed_s": state.elapsed_s,
+        "best": state.best,
+        "random": _random_states(),
+        **extra,
+    }
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        torch.save(everything, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(state: State, path: Path, device: torch.device) -> dict[str, Any]:
+    """Fill `state` from a checkpoint; returns what `extra` held."""
+    try:
+        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if kept.get("format") != FORMAT:
+            raise ValueError("format")
+        state.network.load_state_dict(kept["network"])
+        state.average.load_state_dict(kept["average"])
+        state.objective.load_state_dict(kept["objective"])
+        state.optimiser.load_state_dict(kept["optimiser"])
+        if state.critic_optimiser and kept["critic_optimiser"]:
+            state.critic_optimiser.load_state_dict(kept["critic_optimiser"])
+    except (KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
+        raise UnreadableError(
+            f"The checkpoint {path} does not fit this recipe.", "Start again with --fresh."
+        ) from error
+    state.step, state.elapsed_s, state.best = kept["step"], kept["elapsed_s"], kept["best"]
+    _restore_random(kept["random"], device)
+    return kept
+
+
+def _random_states() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _restore_random(states: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])

@@ -1,0 +1,149 @@
+"""How good is it now? Fixed brackets of held-out scenes, fused by the engine itself, scored and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mefcli.training.camera import SRGB, Bytes, Camera
+from mefcli.training.exposure import ev_for_mean, mean_by_ev
+from mefcli.training.store import Store
+from mefcli.training.views import rng_of
+from mefnets import colour, measures
+from mefnets.fuser import Fuser
+from mefnets.spec import ModelSpec
+
+SHORT_SIDE_PX = 224
+SCORES = ("mef_ssim", "q_abf", "q_w", "q_cv", "residual", "luma", "score")
+
+
+@dataclass(frozen=True)
+class Held:
+    """One fixed validation bracket."""
+
+    scene: str
+    frames: tuple[Bytes, ...]  # dark to bright
+
+
+def to_network_input(spec: ModelSpec, frames: Tensor) -> Tensor:
+    """RGB frames (B, N, 3, H, W) as this SPEC's network is fed: luminance or RGB, full or studio range."""
+    if spec.colour == "rgb":
+        return frames
+    luma = colour.luminance(frames, dim=-3).unsqueeze(-3)
+    return colour.to_studio(luma) if spec.luma_range == "studio" else luma
+
+
+def held_out(store: Store, frames: int = 2, views_a_scene: int = 1) -> list[Held]:
+    """Brackets of the validation scenes: darkest around mean 30, brightest around 185, mildly noisy JPEGs."""
+    taken: dict[str, int] = {}
+    found = []
+    for index in store.indices("val", "panorama", "radiance"):
+        entry = store.entries[index]
+        if taken.get(entry.scene, 0) >= views_a_scene:
+            continue
+        taken[entry.scene] = taken.get(entry.scene, 0) + 1
+        rng = rng_of("held", entry.name)
+        camera = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
+        means = mean_by_ev(camera, store.thumbs[index])
+        ends = ev_for_mean(means, rng.uniform(16, 50)), ev_for_mean(means, rng.uniform(165, 215))
+        view = _reduced(store, index)
+        shots = tuple(camera.shoot(view, ev, rng) for ev in np.linspace(*ends, frames))
+        found.append(Held(entry.scene, shots))
+    return found
+
+
+def _reduced(store: Store, index: int) -> NDArray[np.float32]:
+    import cv2
+
+    view = store.level(index, store.level_for(index, SHORT_SIDE_PX)).astype(np.float32)
+    height, width = view.shape[:2]
+    factor = min(1.0, SHORT_SIDE_PX / min(height, width))
+    size = (round(width * factor), round(height * factor))
+    return np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def linear_residual(frames: Tensor, fused: Tensor) -> float:
+    """What the best global linear mix of the frames cannot explain, rms in grey levels. Near 0: collapsed."""
+    inputs = frames.flatten(1).T.double()  # (HW, N)
+    inputs = torch.cat((inputs, torch.ones_like(inputs[:, :1])), dim=1)
+    wanted = fused.flatten().double()[:, None]
+    fit = torch.linalg.lstsq(inputs, wanted, driver="gelsd").solution
+    return float((inputs @ fit - wanted).square().mean().sqrt() * 255.0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    scores: dict[str, float]
+    fused: list[NDArray[np.float32]]  # (H, W, 3) each
+
+
+def fuse_all(
+    spec: ModelSpec, network: nn.Module, brackets: list[Held], device: str
+) -> list[NDArray[np.float32]]:
+    """Every bracket through the engine, as a user would."""
+    fuser = Fuser(spec, network, device)
+    return [np.asarray(fuser.fuse(held.frames, resolution="native", depth=32)) for held in brackets]
+
+
+def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
+    """Mean scores; `score` is the one number that picks the best checkpoint (higher is better)."""
+    rows = []
+    for held, picture in zip(brackets, fused, strict=True):
+        frames = (
+            torch.from_numpy(np.stack(held.frames)).movedim(-1, 1)[None].float() / 255.0
+        )  # (1, N, 3, H, W)
+        result = torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, 0)[None].clamp(0, 1)
+        grey = measures.gray(frames)
+        luma = measures.gray(result)
+        ends = frames[:, [0, -1]]
+        row = [
+            float(measures.mef_ssim(frames, result)),
+            float(measures.q_abf(ends, result)),
+            float(measures.q_w(ends, result)),
+            float(measures.q_cv(ends, result)),
+            linear_residual(grey[0, :, 0], luma[0, 0]),
+            float(luma.mean()),
+        ]
+        rows.append(row)
+    means = [float(value) for value in np.mean(rows, axis=0)]
+    scores = dict(zip(SCORES, means, strict=False))
+    scores["score"] = 2 * scores["mef_ssim"] + scores["q_abf"] + scores["q_w"] - scores["q_cv"] / 1000.0
+    return scores
+
+
+@torch.no_grad()
+def validate(spec: ModelSpec, network: nn.Module, brackets: list[Held], device: str = "cpu") -> Verdict:
+    fused = fuse_all(spec, network, brackets, device)
+    return Verdict(judge(brackets, fused), fused)
+
+
+def save_sheet(
+    path: Path, brackets: list[Held], fused: list[NDArray[np.float32]], height_px: int = 170
+) -> None:
+    """A row per scene: darkest frame, brightest frame, result."""
+    import cv2
+
+    rows = []
+    for held, picture in zip(brackets, fused, strict=True):
+        shown = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        tiles = [held.frames[0], held.frames[-1], shown]
+        scale = height_px / shown.shape[0]
+        size = (max(1, round(shown.shape[1] * scale)), height_px)
+        rows.append(np.hstack([cv2.resize(tile, size, interpolation=cv2.INTER_AREA) for tile in tiles]))
+    half = (len(rows) + 1) // 2
+    columns = [_stacked(rows[:half]), _stacked(rows[half:])] if len(rows) > 1 else [_stacked(rows)]
+    tallest = max(column.shape[0] for column in columns)
+    padded = [np.pad(column, ((0, tallest - column.shape[0]), (0, 0), (0, 0))) for column in columns]
+    sheet = np.hstack(padded)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def _stacked(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    widest = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows])
