@@ -30,7 +30,7 @@ def filter_pixels(
         return x * taps
     r = k // 2
     padded = F.pad(x, (r, r, r, r), mode="replicate" if padding == "replicate" else "constant")
-    filtered: Tensor = _Correlate.apply(padded, taps, k)
+    filtered: Tensor = _Correlate.apply(padded, taps, k)  # type: ignore[no-untyped-call]
     return filtered
 
 
@@ -48,7 +48,7 @@ class _Correlate(Function):
         return out  # (B, C, H, W)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         padded, taps = ctx.saved_tensors
         k = ctx.k

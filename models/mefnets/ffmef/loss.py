@@ -1,0 +1,111 @@
+"""The gradient-driven image fidelity loss (GIF), on luminance in [0, 1]; no reference picture is needed.
+
+Steep zones follow the source that owns them, smooth zones a mean of the sources weighted by saturation, and
+the gradient of the result follows the strongest source gradient everywhere:
+
+    L = 1.25 L_steep + L_smooth + 2 L_global
+
+Written for N sources; with two it is the paper's loss.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.colour import rgb_to_ycbcr
+from mefnets.recipe import Batch, Objective
+
+STEEP, SMOOTH, GLOBAL = 1.25, 1.0, 2.0
+THRESHOLD = 0.5
+# A step that is saturated along one axis only has g = 0.5 exactly; rounding must not push it out.
+TOLERANCE = 1e-4
+
+
+def gradient(y: Tensor) -> Tensor:
+    """g = min(|S_x|, 1) / 2 + min(|S_y|, 1) / 2 with the unnormalised Scharr responses (3, 10, 3)."""
+    d = y.new_tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
+    kernels = torch.stack((d, d.T))[:, None]  # (2, 1, 3, 3)
+    S = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), kernels)  # (B, 2, H, W)
+    return S.abs().clamp(max=1.0).mean(1, keepdim=True)  # (B, 1, H, W)
+
+
+def steep_masks(g: Tensor, kind: Literal["steep", "raw"] = "steep") -> Tensor:
+    """m_i: 1 near strong gradients of source i, else 0. "raw" is the paper's ablation: the gradient itself."""
+    if kind == "raw":
+        return g
+    wide = F.max_pool2d(g.flatten(0, 1), 3, stride=1, padding=1).view_as(g)
+    return (wide >= THRESHOLD - TOLERANCE).to(g.dtype)  # (B, N, 1, H, W)
+
+
+def saturation_weights(chroma: Tensor, temperature: float = 1.0) -> Tensor:
+    """S_i: the softmax over the sources of the softmax of |Cb| + |Cr|, with chroma around 0 in [-1/2, 1/2].
+
+    (B, N, 2, H, W) -> (B, N, 1, H, W). A lower `temperature` prefers the more saturated source more firmly:
+    1/255 is chroma counted in 8-bit levels.
+    """
+    saturation = chroma.abs().sum(2, keepdim=True)
+    return ((saturation / temperature).softmax(1)).softmax(1)
+
+
+class Terms(NamedTuple):
+    steep: Tensor
+    smooth: Tensor
+    overall: Tensor
+
+
+class GIF(nn.Module):
+    """The three terms for sources and their fusion, each with the switch the paper ablates it by."""
+
+    def __init__(
+        self,
+        masks: Literal["steep", "raw"] = "steep",
+        smooth_target: Literal["saturation", "mean"] = "saturation",
+        temperature: float = 1.0,
+        weights: tuple[float, float, float] = (STEEP, SMOOTH, GLOBAL),
+    ) -> None:
+        super().__init__()
+        self.masks = masks
+        self.smooth_target = smooth_target
+        self.temperature = temperature
+        self.weights = weights
+
+    def terms(self, sources: Tensor, chroma: Tensor, fused: Tensor) -> Terms:
+        """`sources` (B, N, 1, H, W) luminance, `chroma` (B, N, 2, H, W) around 0, `fused` (B, 1, H, W)."""
+        B, N = sources.shape[:2]
+        with torch.no_grad():
+            g = gradient(sources.flatten(0, 1)).unflatten(0, (B, N))  # (B, N, 1, H, W)
+            m = steep_masks(g, self.masks)
+            m_s = 1 - m.amax(1)  # (B, 1, H, W)
+            if self.smooth_target == "saturation":
+                I_w = (saturation_weights(chroma, self.temperature) * sources).sum(1)
+            else:
+                I_w = sources.mean(1)
+        steep = (m * (sources - fused[:, None]).abs()).sum(1).mean()
+        smooth = (m_s * (I_w - fused).abs()).mean()
+        overall = (gradient(fused) - g.amax(1)).abs().mean()
+        return Terms(steep, smooth, overall)
+
+    def forward(self, sources: Tensor, chroma: Tensor, fused: Tensor) -> Tensor:
+        terms = self.terms(sources, chroma, fused)
+        return torch.stack([w * t for w, t in zip(self.weights, terms, strict=True)]).sum()
+
+
+class GIFObjective(Objective):
+    """GIF for a luminance network. The result is not clamped here: a clamped pixel has no gradient, so it
+    would never come back into range, while the terms themselves pull it there."""
+
+    def __init__(self, gif: GIF | None = None) -> None:
+        super().__init__()
+        self.gif = gif or GIF()
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        ycbcr = rgb_to_ycbcr(batch.frames)  # (B, N, 3, H, W)
+        sources, chroma = ycbcr[:, :, :1], ycbcr[:, :, 1:] - 0.5
+        fused = network(sources)  # (B, 1, H, W)
+        terms = self.gif.terms(sources, chroma, fused)
+        loss = torch.stack([w * t for w, t in zip(self.gif.weights, terms, strict=True)]).sum()
+        return loss, {name: float(value.detach()) for name, value in terms._asdict().items()}

@@ -1,0 +1,194 @@
+"""FFMEF: for every pixel of every exposure a 1x1, a 3x3 and a 5x5 filter; their sum is the fused luminance.
+
+In: (B, N, 1, H, W) luminance in [0, 1], dark to bright. Out: (B, 1, H, W), not clamped. Symbols follow the
+paper: I the sources, m1, m2, b the features of the decoder's last two levels and of the bottleneck, F_i the
+sources filtered at level i, Y_f the fused luminance. Nothing is strided, so every tensor has the full size.
+
+N = 2 is the paper's network. For more frames every image looks at the mean feature of all others, its role
+between "under" and "over" follows its place in the bracket, and the sum is scaled by 2 / N.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.blocks import InstanceNorm
+from mefnets.dynamic_filter import filter_pixels
+
+C = 4  # feature channels everywhere
+KERNELS = (1, 3, 5)
+ALPHA = (0.6, 0.3, 0.1)  # alpha_i at the start, for KERNELS
+
+Padding = Literal["replicate", "zeros"]
+
+
+class HalfInstanceNorm(InstanceNorm):
+    """Normalises the first half of the channels and passes the others through, in one sweep."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W)
+        half = x.shape[1] // 2
+
+        def compute() -> tuple[Tensor, ...]:
+            var, mean = torch.var_mean(x[:, :half], dim=(2, 3), keepdim=True, correction=0)
+            return mean, var  # (B, C/2, 1, 1) each
+
+        mean, var = self.statistic(compute)
+        scale = self.weight.view(1, -1, 1, 1) * torch.rsqrt(var + self.eps)
+        shift = self.bias.view(1, -1, 1, 1) - mean * scale
+        scale = torch.cat((scale, torch.ones_like(scale)), 1)
+        shift = torch.cat((shift, torch.zeros_like(shift)), 1)
+        return torch.addcmul(shift, x, scale)
+
+
+class RB(nn.Module):
+    """Residual block."""
+
+    def __init__(self, i: int, o: int) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(i, o, 3, padding=1)
+        self.norm = HalfInstanceNorm(o // 2)
+        self.conv_2 = nn.Conv2d(o, o, 3, padding=1)
+        self.identity = nn.Conv2d(i, o, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = F.leaky_relu_(self.norm(self.conv_1(x)), 0.2)
+        return F.leaky_relu_(self.conv_2(t), 0.2) + self.identity(x)  # (B, o, H, W)
+
+
+class ConvNorm(nn.Module):
+    """D, U ("down" and "up", though nothing is resampled; k = 3) and the body of S (k = 1)."""
+
+    def __init__(self, i: int, o: int, k: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(i, o, k, padding=k // 2)
+        self.norm = InstanceNorm(o)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(self.norm(self.conv(x)))  # (B, o, H, W)
+
+
+class Merge(nn.Module):
+    """S(u; y) and F(u; y): a * body([p, y]) + b * y, with p the skipped feature and learnt a, b."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.a = nn.Parameter(torch.tensor(1.0))
+        self.b = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, p: Tensor, y: Tensor) -> Tensor:
+        return self.a * self.body(torch.cat((p, y), 1)) + self.b * y  # (B, C, H, W)
+
+
+def skip() -> Merge:
+    return Merge(ConvNorm(2 * C, C, 1))
+
+
+class Extractor(nn.Module):
+    """The hierarchical extractor: the paths of a U-Net, all at full resolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rb_e1, self.rb_e2, self.rb_b = RB(C, C), RB(C, C), RB(C, C)
+        self.rb_u2, self.rb_u1 = RB(C, C), RB(C, C)
+        self.down1, self.down2 = ConvNorm(C, C, 3), ConvNorm(C, C, 3)
+        self.up2, self.up1 = ConvNorm(C, C, 3), ConvNorm(C, C, 3)
+        self.skip1, self.skip2, self.skip3 = skip(), skip(), skip()
+        self.skip4, self.skip5, self.skip6 = skip(), skip(), skip()
+        self.fuse2, self.fuse1 = Merge(RB(2 * C, C)), Merge(RB(2 * C, C))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        e1 = self.rb_e1(x)
+        d1 = self.skip1(x, self.down1(e1))
+        e2 = self.rb_e2(d1)
+        d2 = self.skip3(x, self.skip2(d1, self.down2(e2)))
+        b = self.rb_b(d2)
+        u2 = self.skip4(b, self.up2(b))
+        m2 = self.fuse2(e2, self.rb_u2(u2))
+        u1 = self.skip5(m2, self.up1(m2))
+        m1 = self.fuse1(e1, self.skip6(b, self.rb_u1(u1)))
+        return m1, m2, b  # (B, C, H, W) each
+
+
+class Attention(nn.Module):
+    """Spatial attention between the images: the only place where one image sees another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(2 * C, C, 1)
+        self.conv_2 = nn.Conv2d(C, 2, 1)
+
+    def gates(self, under: Tensor, over: Tensor) -> Tensor:
+        t = F.relu_(self.conv_1(torch.cat((under, over), 1)))
+        return torch.sigmoid(self.conv_2(t))  # (B, 2, H, W): A_0, A_1
+
+    def forward(self, R: Tensor) -> Tensor:  # (B, N, C, H, W), dark to bright
+        N = R.shape[1]
+        if N == 2:  # the paper's case; the general one below gives the same, at twice the price
+            return R * self.gates(R[:, 0], R[:, 1])[:, :, None]
+        total, gated = R.sum(1), []
+        for i in range(N):
+            others = (total - R[:, i]) / (N - 1)
+            brightness = i / (
+                N - 1
+            )  # 0: wholly the under-exposed image's role, 1: wholly the over-exposed one's
+            as_under = self.gates(R[:, i], others)[:, :1]
+            as_over = self.gates(others, R[:, i])[:, 1:]
+            gated.append(R[:, i] * torch.lerp(as_under, as_over, brightness))
+        return torch.stack(gated, 1)
+
+
+class FilterHead(nn.Module):
+    """Predicts a k x k filter per pixel. Its taps are free reals: no softmax, no normalisation."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(C, C, 3, padding=1)
+        self.conv_2 = nn.Conv2d(C, k * k, k, padding=k // 2)
+        self.conv_3 = nn.Conv2d(k * k, k * k, 1)
+
+    def forward(self, R: Tensor) -> Tensor:
+        t = F.relu_(self.conv_1(R))
+        return self.conv_3(F.relu_(self.conv_2(t)))  # type: ignore[no-any-return]  # (B, k*k, H, W)
+
+
+class FFMEF(nn.Module):
+    def __init__(self, padding: Padding = "replicate") -> None:
+        super().__init__()
+        self.padding = padding  # of the sources under the filters; the authors' code has "zeros"
+        self.stem = nn.Conv2d(1, C, 1)
+        self.extractor = Extractor()
+        self.attentions = nn.ModuleList(Attention() for _ in KERNELS)
+        self.heads = nn.ModuleList(FilterHead(k) for k in KERNELS)
+        self.alpha = nn.Parameter(torch.tensor(ALPHA))
+        self._initialise()
+        self.to(memory_format=torch.channels_last)  # 4-channel convolutions are 4 to 16 times faster so
+
+    def _initialise(self) -> None:
+        """Xavier normal and zero bias, except for "up", which keeps the framework's default."""
+        up = {self.extractor.up1.conv, self.extractor.up2.conv}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module not in up:
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, frames: Tensor) -> Tensor:
+        B, N, _, H, W = frames.shape
+        I = frames.reshape(B * N, 1, H, W)  # noqa: E741
+        x = self.stem(I).contiguous(memory_format=torch.channels_last)
+        Y_f = torch.zeros_like(frames[:, 0])  # (B, 1, H, W)
+        for alpha, attention, head, R in zip(
+            self.alpha, self.attentions, self.heads, self.extractor(x), strict=True
+        ):
+            R = attention(R.unflatten(0, (B, N))).flatten(0, 1)  # (B * N, C, H, W)
+            F_i = filter_pixels(I, head(R), self.padding).view(B, N, 1, H, W).sum(1)
+            Y_f = Y_f + alpha * F_i
+        return Y_f if N == 2 else Y_f * (2 / N)
+
+
+def build(padding: Padding = "replicate") -> FFMEF:
+    return FFMEF(padding)
