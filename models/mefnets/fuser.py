@@ -10,28 +10,33 @@ transfer, devices, precision and depth.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefnets import colour, tiles
+from mefnets import colour, guided, tiles
 from mefnets.blocks import GlobalStatistic, recording, replaying
 from mefnets.devices import choose_device
+from mefnets.memory import LEAST_TILE_PX, bytes_per_pixel, plan_memory, tile_side
 from mefnets.pixels import (
     DTYPES,
     FULL_SCALE,
     Frame,
     all_identical,
     convert,
+    distinct,
     empty_picture,
     mean_brightness,
     store_planes,
 )
 from mefnets.spec import ModelSpec
-from mefnets.strategies import STRATEGIES, Strategy, longest_chain, schedule
+from mefnets.strategies import STRATEGIES, Schedule, Strategy, longest_chain, schedule
 from mefnets.trouble import FramesError, FusionError, TooLargeError
 
 Resolution = Literal["auto", "native", "guided"]
@@ -41,6 +46,7 @@ Progress = Callable[[float, str], None]
 GUIDED_ABOVE_PX = 2_000_000
 WORKING_SIZE_MP = 1.0
 TILE_PX = 1024  # side of a tile where memory allows
+STATISTICS_PX = 4_000_000  # most pixels that whole-picture statistics are taken from
 GLOBAL_FADE_PX = 32  # half the seam between tiles of networks without a known reach
 
 
@@ -68,6 +74,18 @@ def build_network(
     return network.eval().to(choose_device(device))
 
 
+@dataclass(frozen=True)
+class _Job:
+    frames: Sequence[Frame]  # dark to bright
+    steps: Schedule
+    budget: int  # bytes for network and buffers
+    tile_px: int | None
+    report: Progress
+
+
+_Fuse = Callable[[Tensor, Schedule], Tensor]  # (N, 3, h, w) -> (C, h, w)
+
+
 class Fuser:
     def __init__(
         self, spec: ModelSpec, network: nn.Module, device: str = "cpu", *, half: bool = False
@@ -79,9 +97,12 @@ class Fuser:
         self.spec = spec
         self.device = choose_device(device)
         self.half = half and self.device.type == "cuda"
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device)
         if self.half:
             self.network = self.network.half()
+        if self.device.type == "cuda":  # where convolutions are faster with channels innermost
+            for weight in (w for w in self.network.parameters() if w.ndim == 4):
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.notes: list[str] = []
         """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
 
@@ -101,8 +122,8 @@ class Fuser:
         """Fuse frames of one scene, (H, W, 3) each, into one picture of `depth` 8, 16 or 32 (float) bits.
 
         Frames may come in any order: `evs` (stops), else their brightness, decides which is darker.
-        `max_memory_mb` bounds what fusion needs beside the frames and the result. `tile_px` forces tiles of
-        that side in native mode.
+        `max_memory_mb` is for the whole process, frames and result included; without it, half of the free
+        memory is used at most. `tile_px` forces tiles of that side.
         """
         self.notes = []
         report = on_step or (lambda done, note: None)
@@ -110,25 +131,34 @@ class Fuser:
         if all_identical(frames):
             self.notes.append("All frames are identical; the result is that frame.")
             return convert(frames[0], depth)
+        if self.spec.max_frames is not None:
+            frames = distinct(frames)  # fusing a frame with itself adds nothing
         height, width, _ = frames[0].shape
-        budget = int(max_memory_mb * 2**20) if max_memory_mb else None
+        plan = plan_memory(
+            height * width, len(frames), frames[0].itemsize, np.dtype(DTYPES[depth]).itemsize, max_memory_mb
+        )
+        if not plan.fits:
+            self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
+        job = _Job(frames, schedule(len(frames), strategy), plan.budget_bytes, tile_px, report)
         with torch.no_grad():
             out = empty_picture(height, width, depth)
-            self._native(frames, out, strategy, budget, tile_px, report)
+            if self._mode(resolution, height * width) == "guided":
+                self._guided(job, out, working_size_mp or WORKING_SIZE_MP)
+            else:
+                self._native(job, out)
         return out
+
+    def _mode(self, resolution: Resolution, pixels: int) -> Resolution:
+        """The classics cost little enough to be exact at any size; networks go guided above 2 MP."""
+        if resolution != "auto":
+            return resolution
+        limit = min(GUIDED_ABOVE_PX, self.spec.max_native_px or GUIDED_ABOVE_PX)
+        return "native" if isinstance(self.network, Streams) or pixels <= limit else "guided"
 
     # ---- native: the network at full resolution -----------------------------------------------------
 
-    def _native(
-        self,
-        frames: Sequence[Frame],
-        out: Frame,
-        strategy: Strategy,
-        budget: int | None,
-        tile_px: int | None,
-        report: Progress,
-    ) -> None:
-        height, width, _ = frames[0].shape
+    def _native(self, job: _Job, out: Frame) -> None:
+        height, width, _ = out.shape
         limit = self.spec.max_native_px
         if limit is not None and height * width > limit:
             raise TooLargeError(
@@ -137,74 +167,136 @@ class Fuser:
                 "Use --resolution guided.",
             )
 
-        def progress(done: float) -> None:
-            report(done, "fusing")
-
-        if isinstance(self.network, Streams):
-            self.network.stream(frames, out, budget, progress)
-            return
-
         def store(planes: Tensor, rows: tiles.Span) -> None:
             store_planes(planes, out[rows[0] : rows[1]])
 
-        self._run_tiles(frames, strategy, budget, tile_px, store, progress)
+        if isinstance(self.network, Streams):
+            self.network.stream(job.frames, out, job.budget, lambda done: job.report(done, "fusing"))
+            return
+        self._run_tiles(job, self._fuse_colour, store, lambda done: job.report(done, "fusing"))
+
+    # ---- guided: the network at working size, its result carried to the full one ------------------------
+
+    def _guided(self, job: _Job, out: Frame, working_mp: float) -> None:
+        height, width, _ = out.shape
+        factor = guided.factor_for(height * width, working_mp * 1e6)
+        small = guided.reduce_frames(job.frames, factor)  # (N, 3, h, w)
+        h, w = small.shape[-2:]
+        self.notes.append(f"Network run at {w} x {h}, carried to {width} x {height} by a local fit.")
+        job.report(0.1, "network")
+        seen = small if self.spec.colour == "rgb" else colour.luminance(small)[:, None]  # (N, C, h, w)
+        fused = torch.empty(seen.shape[1], h, w)
+
+        def store(planes: Tensor, rows: tiles.Span) -> None:
+            fused[:, rows[0] : rows[1]] = planes
+
+        little = replace(job, frames=list(small.permute(0, 2, 3, 1).numpy()))
+        if isinstance(self.network, Streams):
+            picture = np.empty((h, w, 3), np.float32)
+            self.network.stream(little.frames, picture, job.budget)
+            fused.copy_(torch.from_numpy(picture).permute(2, 0, 1))
+        else:
+            run = self._fuse_planes if self.spec.colour == "rgb" else self._fuse_luma
+            self._run_tiles(little, run, store, lambda done: job.report(0.1 + 0.6 * done, "network"))
+        coefficients = guided.fit(seen, fused)
+        job.report(0.75, "transfer")
+        carry = guided.apply_rgb if self.spec.colour == "rgb" else guided.apply_luma
+        carry(job.frames, coefficients, factor, out, lambda done: job.report(0.75 + 0.25 * done, "transfer"))
+
+    # ---- tiles ------------------------------------------------------------------------------------------
 
     def _run_tiles(
-        self,
-        frames: Sequence[Frame],
-        strategy: Strategy,
-        budget: int | None,
-        tile_px: int | None,
-        store: Callable[[Tensor, tiles.Span], None],
-        progress: Callable[[float], None],
+        self, job: _Job, fuse: _Fuse, store: tiles.Store, progress: Callable[[float], None]
+    ) -> None:
+        """Run `fuse` over the frames, whole or in tiles; smaller tiles where the GPU's memory runs out."""
+        tile = job.tile_px or self._tile_for(job)
+        while True:
+            try:
+                self._run_tiled(job, fuse, store, progress, tile)
+                return
+            except torch.cuda.OutOfMemoryError as error:
+                height, width, _ = job.frames[0].shape
+                tile = (tile or max(height, width)) // 2
+                if tile < LEAST_TILE_PX:
+                    raise TooLargeError("The GPU's memory is too small.", "Use --device cpu.") from error
+            torch.cuda.empty_cache()
+            self.notes.append(f"The GPU ran out of memory; went on with tiles of {tile} pixels.")
+
+    def _run_tiled(
+        self, job: _Job, fuse: _Fuse, store: tiles.Store, progress: Callable[[float], None], tile: int | None
     ) -> None:
         spec = self.spec
-        height, width, _ = frames[0].shape
-        steps = schedule(len(frames), strategy)
-        chain = 1 if spec.max_frames is None else longest_chain(len(frames), steps)
-        is_global = spec.reach is None
-        tile = tile_px or (TILE_PX if height * width > 2 * TILE_PX**2 else None)
-
-        def run(window: Tensor) -> Tensor:
-            return self._fuse_planes(window.to(self.device), steps).float().cpu()
-
+        height, width, _ = job.frames[0].shape
         grid = tiles.make_grid(
             height,
             width,
             tile=tile,
-            reach=GLOBAL_FADE_PX * 2 if spec.reach is None else spec.reach * chain,
+            reach=self._margin(job),
             multiple=spec.multiple,
             align=spec.tile_align,
             min_size=spec.min_size,
-            fade=GLOBAL_FADE_PX if is_global else 0,
+            fade=GLOBAL_FADE_PX if spec.reach is None else 0,
         )
-        with self._whole_picture_statistics(frames, run, grid) if tile and is_global else nullcontext():
-            tiles.run_tiles(frames, run, grid, store, progress)
 
-    def _whole_picture_statistics(
-        self, frames: Sequence[Frame], run: tiles.Run, grid: tiles.Grid
-    ) -> AbstractContextManager[None]:
+        def run(window: Tensor) -> Tensor:
+            return fuse(window.to(self.device), job.steps).float().cpu()
+
+        with self._statistics(job, run) if tile else nullcontext():
+            tiles.run_tiles(job.frames, run, grid, store, progress)
+
+    def _margin(self, job: _Job) -> int:
+        if self.spec.reach is None:
+            return 2 * GLOBAL_FADE_PX
+        chain = 1 if self.spec.max_frames is None else longest_chain(len(job.frames), job.steps)
+        return self.spec.reach * chain
+
+    def _tile_for(self, job: _Job) -> int | None:
+        """The side of a tile, or None to take the picture whole."""
+        height, width, _ = job.frames[0].shape
+        per_pixel = bytes_per_pixel(self.network, self.spec, len(job.frames), self.device)
+        if height * width <= 2 * TILE_PX**2 and height * width * per_pixel <= job.budget:
+            return None
+        return min(TILE_PX, tile_side(job.budget, per_pixel, self._margin(job)))
+
+    def _statistics(self, job: _Job, run: tiles.Run) -> AbstractContextManager[None]:
+        """Record the network's global statistics, and replay them in the tiles.
+
+        They come from the whole picture up to `STATISTICS_PX` pixels, and as far as memory goes; above that
+        from one reduced by a whole number, which `notes` tells.
+        """
         if not any(isinstance(module, GlobalStatistic) for module in self.network.modules()):
             return nullcontext()
+        height, width, _ = job.frames[0].shape
+        per_pixel = bytes_per_pixel(self.network, self.spec, len(job.frames), self.device)
+        most = min(STATISTICS_PX, job.budget / per_pixel)
+        factor = math.ceil((height * width / most) ** 0.5)
+        frames: Sequence[Frame] = job.frames
+        if factor > 1:
+            frames = list(guided.reduce_frames(frames, factor).permute(0, 2, 3, 1).numpy())
+            self.notes.append(f"Whole-picture statistics taken at 1/{factor} size.")
+        h, w, _ = frames[0].shape
+        rows, cols = (tiles.round_up(max(side, self.spec.min_size), self.spec.multiple) for side in (h, w))
         with recording(self.network):
-            run(tiles.cut_frames(frames, (0, grid.padded_height), (0, grid.padded_width)))
+            run(tiles.cut_frames(frames, (0, rows), (0, cols)))
         return replaying(self.network)
 
     # ---- the network itself -------------------------------------------------------------------------
 
-    def _fuse_planes(self, frames: Tensor, steps: list[tuple[int, int]]) -> Tensor:
+    def _fuse_colour(self, frames: Tensor, steps: Schedule) -> Tensor:
         """Fuse (N, 3, h, w) planes into (3, h, w), colour and all."""
         if self.spec.colour == "rgb":
-            return self._chain(frames, steps)
-        ycbcr = colour.rgb_to_ycbcr(frames)  # (N, 3, h, w)
-        y = ycbcr[:, :1]  # (N, 1, h, w)
-        if self.spec.luma_range == "studio":
-            y = colour.from_studio(self._chain(colour.to_studio(y), steps))
-        else:
-            y = self._chain(y, steps)
-        return colour.ycbcr_to_rgb(torch.cat((y, colour.fuse_chroma(ycbcr[:, 1:]))))
+            return self._fuse_planes(frames, steps)
+        chroma = colour.fuse_chroma(colour.rgb_to_ycbcr(frames)[:, 1:])  # (2, h, w)
+        return colour.ycbcr_to_rgb(torch.cat((self._fuse_luma(frames, steps), chroma)))
 
-    def _chain(self, frames: Tensor, steps: list[tuple[int, int]]) -> Tensor:  # (N, C, h, w) -> (C, h, w)
+    def _fuse_luma(self, frames: Tensor, steps: Schedule) -> Tensor:
+        """The fused luminance, (1, h, w), of (N, 3, h, w) planes."""
+        y = colour.luminance(frames)[:, None]  # (N, 1, h, w)
+        if self.spec.luma_range == "studio":
+            return colour.from_studio(self._fuse_planes(colour.to_studio(y), steps)).clamp_(0.0, 1.0)
+        return self._fuse_planes(y, steps)
+
+    def _fuse_planes(self, frames: Tensor, steps: Schedule) -> Tensor:  # (N, C, h, w) -> (C, h, w)
         if self.spec.max_frames is None:
             return self._once(frames)
         row = list(frames)
@@ -216,7 +308,7 @@ class Fuser:
         if self.half:
             frames = frames.half()
         fused: Tensor = self.network(frames[None])[0]
-        return fused.float().clamp_(0.0, 1.0)
+        return fused.float().clamp(0.0, 1.0)
 
 
 def _checked(frames: Sequence[Frame], depth: int, strategy: str, resolution: str) -> Sequence[Frame]:

@@ -99,3 +99,12 @@ def all_identical(frames: Sequence[Frame]) -> bool:
         np.array_equal(first[::97, ::89], other[::97, ::89]) and np.array_equal(first, other)
         for other in frames[1:]
     )
+
+
+def distinct(frames: Sequence[Frame]) -> list[Frame]:
+    """The frames without exact duplicates, in their order."""
+    kept: list[Frame] = []
+    for frame in frames:
+        if not any(all_identical((other, frame)) for other in kept):
+            kept.append(frame)
+    return kept

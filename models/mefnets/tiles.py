@@ -20,7 +20,8 @@ from torch import Tensor
 from mefnets.pixels import Frame, load_planes
 
 Span = tuple[int, int]
-Run = Callable[[Tensor], Tensor]  # (N, 3, h, w) -> (3, h, w)
+Run = Callable[[Tensor], Tensor]  # (N, 3, h, w) -> (C, h, w)
+Store = Callable[[Tensor, Span], None]  # takes finished rows, (C, rows, width)
 
 
 @dataclass(frozen=True)
@@ -115,20 +116,22 @@ def run_tiles(
     frames: Sequence[Frame],
     run: Run,
     grid: Grid,
-    store: Callable[[Tensor, Span], None],
+    store: Store,
     on_progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Run `run` over every tile; hand finished rows, (3, rows, width) planes, to `store`, top down."""
+    """Run `run` over every tile; hand finished rows, (C, rows, width), to `store`, top down."""
     fade = grid.fade
     carried: Tensor | None = None  # the last band's share of the rows around the next seam
     bands = grid.bands()
     for number, rows in enumerate(bands):
         first = max(0, rows[0] - fade)
         last = min(grid.height, rows[1] + fade) if number < len(bands) - 1 else grid.height
-        band = torch.zeros(3, last - first, grid.width)
+        band: Tensor | None = None
         for tile in grid.across(rows):
             fused = run(cut_frames(frames, tile.window_rows, tile.window_cols))
             left, right = max(0, tile.cols[0] - fade), min(grid.width, tile.cols[1] + fade)
+            if band is None:
+                band = torch.zeros(fused.shape[0], last - first, grid.width)
             part = fused[
                 :,
                 first - tile.window_rows[0] : last - tile.window_rows[0],
@@ -137,6 +140,7 @@ def run_tiles(
             if fade:
                 part = part * _ramp((left, right), tile.cols, grid.width, fade)
             band[:, :, left:right] += part
+        assert band is not None  # a band has at least one tile
         if fade:
             band *= _ramp((first, last), rows, grid.height, fade)[:, None]
         if carried is not None:
