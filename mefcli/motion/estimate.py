@@ -1,0 +1,113 @@
+"""How one frame moved against another, whatever their exposures: coarse to fine, simplest model that fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.motion.geometry import IDENTITY, Matrix, Model, apply, distance, grid, is_plausible, rescale
+from mefcli.motion.grey import Level, Plane, detail, halve, joint_details, level
+from mefcli.motion.refine import Fit, FitModel, choose_points, refine
+from mefcli.motion.start import global_start
+
+ModelChoice = Literal["auto", "shift", "rigid", "homography"]
+COARSE_SIDE_PX = 320
+"""Long side of the level where the search starts: small enough for a fan of rotations."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Reference to frame, in pixels of the pictures it was measured on."""
+
+    model: Model
+    matrix: Matrix
+    confidence: float  # 0..1; below TRUSTED the motion is not to be used
+    residual_px: float  # median disagreement of the picture's parts with the motion
+    correlation: float
+    support: float
+
+
+TRUSTED = 0.35
+POINTS = 80_000
+NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
+
+
+def levels(grey: Plane) -> list[Plane]:
+    """Finest first, halved until the long side is at most COARSE_SIDE_PX."""
+    planes = [grey]
+    while max(planes[-1].shape) > COARSE_SIDE_PX and min(planes[-1].shape) >= 96:
+        planes.append(halve(planes[-1]))
+    return planes
+
+
+def prepare(grey: Plane) -> list[Level]:
+    """Averaging four pixels halves the noise, so each coarser level trusts darker pixels."""
+    return [level(plane, max(0.04, 0.17 / 2**place)) for place, plane in enumerate(levels(grey))]
+
+
+def estimate(
+    reference: list[Level], frame: list[Level], choice: ModelChoice = "auto", *, scale: float = 1.0
+) -> Motion:
+    """Motion between two prepared pictures; `scale` is how many source pixels one of theirs stands for."""
+    fit = global_start(detail(reference[-1]), detail(frame[-1]))
+    if fit is None:
+        return NOTHING
+    size = reference[0].size_px
+    rough: FitModel = "shift" if choice == "shift" else "rigid"
+    matrix = _only_shift(fit.matrix, reference[-1].size_px) if rough == "shift" else fit.matrix
+    for place in range(len(reference) - 1, -1, -1):
+        if place < len(reference) - 1:
+            matrix = rescale(matrix, 2.0)
+        found = _refine(reference[place], frame[place], matrix, rough, points=30_000)
+        matrix = found.matrix if found else matrix
+    wanted: tuple[FitModel, ...] = ("shift", "rigid", "homography") if choice == "auto" else (choice,)
+    fits: dict[FitModel, Fit] = {}
+    for model in wanted:
+        start = _only_shift(matrix, size) if model == "shift" else matrix
+        # The homography is looked for twice: the first pass sees the picture up to some pixels askew.
+        for _ in range(2 if model == "homography" else 1):
+            found = _refine(reference[0], frame[0], start, model, POINTS)
+            if found is None or not is_plausible(found.matrix, size):
+                break
+            fits[model], start = found, found.matrix
+    if not fits:
+        return NOTHING
+    chosen = _simplest(fits, grid(size), 0.05 / scale)
+    best = fits[chosen]
+    residual = best.spread_px * scale
+    return Motion(chosen, best.matrix, _confidence(best), residual, best.correlation, best.support)
+
+
+def _refine(reference: Level, frame: Level, matrix: Matrix, model: FitModel, points: int) -> Fit | None:
+    one, other = joint_details(reference, frame, matrix)
+    found = refine(choose_points(one, limit=points), other, IDENTITY, model)
+    if found is None:
+        return None
+    whole = matrix @ found.matrix
+    return replace(found, matrix=whole / whole[2, 2])
+
+
+def _only_shift(matrix: Matrix, size_px: tuple[int, int]) -> Matrix:
+    """The pure shift that moves the picture's middle as `matrix` does."""
+    middle = np.array([[(size_px[0] - 1) / 2, (size_px[1] - 1) / 2]])
+    shift = np.eye(3)
+    shift[:2, 2] = (apply(matrix, middle) - middle)[0]
+    return shift
+
+
+def _simplest(fits: dict[FitModel, Fit], places: NDArray[np.float64], tolerance_px: float) -> FitModel:
+    """The simplest model that sends the grid to where the richest one does, within what noise allows."""
+    order: list[FitModel] = [model for model in ("shift", "rigid", "homography") if model in fits]
+    richest = fits[order[-1]]
+    for model in order[:-1]:
+        apart = distance(fits[model].matrix, richest.matrix, places)
+        if float(np.sqrt((apart**2).mean())) < max(tolerance_px, 2.5 * richest.spread_px):
+            return model
+    return order[-1]
+
+
+def _confidence(fit: Fit) -> float:
+    return float(np.clip(fit.correlation, 0, 1))

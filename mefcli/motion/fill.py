@@ -1,0 +1,76 @@
+"""Fills what a moved frame never saw from the reference (or a neighbour), in that frame's brightness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.motion.geometry import Box, Matrix
+from mefcli.motion.mapping import Mapping, estimate_mapping
+from mefcli.motion.warp import missing_tiles, mix
+from mefcli.pipeline.types import Pixels
+
+MAPPING_MP = 0.4
+
+
+def small_rgb(frame: Pixels, size_px: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w, 3) float32 in [0, 1], averaged to about `size_px`."""
+    import cv2
+
+    small = cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA)
+    scale = 1.0 if small.dtype == np.float32 else 1.0 / float(np.iinfo(small.dtype).max)
+    return small.astype(np.float32) * np.float32(scale)
+
+
+def small_size(frame: Pixels, megapixels: float) -> tuple[int, int]:
+    height, width = frame.shape[:2]
+    factor = min(1.0, float(np.sqrt(megapixels * 1e6 / (height * width))))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def mapping_between(source: Pixels, target: Pixels) -> Mapping:
+    """From small versions of two aligned frames."""
+    size = small_size(source, MAPPING_MP)
+    return estimate_mapping(small_rgb(source, size), small_rgb(target, size))
+
+
+def fill_missing(
+    frames: list[Pixels], matrices: Sequence[Matrix], box: Box, size_px: tuple[int, int], reference: int
+) -> None:
+    """Replaces, in place, the missing parts of moved frames; `frames` share the geometry of `box`.
+
+    The reference fills the others; where the canvas is larger than the reference, the nearest frame that saw
+    the place fills it, the reference itself included. What no frame saw repeats the edge.
+    """
+    order = list(range(len(frames)))
+    seen = [_seen(matrix, box, size_px) for matrix in matrices]
+    originals = list(frames)
+    for index in order:
+        wanted = dict(seen[index])
+        near = sorted((i for i in order if i not in (index, reference)), key=lambda i: abs(i - index))
+        for donor in near if index == reference else [reference, *near]:
+            if not wanted:
+                break
+            curve = mapping_between(originals[donor], originals[index])
+            if frames[index] is originals[index]:
+                frames[index] = originals[index].copy()  # the caller's arrays are never changed
+            frame, still_wanted = frames[index], {}
+            for corner, (tile, weight) in wanted.items():
+                has = seen[donor][corner][1] if corner in seen[donor] else np.ones_like(weight)
+                stand_in = curve.apply(originals[donor][tile])
+                frame[tile] = mix(frame[tile], stand_in, 1 - (1 - weight) * has)
+                if float(has.min()) < 1:
+                    still_wanted[corner] = (tile, np.maximum(weight, has))
+            wanted = still_wanted
+
+
+Tiles = dict[tuple[int, int], tuple[tuple[slice, slice], NDArray[np.float32]]]  # by top left corner
+
+
+def _seen(matrix: Matrix, box: Box, size_px: tuple[int, int]) -> Tiles:
+    if np.array_equal(matrix, np.eye(3)) and box == (0, 0, *size_px):
+        return {}
+    tiles = missing_tiles(matrix, box, size_px)
+    return {(tile[0].start, tile[1].start): (tile, weight) for tile, weight in tiles}

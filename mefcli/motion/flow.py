@@ -1,0 +1,149 @@
+"""Dense local alignment for what a plane motion leaves: parallax, leaves, a head that turned a little.
+
+DIS optical flow (Kroeger et al. 2016, as OpenCV has it) between each frame and the reference shown in that
+frame's brightness, at a reduced size, there and back. Where the two ways disagree the place is occluded, and
+the mapped reference stands in. The flow is then applied once, from the source depth, strip by strip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.motion.fill import mapping_between, small_rgb, small_size
+from mefcli.motion.mapping import Mapping
+from mefcli.motion.warp import mix
+from mefcli.pipeline.types import Pixels
+
+FLOW_MP = 2.0
+STRIP_ROWS = 256
+AGREE_PX = 1.0
+"""Working pixels by which the way there and back may differ; more means one side is hidden."""
+STILL_PX = 0.3
+"""Working pixels below which a place has not moved: DIS is no better than this on noise."""
+
+Field = NDArray[np.float32]  # (h, w, 2)
+
+
+def follow(
+    frames: Sequence[Pixels], reference: int, on_share: Callable[[float], None] | None = None
+) -> tuple[list[Pixels], list[float]]:
+    """Frames bent onto the reference, and for each the share of the picture that was moved or filled.
+
+    A frame where nothing moved comes back as the same array, and so do all pixels that did not move.
+    """
+    done: list[Pixels] = []
+    shares: list[float] = []
+    for index, frame in enumerate(frames):
+        if index == reference:
+            done.append(frame)
+            shares.append(0.0)
+            continue
+        bent, share = _bend(frame, frames[reference])
+        done.append(bent)
+        shares.append(share)
+        if on_share:
+            on_share(0.9 + 0.1 * (index + 1) / len(frames))
+    return done, shares
+
+
+def _bend(frame: Pixels, reference: Pixels) -> tuple[Pixels, float]:
+    import cv2
+
+    curve = mapping_between(reference, frame)
+    size = small_size(frame, FLOW_MP)
+    own, other = small_rgb(frame, size), small_rgb(reference, size)
+    one, two = _grey8(curve.apply(other)), _grey8(own)
+    matcher = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    there: Field = matcher.calc(one, two, None)
+    back: Field = matcher.calc(two, one, None)
+    gap = np.linalg.norm(there + _carry(back, there), axis=2)
+    length = np.linalg.norm(there, axis=2)
+    moved = _carry_picture(own, there)
+    noise = np.maximum(curve.noise(other), 0.02)
+    wrong = (np.abs(moved - curve.apply(other)) / noise).max(axis=2) > 6
+    before = (np.abs(own - curve.apply(other)) / noise).max(axis=2) > 6
+    # Where the frame already agrees with the reference there is nothing to follow, whatever the flow says.
+    active = _clean((length > STILL_PX) & before, grow_px=9)
+    hidden = _clean(active & (wrong | (gap > AGREE_PX + 0.05 * length)), grow_px=3)
+    active = active | hidden
+    if not active.any():
+        return frame, 0.0
+    weight = cv2.GaussianBlur(active.astype(np.float32), (0, 0), 3) * active
+    there *= np.clip(weight * 1.5, 0, 1)[..., None]
+    return _apply(frame, reference, curve, there, hidden, active), float(active.mean())
+
+
+def _grey8(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Stretched to the range both show: DIS works on 8 bits, and a dark frame would use few of them."""
+    grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.clip(np.sqrt(grey.clip(0, 1)) * 255, 0, 255).astype(np.uint8)
+
+
+def _carry(field: Field, along: Field) -> Field:
+    return _carry_picture(field, along)
+
+
+def _carry_picture(picture: NDArray[np.float32], along: Field) -> NDArray[np.float32]:
+    import cv2
+
+    height, width = along.shape[:2]
+    xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    moved: NDArray[np.float32] = cv2.remap(
+        picture, xs + along[..., 0], ys + along[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return moved
+
+
+def _clean(mask: NDArray[np.bool_], grow_px: int) -> NDArray[np.bool_]:
+    import cv2
+
+    small = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow_px + 1, 2 * grow_px + 1))
+    return np.asarray(cv2.dilate(small, disc) > 0)
+
+
+def _apply(
+    frame: Pixels,
+    reference: Pixels,
+    curve: Mapping,
+    field: Field,
+    hidden: NDArray[np.bool_],
+    active: NDArray[np.bool_],
+) -> Pixels:
+    """Full size: the field and the masks enlarged strip by strip; still pixels keep their bits."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    rows, columns = hidden.shape
+    scale_x, scale_y = width / columns, height / rows
+    result = frame.copy()
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5)
+    xs = np.arange(width, dtype=np.float32)
+    for top in range(0, height, STRIP_ROWS):
+        ys = np.arange(top, min(top + STRIP_ROWS, height), dtype=np.float32)
+        map_x, map_y = np.meshgrid((xs + 0.5) / scale_x - 0.5, (ys + 0.5) / scale_y - 0.5)
+        at = (map_x.astype(np.float32), map_y.astype(np.float32))
+        touched = (
+            cv2.remap(active.astype(np.uint8), *at, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0
+        )
+        if not touched.any():
+            continue
+        along = cv2.remap(field, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        stand_in = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        grid_x, grid_y = np.meshgrid(xs, ys)
+        moved = cv2.remap(
+            frame,
+            grid_x + along[..., 0] * np.float32(scale_x),
+            grid_y + along[..., 1] * np.float32(scale_y),
+            cv2.INTER_LANCZOS4,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        strip = slice(top, top + len(ys))
+        blended = mix(moved, curve.apply(reference[strip]), (1 - stand_in)[..., None])
+        result[strip] = np.where(touched[..., None], blended, frame[strip])
+    if result.dtype == np.float32:
+        np.clip(result, 0, 1, out=result)
+    return result

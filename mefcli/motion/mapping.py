@@ -1,0 +1,105 @@
+"""What a value in one exposure becomes in another: a monotone curve per channel, with its spread.
+
+Estimated from the joint histogram of two aligned frames. Each bin's median is the say of the static
+majority; pool-adjacent-violators makes the curve monotone. No camera response and no EXIF needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+BINS = 256
+FINE_BINS = 1024
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Curves over source values (k + 0.5) / BINS."""
+
+    curve: NDArray[np.float64]  # (3, BINS): target value in [0, 1]
+    spread: NDArray[np.float64]  # (3, BINS): standard deviation of the static majority about the curve
+
+    def apply(self, source: NDArray[np.generic]) -> Floats:
+        """Source (..., 3), integer or float in [0, 1], as the target exposure would show it, float32."""
+        return _look_up(self.curve, source)
+
+    def noise(self, source: NDArray[np.generic]) -> Floats:
+        """Expected standard deviation of the target about the mapped source."""
+        return _look_up(self.spread, source)
+
+
+def _look_up(curves: NDArray[np.float64], source: NDArray[np.generic]) -> Floats:
+    levels = 65535 if source.dtype == np.float32 else int(np.iinfo(source.dtype).max)
+    index = np.rint(source * levels).astype(np.uint16) if source.dtype == np.float32 else source
+    places = np.arange(levels + 1) / levels
+    centres = (np.arange(BINS) + 0.5) / BINS
+    result = np.empty(source.shape, np.float32)
+    for channel in range(3):
+        table = np.interp(places, centres, curves[channel]).astype(np.float32)
+        result[..., channel] = table[index[..., channel]]
+    return result
+
+
+def estimate_mapping(source: Floats, target: Floats, use: NDArray[np.bool_] | None = None) -> Mapping:
+    """From two aligned pictures (H, W, 3) in [0, 1]; `use` (H, W) leaves out what is known to have moved."""
+    curves, spreads = [], []
+    for channel in range(3):
+        a, b = source[..., channel], target[..., channel]
+        if use is not None:
+            a, b = a[use], b[use]
+        curve, spread = _curve(a.ravel(), b.ravel())
+        curves.append(curve)
+        spreads.append(spread)
+    return Mapping(np.stack(curves), np.stack(spreads))
+
+
+def _curve(source: Floats, target: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    rows = np.clip(source * BINS, 0, BINS - 1).astype(np.int64)
+    columns = np.clip(target * FINE_BINS, 0, FINE_BINS - 1).astype(np.int64)
+    joint = np.bincount(rows * FINE_BINS + columns, minlength=BINS * FINE_BINS).reshape(BINS, FINE_BINS)
+    count = joint.sum(axis=1).astype(np.float64)
+    below = joint.cumsum(axis=1)
+    filled = np.flatnonzero(count >= 8)
+    if len(filled) < 2:
+        straight = (np.arange(BINS) + 0.5) / BINS
+        return straight, np.full(BINS, 0.05)
+    middle, low, high = (_quantile(below[filled], count[filled], share) for share in (0.5, 0.25, 0.75))
+    middle = _monotone(middle, count[filled])
+    spread = np.maximum((high - low) / 1.349, 0.5 / 255)
+    curve = _along(filled, middle)
+    smooth = np.convolve(np.pad(_along(filled, spread), 3, mode="edge"), np.ones(7) / 7, mode="valid")
+    return curve, smooth
+
+
+def _quantile(below: NDArray[np.int64], count: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Value at which `share` of a bin's pixels lie below, interpolated within the fine bin."""
+    wanted = share * count
+    place = (below >= wanted[:, None]).argmax(axis=1)
+    rows = np.arange(len(below))
+    before = np.where(place > 0, below[rows, np.maximum(place - 1, 0)], 0)
+    inside = np.maximum(below[rows, place] - before, 1)
+    result: NDArray[np.float64] = (place + (wanted - before) / inside) / FINE_BINS
+    return result
+
+
+def _along(filled: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All bins from the filled ones; beyond the last, the nearest holds."""
+    result: NDArray[np.float64] = np.interp(np.arange(BINS), filled, values)
+    return result
+
+
+def _monotone(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted isotonic regression by pooling adjacent violators."""
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, length
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append((value, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            mean_b, weight_b, length_b = blocks.pop()
+            mean_a, weight_a, length_a = blocks.pop()
+            total = weight_a + weight_b
+            blocks.append(((mean_a * weight_a + mean_b * weight_b) / total, total, length_a + length_b))
+    return np.concatenate([np.full(length, mean) for mean, _, length in blocks])

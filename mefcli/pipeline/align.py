@@ -1,0 +1,137 @@
+"""Stack -> Stack: every frame moved onto the reference, or left exactly as it is.
+
+The motion is measured on small exposure-free pictures (`mefcli.motion`), and each frame is moved once, from
+its own depth. What was found for each frame is left in `extras["alignment"]`, a list of plain dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mefcli.errors import AlignmentError
+from mefcli.motion.chain import STILL_PX, Placed, place_all
+from mefcli.motion.geometry import Box, common_box, union_box
+from mefcli.pipeline.types import OnStep, Pixels, Stack, Step, silent
+
+AlignModel = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
+Crop = Literal["common", "reference", "none"]
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """How frames are brought together.
+
+    `crop`: "common" keeps what every frame saw; "reference" keeps the reference's rectangle and fills what a
+    frame missed from the reference, in that frame's brightness; "none" grows the canvas so that no frame
+    loses anything, filled the same way.
+    """
+
+    model: AlignModel = "auto"
+    crop: Crop = "common"
+    strict: bool = False
+
+
+def align(stack: Stack, settings: AlignSettings | None = None, on_step: OnStep = silent) -> Stack:
+    """Frames on the reference's geometry. A bracket that did not move comes back with the same arrays."""
+    settings = settings or AlignSettings()
+    if settings.model == "off" or len(stack.frames) < 2:
+        on_step(Step("align", 1.0, "off" if settings.model == "off" else "one frame"))
+        return stack
+    reference = stack.bracket.reference
+    count = len(stack.frames)
+    names = [path.name for path in stack.bracket.paths]
+    on_step(Step("align", 0.0, "measuring motion"))
+    choice = "auto" if settings.model == "flow" else settings.model
+    placed = place_all(
+        stack.frames,
+        reference,
+        choice,
+        lambda done: on_step(Step("align", 0.5 * done / (count - 1), "measuring motion")),
+    )
+    lost = [index for index, one in enumerate(placed) if not one.trusted]
+    if lost and settings.strict:
+        raise AlignmentError(
+            f"{_listed([names[index] for index in lost])} cannot be aligned with {names[reference]}: "
+            "too little detail in common.",
+            "Leave out --strict to keep such frames where they are, or use --align off for a tripod.",
+        )
+    notes = [
+        f"{names[index]}: not aligned, too little detail in common with its neighbours; kept in place."
+        for index in lost
+    ]
+    size = (stack.frames[0].shape[1], stack.frames[0].shape[0])
+    box = _box(placed, size, settings.crop)
+    frames = _move(stack.frames, placed, box, reference, settings.crop, on_step)
+    findings = [_finding(one, names, index) for index, one in enumerate(placed)]
+    if settings.model == "flow":
+        from mefcli.motion.flow import follow
+
+        frames, covered = follow(frames, reference, lambda done: on_step(Step("align", done, "local motion")))
+        for finding, share in zip(findings, covered, strict=True):
+            finding["flow_share"] = share
+    if box != (0, 0, *size):
+        notes.append(
+            f"Aligned frames are {box[2] - box[0]} x {box[3] - box[1]} px (from {size[0]} x {size[1]})."
+        )
+    on_step(Step("align", 1.0, _summary(placed)))
+    extras = {**stack.extras, "alignment": findings, "crop_box": box}
+    return replace(stack, frames=tuple(frames), notes=(*stack.notes, *notes), extras=extras)
+
+
+def _box(placed: Sequence[Placed], size_px: tuple[int, int], crop: Crop) -> Box:
+    whole = (0, 0, *size_px)
+    matrices = [one.matrix for one in placed if one.motion.model != "identity"]
+    if not matrices or crop == "reference":
+        return whole
+    if crop == "none":
+        box = union_box(matrices, size_px)
+        return min(box[0], 0), min(box[1], 0), max(box[2], size_px[0]), max(box[3], size_px[1])
+    return common_box(matrices, size_px)
+
+
+def _move(
+    frames: Sequence[Pixels], placed: Sequence[Placed], box: Box, reference: int, crop: Crop, on_step: OnStep
+) -> list[Pixels]:
+    from mefcli.motion.fill import fill_missing
+    from mefcli.motion.warp import warp
+
+    size = (frames[0].shape[1], frames[0].shape[0])
+    moved: list[Pixels] = []
+    for index, (frame, one) in enumerate(zip(frames, placed, strict=True)):
+        if one.motion.model != "identity" or box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]:
+            moved.append(warp(frame, one.matrix, box))
+        elif box == (0, 0, *size):
+            moved.append(frame)
+        else:
+            moved.append(frame[box[1] : box[3], box[0] : box[2]])
+        on_step(Step("align", 0.5 + 0.4 * (index + 1) / len(frames), "moving frames"))
+    if crop != "common":
+        fill_missing(moved, [one.matrix for one in placed], box, size, reference)
+    return moved
+
+
+def _finding(one: Placed, names: Sequence[str], index: int) -> dict[str, Any]:
+    return {
+        "frame": names[index],
+        "model": one.motion.model,
+        "matrix": one.matrix.tolist(),
+        "confidence": round(one.motion.confidence, 3),
+        "residual_px": one.motion.residual_px,
+        "moved_px": round(one.moved_px, 3),
+        "measured_against": names[one.via],
+        "kept_identity": one.motion.model == "identity",
+        "trusted": one.trusted,
+    }
+
+
+def _summary(placed: Sequence[Placed]) -> str:
+    most = max(one.moved_px for one in placed)
+    lost = sum(not one.trusted for one in placed)
+    words = f"motion up to {most:.1f} px" if most >= STILL_PX else "no motion, frames untouched"
+    return f"{words}, {lost} not aligned" if lost else words
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,167 @@
+"""Alignment: known motions are found whatever the exposure, and still frames stay exactly as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mefcli.errors import AlignmentError
+from mefcli.motion.benchmark import Case, expose, make_case
+from mefcli.motion.geometry import common_box, distance, grid, rigid
+from mefcli.pipeline.align import AlignSettings, align
+from mefcli.pipeline.types import Bracket, Shot, Stack
+
+SIZE = (300, 200)
+
+
+def scene(size_px: tuple[int, int]) -> np.ndarray:
+    """Radiance over six stops with structure at many scales, (H, W, 3)."""
+    import cv2
+
+    rng = np.random.default_rng(5)
+    width, height = size_px
+    stops = np.zeros((height, width, 3), np.float32)
+    for scale in (48, 20, 8, 4):
+        noise = rng.standard_normal((height // scale + 3, width // scale + 3, 3)).astype(np.float32)
+        stops += cv2.resize(noise, size_px, interpolation=cv2.INTER_CUBIC) * (0.35 + scale / 40)
+    return np.exp2(np.clip(stops, -4, 4))
+
+
+def stack_of(frames: list[np.ndarray], reference: int | None = None) -> Stack:
+    shots = tuple(Shot(Path(f"IMG_{i}.tif"), "tiff") for i in range(len(frames)))
+    middle = len(frames) // 2 if reference is None else reference
+    evs = tuple(2.0 * (i - middle) for i in range(len(frames)))
+    return Stack(Bracket(shots, evs, middle, "made for a test"), tuple(frames), None)
+
+
+def case(seed: int = 3, **options: object) -> Case:
+    return make_case("test", scene, SIZE, np.random.default_rng(seed), **options)  # type: ignore[arg-type]
+
+
+def errors_px(stack: Stack, truth: Case) -> list[float]:
+    found = [np.array(one["matrix"]) for one in stack.extras["alignment"]]
+    pairs = zip(found, truth.matrices, strict=True)
+    return [float(np.median(distance(a, b, grid(truth.size_px)))) for a, b in pairs]
+
+
+@pytest.mark.parametrize("kind", ["shift", "rigid", "homography"])
+def test_known_motion_across_three_stops_is_found_to_a_fifth_of_a_pixel(kind: str) -> None:
+    known = case(kind=kind, step_ev=3.0)
+    done = align(stack_of(list(known.frames)))
+    assert max(errors_px(done, known)) < 0.2
+    assert all(one["trusted"] for one in done.extras["alignment"])
+
+
+def test_auto_takes_the_simplest_model_that_explains_the_motion() -> None:
+    for kind in ("shift", "rigid"):
+        known = case(kind=kind, step_ev=2.0)
+        models = [one["model"] for one in align(stack_of(list(known.frames))).extras["alignment"]]
+        assert models == [kind, "identity", kind]
+
+
+def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
+    rng = np.random.default_rng(1)
+    radiance = scene(SIZE) * 0.2
+    frames = [expose(radiance, gain, rng) for gain in (0.25, 1.0, 4.0)]
+    done = align(stack_of(frames))
+    assert all(one is frame for one, frame in zip(done.frames, frames, strict=True))
+    assert all(one["kept_identity"] for one in done.extras["alignment"])
+
+
+def test_off_leaves_everything_alone() -> None:
+    stack = stack_of(list(case(kind="rigid").frames))
+    assert align(stack, AlignSettings(model="off")) is stack
+
+
+def test_a_frame_of_another_scene_keeps_still_and_is_named() -> None:
+    frames = list(case(kind="shift", step_ev=2.0).frames)
+    frames[2] = frames[2][::-1, ::-1].copy()
+    done = align(stack_of(frames), AlignSettings(crop="reference"))
+    assert done.frames[2] is frames[2]
+    assert any("IMG_2.tif" in note for note in done.notes)
+    assert not any("IMG_0.tif: not" in note for note in done.notes)
+
+
+def test_strict_refuses_a_frame_that_cannot_be_aligned() -> None:
+    frames = list(case(kind="shift", step_ev=2.0).frames)
+    frames[2] = frames[2][::-1, ::-1].copy()
+    with pytest.raises(AlignmentError, match=r"IMG_2\.tif"):
+        align(stack_of(frames), AlignSettings(strict=True))
+
+
+def test_sixteen_bits_stay_sixteen_bits() -> None:
+    known = case(kind="rigid", step_ev=2.0, depth=16)
+    done = align(stack_of(list(known.frames)))
+    assert all(frame.dtype == np.uint16 for frame in done.frames)
+    assert len(np.unique(done.frames[0])) > 2000
+
+
+def test_the_common_crop_holds_only_what_every_frame_saw() -> None:
+    known = case(kind="rigid", step_ev=2.0)
+    done = align(stack_of(list(known.frames)))
+    left, top, right, bottom = done.extras["crop_box"]
+    assert done.frames[0].shape[:2] == (bottom - top, right - left)
+    ys, xs = np.mgrid[top:bottom, left:right]
+    points = np.stack([xs.ravel(), ys.ravel()], axis=1).astype(float)
+    for one in done.extras["alignment"]:
+        matrix = np.array(one["matrix"])
+        moved = points @ matrix[:, :2].T + matrix[:, 2]
+        moved = moved[:, :2] / moved[:, 2:]
+        assert (moved > -0.01).all()
+        assert (moved < np.array(SIZE) - 0.99).all()
+
+
+def test_the_common_crop_of_a_rotation_keeps_most_of_the_picture() -> None:
+    left, top, right, bottom = common_box([rigid(10, -5, 2.0, (600, 400))], (600, 400))
+    assert (right - left) * (bottom - top) > 0.85 * 600 * 400
+
+
+def test_the_reference_crop_keeps_the_size_and_fills_edges_in_the_frame_s_own_brightness() -> None:
+    known = case(kind="shift", step_ev=2.0)
+    done = align(stack_of(list(known.frames)), AlignSettings(crop="reference"))
+    for frame, original, known_matrix in zip(done.frames, known.frames, known.matrices, strict=True):
+        assert frame.shape == original.shape
+        truth = scene_as_seen_by(frame, known, done)
+        unseen = ~covered(known_matrix)
+        if unseen.any():
+            assert abs(float(frame[unseen].mean()) - float(truth[unseen].mean())) < 12
+            assert np.median(np.abs(frame[unseen].astype(float) - truth[unseen])) < 10
+    assert done.frames[1] is known.frames[1]
+
+
+def covered(matrix: np.ndarray) -> np.ndarray:
+    ys, xs = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    points = np.stack([xs.ravel(), ys.ravel()], axis=1) @ matrix[:2, :2].T + matrix[:2, 2]
+    inside = ((points >= 0) & (points <= np.array(SIZE) - 1)).all(axis=1)
+    return np.asarray(inside.reshape(xs.shape))
+
+
+def scene_as_seen_by(frame: np.ndarray, known: Case, done: Stack) -> np.ndarray:
+    """The reference re-exposed as this frame, from the renderer's own curve."""
+    index = next(i for i, one in enumerate(done.frames) if one is frame)
+    coded = known.frames[known.reference].astype(np.float64) / 255
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear * 2.0 ** known.evs[index], 0, 1)
+    return 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def test_the_uncropped_canvas_holds_every_frame() -> None:
+    known = case(kind="shift", step_ev=2.0)
+    done = align(stack_of(list(known.frames)), AlignSettings(crop="none"))
+    left, top, right, bottom = done.extras["crop_box"]
+    assert left < 0 or top < 0
+    assert right - left > SIZE[0]
+    assert bottom - top > SIZE[1]
+    assert len({frame.shape for frame in done.frames}) == 1
+
+
+def test_a_nearly_black_frame_leans_on_its_neighbour() -> None:
+    known = case(kind="shift", step_ev=3.0, frames=5)
+    done = align(stack_of(list(known.frames)))
+    findings = done.extras["alignment"]
+    assert findings[0]["measured_against"] == "IMG_1.tif"
+    assert max(errors_px(done, known)[1:4]) < 0.2
+    for error, one in zip(errors_px(done, known), findings, strict=True):
+        assert error < 0.5 or not one["trusted"]
