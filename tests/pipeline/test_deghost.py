@@ -1,0 +1,141 @@
+"""Deghosting: what moved is shown once, and what stood still keeps every bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mefcli.errors import UsageError
+from mefcli.motion.benchmark import expose
+from mefcli.motion.ghosts import find_ghosts
+from mefcli.motion.mapping import estimate_mapping
+from mefcli.pipeline.deghost import DeghostSettings, best_exposed, deghost
+from mefcli.pipeline.types import Bracket, Shot, Stack
+
+SIZE = (320, 220)
+GAINS = (0.06, 0.25, 1.0)
+
+
+def scene() -> np.ndarray:
+    import cv2
+
+    rng = np.random.default_rng(4)
+    stops = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
+    for scale in (50, 20, 8):
+        noise = rng.standard_normal((SIZE[1] // scale + 3, SIZE[0] // scale + 3, 1)).astype(np.float32)
+        stops += cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)[..., None] * (0.3 + scale / 60)
+    tint = np.array([1.0, 0.9, 0.7], np.float32)
+    return np.asarray(np.exp2(np.clip(stops - 0.5, -3.5, 2.5)) * tint, np.float32)
+
+
+def with_person(radiance: np.ndarray, x: int) -> np.ndarray:
+    import cv2
+
+    shown = radiance.copy()
+    cv2.ellipse(shown, (x, 120), (14, 34), 0, 0, 360, (0.9, 0.25, 0.2), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(shown, (x, 76), 11, (1.3, 1.0, 0.8), cv2.FILLED, cv2.LINE_AA)
+    return shown
+
+
+def bracket(places: tuple[int | None, int | None, int | None], depth: int = 8) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(9)
+    radiance = scene()
+    shown = [radiance if x is None else with_person(radiance, x) for x in places]
+    pairs = zip(shown, GAINS, strict=True)
+    return tuple(expose(one, gain, rng, depth) for one, gain in pairs)  # type: ignore[arg-type]
+
+
+def stack_of(frames: tuple[np.ndarray, ...]) -> Stack:
+    shots = tuple(Shot(Path(f"IMG_{i}.tif"), "tiff") for i in range(len(frames)))
+    return Stack(Bracket(shots, (-2.0, 0.0, 2.0), 1, "made for a test"), frames, None)
+
+
+AUTO = DeghostSettings(strength="auto", reference=2)
+
+
+def test_a_walking_person_is_shown_where_the_reference_saw_them_and_nowhere_else() -> None:
+    frames = bracket((70, 160, 250))
+    truth = bracket((160, 160, 160))
+    done = deghost(stack_of(frames), AUTO)
+    background = scene()
+    for index in (0, 2):
+        moved = (
+            np.abs(with_person(background, 70) - background).max(axis=2)
+            + np.abs(with_person(background, 160) - background).max(axis=2)
+            + np.abs(with_person(background, 250) - background).max(axis=2)
+        ) > 0.01
+        before = np.abs(frames[index].astype(float) - truth[index])[moved].mean()
+        after = np.abs(done.frames[index].astype(float) - truth[index])[moved].mean()
+        assert after < 0.25 * before
+        assert after < 6
+
+
+def test_everything_that_stood_still_keeps_its_bits() -> None:
+    frames = bracket((70, 160, 250))
+    done = deghost(stack_of(frames), AUTO)
+    for index in (0, 2):
+        changed = (done.frames[index] != frames[index]).any(axis=2)
+        assert changed.any()
+        assert not changed[:, :20].any()
+        assert not changed[:, 300:].any()
+        assert not changed[190:].any()
+    assert done.frames[1] is frames[1]
+
+
+def test_a_still_scene_comes_back_as_the_very_same_arrays() -> None:
+    frames = bracket((160, 160, 160))
+    done = deghost(stack_of(frames), AUTO)
+    assert all(one is frame for one, frame in zip(done.frames, frames, strict=True))
+
+
+def test_half_a_pixel_of_misalignment_is_no_ghost() -> None:
+    import cv2
+
+    frames = bracket((160, 160, 160))
+    nudge = np.float32([[1, 0, 0.5], [0, 1, 0.5]])
+    nudged = cv2.warpAffine(frames[2], nudge, SIZE, borderMode=cv2.BORDER_REPLICATE)
+    assert find_ghosts(frames[1], nudged).share < 0.002
+
+
+def test_sixteen_bit_frames_stay_sixteen_bit() -> None:
+    frames = bracket((70, 160, 250), depth=16)
+    done = deghost(stack_of(frames), AUTO)
+    assert all(frame.dtype == np.uint16 for frame in done.frames)
+    assert any(one is not frame for one, frame in zip(done.frames, frames, strict=True))
+
+
+def test_off_leaves_everything_alone() -> None:
+    stack = stack_of(bracket((70, 160, 250)))
+    assert deghost(stack, DeghostSettings()) is stack
+
+
+def test_more_strength_finds_no_less() -> None:
+    frames = bracket((70, 160, 250))
+    shares = [find_ghosts(frames[1], frames[0], strength).share for strength in (1, 5, 9)]
+    assert shares == sorted(shares)
+
+
+def test_the_mapping_between_exposures_is_monotone_and_close_to_the_true_curve() -> None:
+    frames = [frame.astype(np.float32) / 255 for frame in bracket((160, 160, 160))]
+    mapping = estimate_mapping(frames[1], frames[2])
+    assert (np.diff(mapping.curve, axis=1) >= 0).all()
+    mapped = mapping.apply(frames[1])
+    assert np.median(np.abs(mapped - frames[2])) < 0.02
+
+
+def test_the_reference_is_the_frame_that_shows_most() -> None:
+    assert best_exposed(bracket((160, 160, 160))) == 1
+
+
+def test_a_reference_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 to 3"):
+        deghost(stack_of(bracket((70, 160, 250))), replace(AUTO, reference=4))
+
+
+def test_debug_pictures_show_mask_and_confidence(tmp_path: Path) -> None:
+    deghost(stack_of(bracket((70, 160, 250))), replace(AUTO, debug_dir=tmp_path / "debug"))
+    names = sorted(path.name for path in (tmp_path / "debug").iterdir())
+    assert names == ["IMG_0.confidence.png", "IMG_0.ghosts.png", "IMG_2.confidence.png", "IMG_2.ghosts.png"]
