@@ -1,0 +1,60 @@
+"""What the house network is trained for: structure, edges and tone, as the measures see them.
+
+    L = 3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W) + Q_CV / 800 + 20 L_range
+
+MEF-SSIM, Q_ABF and Q_W ask for every frame's structure and edges; none of them feels the tone. Q_CV does:
+it compares large shapes with the frames, where the eye looks. L_range is how far the result leaves [0, 1].
+Luminance is judged, and in a third of the steps one colour channel for the edges, since Q_ABF, Q_W and Q_CV
+are read on R, G and B. The blend is convex, so the measures cannot be bribed with free pixels.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.house.pyramid import luminance
+from mefnets.measures import mef_ssim, q_abf, q_cv, q_w
+from mefnets.recipe import Batch, Objective
+
+W_STRUCTURE, W_EDGES, W_EDGE_SHAPE, W_TONE, W_RANGE = 3.0, 1.0, 2.0, 1 / 800, 20.0
+Q_CV_CEILING = 4000.0  # one hopeless scene must not steer a step
+
+
+class MeasuresObjective(Objective):
+    def __init__(self, tone: float = W_TONE) -> None:
+        super().__init__()
+        self.tone = tone
+        self.calls = 0
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        fused = network(batch.frames)  # (B, 3, H, W)
+        B, N, _, H, W = batch.frames.shape
+        y_frames = luminance(batch.frames.flatten(0, 1)).view(B, N, 1, H, W)
+        y_fused = luminance(fused)
+        self.calls += 1
+        if self.calls % 3 == 0:
+            k = (self.calls // 3) % 3
+            edge_frames, edge_fused = batch.frames[:, :, k : k + 1], fused[:, k : k + 1]
+        else:
+            edge_frames, edge_fused = y_frames, y_fused
+        structure = mef_ssim(y_frames, y_fused).mean()
+        edges = q_abf(edge_frames, edge_fused).mean()
+        shape = q_w(edge_frames, edge_fused).mean()
+        tone = q_cv(edge_frames, edge_fused).clamp_max(Q_CV_CEILING).mean()
+        out_of_range = (F.relu(fused - 1) + F.relu(-fused)).mean()
+        loss = (
+            W_STRUCTURE * (1 - structure)
+            + W_EDGES * (1 - edges)
+            + W_EDGE_SHAPE * (1 - shape)
+            + self.tone * tone
+            + W_RANGE * out_of_range
+        )
+        terms = {
+            "mef_ssim": structure.item(),
+            "q_abf": edges.item(),
+            "q_w": shape.item(),
+            "q_cv": tone.item(),
+            "range": out_of_range.item(),
+        }
+        return loss, terms

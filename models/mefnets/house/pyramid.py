@@ -1,0 +1,54 @@
+"""Burt and Adelson's pyramid: reduce, expand, and the band between two levels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+COARSEST_SIDE_PX = 2
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def luminance(x: Tensor) -> Tensor:  # (B, 3, H, W) -> (B, 1, H, W)
+    r, g, b = x.split(1, dim=1)
+    return LUMINANCE[0] * r + LUMINANCE[1] * g + LUMINANCE[2] * b
+
+
+def pyramid_depth(height: int, width: int) -> int:
+    """Levels until the shorter side is 2 or 3 pixels."""
+    depth, side = 1, min(height, width)
+    while side >= 2 * COARSEST_SIDE_PX:
+        side = (side + 1) // 2
+        depth += 1
+    return depth
+
+
+def reduce(x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))
+    """Blur with the five-tap kernel and keep every second pixel. Borders are replicated."""
+    a, b, c, _, _ = KERNEL
+    p = F.pad(x, (2, 2, 0, 0), mode="replicate")
+    W = x.shape[-1]
+    taps = [p[..., k : k + W : 2] for k in range(5)]
+    x = c * taps[2] + b * (taps[1] + taps[3]) + a * (taps[0] + taps[4])
+    p = F.pad(x, (0, 0, 2, 2), mode="replicate")
+    H = x.shape[-2]
+    taps = [p[..., k : k + H : 2, :] for k in range(5)]
+    return c * taps[2] + b * (taps[1] + taps[3]) + a * (taps[0] + taps[4])
+
+
+def expand(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Twice the size by the same kernel: even pixels (1, 6, 1)/8, odd ones (1, 1)/2."""
+    H, W = size
+    p = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    even = (p[..., :-2] + 6 * p[..., 1:-1] + p[..., 2:]) / 8
+    odd = (p[..., 1:-1] + p[..., 2:]) / 2
+    p = torch.stack([even, odd], -1).flatten(-2)[..., :W]
+    even = (p[..., :-2, :] + 6 * p[..., 1:-1, :] + p[..., 2:, :]) / 8
+    odd = (p[..., 1:-1, :] + p[..., 2:, :]) / 2
+    return torch.stack([even, odd], -2).flatten(-3, -2)[..., :H, :]
+
+
+def band_of(fine: Tensor, coarse: Tensor) -> Tensor:
+    return fine - expand(coarse, fine.shape[-2:])
