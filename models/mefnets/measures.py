@@ -38,21 +38,50 @@ def gray(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def gaussian_taps(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """One-dimensional Gaussian of `size` taps that sum to 1."""
-    at = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    taps = torch.exp(-(at**2) / (2 * sigma**2))
-    return (taps / taps.sum()).to(dtype=dtype, device=device)
+def gaussian_taps(size: int, sigma: float) -> tuple[float, ...]:
+    """One-dimensional Gaussian of `size` taps (odd) that sum to 1."""
+    taps = [math.exp(-((i - (size - 1) / 2) ** 2) / (2 * sigma**2)) for i in range(size)]
+    return tuple(tap / sum(taps) for tap in taps)
 
 
 def gaussian_filter(x: Tensor, size: int = 11, sigma: float = 1.5, sides: Sides = "valid") -> Tensor:
-    """Separable Gaussian over the last two axes; "valid" keeps whole windows, "same" pads with zeros."""
-    taps = gaussian_taps(size, float(sigma), x.dtype, x.device)
-    rows = x.reshape(-1, 1, x.shape[-2], x.shape[-1])
-    pad = size // 2 if sides == "same" else 0
-    rows = F.conv2d(rows, taps.view(1, 1, 1, -1), padding=(0, pad))
-    rows = F.conv2d(rows, taps.view(1, 1, -1, 1), padding=(pad, 0))
-    return rows.view(*x.shape[:-2], *rows.shape[-2:])
+    """Separable Gaussian over the last two axes; "valid" keeps whole windows, "same" pads with zeros.
+
+    Shifted sums, not a convolution: with one channel a plane that is ten times faster on a CPU.
+    """
+    taps = gaussian_taps(size, float(sigma))
+    half = size // 2
+    if sides == "same":
+        x = F.pad(x, (half, half, half, half))
+    for axis in (-1, -2):
+        length = x.shape[axis] - size + 1
+        out = x.narrow(axis, half, length) * taps[half]
+        for i in range(half):
+            pair = x.narrow(axis, i, length) + x.narrow(axis, size - 1 - i, length)
+            out = torch.add(out, pair, alpha=taps[i])
+        x = out
+    return x
+
+
+def window_mean(x: Tensor, size: int) -> Tensor:
+    """Plain mean over every whole window of the last two axes, by doubling: a sum of 11 takes 5 additions."""
+    for axis in (-1, -2):
+        length = x.shape[axis] - size + 1
+        total: Tensor | None = None
+        start, width, block = 0, 1, x
+        while True:  # `block` holds sums of `width` neighbours, width = 1, 2, 4, ...
+            if size & width:
+                part = block.narrow(axis, start, length)
+                total = part if total is None else total + part
+                start += width
+            width *= 2
+            if width > size:
+                break
+            inner = block.shape[axis] - width // 2
+            block = block.narrow(axis, 0, inner) + block.narrow(axis, width // 2, inner)
+        assert total is not None
+        x = total
+    return x / (size * size)
 
 
 def _derivatives(x: Tensor, middle: float) -> tuple[Tensor, Tensor]:
@@ -134,8 +163,8 @@ def _desired_structure(frames: Tensor, size: int) -> tuple[Tensor, Tensor]:
     area, top = size * size, 2.0**-52
     first, second = torch.triu_indices(n, n, device=frames.device)
     products = frames[:, first] * frames[:, second]  # (B, N(N+1)/2, H, W)
-    box_mean = F.avg_pool2d(frames, size, stride=1)
-    box = F.avg_pool2d(products, size, stride=1)
+    box_mean = window_mean(frames, size)
+    box = window_mean(products, size)
     inner = area * (box - box_mean[:, first] * box_mean[:, second])  # <x_k - mean, x_l - mean>
     double = torch.where(first == second, 1.0, 2.0).to(frames.dtype).view(1, -1, 1, 1)
     diagonal = first == second
@@ -205,6 +234,7 @@ def mef_ssim(frames: Tensor, fused: Tensor, multiscale: bool = True) -> Tensor:
 
 def _edge_angle(across: Tensor, down: Tensor, eps: float) -> Tensor:
     """Orientation in -pi/2...pi/2; `eps` bounds its derivative by 1/eps on flat areas."""
+    down = -down  # the published code counts upwards, which shows where `across` is 0
     sign = torch.where(across == 0, torch.sign(down), torch.sign(across)).detach()
     return torch.atan2(down * sign, across.abs() + eps)
 
