@@ -1,8 +1,8 @@
 """LCNDR's network: two mirrored branches with shared weights, one map for each exposure (paper, figure 2).
 
-In the order data flows: stem -> CEM (pooling extractor P beside coordinate attentions CA) -> SAM -> ERM ->
-map W -> branch end. Symbols as in the paper; the widths are our reading (the paper gives none). Frames come in
-as luminance in [0, 1]; inside, luminance is in [-1, 1] as the paper's maps expect.
+In the order data flows: stem -> CEM (pooling extractor P beside coordinate attentions CA) -> SAM -> ERM
+-> map W -> branch end. Symbols as in the paper; the widths are our reading (the paper gives none). Frames
+come in as luminance in [0, 1]; inside, luminance is in [-1, 1] as the paper's maps expect.
 
 What differs from the paper, and why, stands in README.md. Nothing is averaged over the picture outside a
 `GlobalStatistic`, and attention costs time and memory linear in pixels: keys and values are pooled to a grid
@@ -45,7 +45,7 @@ class CoordinateAttention(nn.Module):
         self.statistic = GlobalStatistic()
 
     def forward(self, along_w: Tensor, along_h: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 32, H, 1) and (B, 32, 1, W) means to gates a_h, a_w of the same shapes; CA(x) = x * a_h * a_w."""
+        """Means (B, 32, H, 1) and (B, 32, 1, W) to gates a_h, a_w of these shapes; CA(x) = x * a_h * a_w."""
         H, W = along_w.shape[2], along_h.shape[3]
 
         def compute() -> tuple[Tensor, ...]:

@@ -16,6 +16,7 @@ SPEC = ModelSpec(
     colour="rgb",
     chroma="none",
     reach=10,
+    min_size=2,
     paper=PAPER,
     weights="mefcl.safetensors",
     summary="dense network with contrastive learning; any two exposures",

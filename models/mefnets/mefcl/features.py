@@ -129,7 +129,7 @@ def vgg16_from(state: Mapping[str, Tensor]) -> VGG16Features:
         found = state.get(key)
         if found is None:
             raise ValueError(
-                f"This is not torchvision's VGG-16: {key} is missing. Give the file that holds vgg16's state dict."
+                f"This is not torchvision's VGG-16: {key} is missing. Give the file of vgg16's state dict."
             )
         if found.shape != ours.shape:
             raise ValueError(

@@ -36,7 +36,7 @@ def ssim_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def unit(features: Tensor, mean: Tensor | None = None) -> Tensor:  # (B, C, h, w) -> (B, C*h*w)
     """Features whose scalar product is the mean over positions of the cosine of channel vectors.
 
-    `mean` (C,) is subtracted first: what all pictures share tells nothing, and rectified features share a lot.
+    `mean` (C,) is subtracted first: what all pictures share tells nothing; rectified features share much.
     """
     if mean is not None:
         features = features - mean.view(1, -1, 1, 1)

@@ -7,6 +7,7 @@ one, reflect padding in every layer.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -47,7 +48,7 @@ class MEFCL(nn.Module):
         self.channels = channels
         dense = [ReflectConv(2 * channels if i == 0 else i * GROWTH, GROWTH) for i in range(6)]
         widths = (6 * GROWTH, *NARROWING[:-1], channels)
-        narrow = [ReflectConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        narrow = [ReflectConv(a, b) for a, b in pairwise(widths)]
         self.dense, self.narrow = nn.ModuleList(dense), nn.ModuleList(narrow)
         if start == "mean":
             self._start_as_mean()
