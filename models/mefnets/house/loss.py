@@ -10,6 +10,7 @@ are read on R, G and B. The blend is convex, so the measures cannot be bribed wi
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,7 +26,9 @@ class MeasuresObjective(Objective):
     def __init__(self, tone: float = W_TONE) -> None:
         super().__init__()
         self.tone = tone
-        self.calls = 0
+        self.calls: Tensor
+        # A buffer, so that a continued run goes on with the same channel.
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         fused = network(batch.frames)  # (B, 3, H, W)
@@ -33,8 +36,9 @@ class MeasuresObjective(Objective):
         y_frames = luminance(batch.frames.flatten(0, 1)).view(B, N, 1, H, W)
         y_fused = luminance(fused)
         self.calls += 1
-        if self.calls % 3 == 0:
-            k = (self.calls // 3) % 3
+        turn = int(self.calls)
+        if turn % 3 == 0:
+            k = (turn // 3) % 3
             edge_frames, edge_fused = batch.frames[:, :, k : k + 1], fused[:, k : k + 1]
         else:
             edge_frames, edge_fused = y_frames, y_fused

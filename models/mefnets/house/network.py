@@ -118,7 +118,7 @@ class PyramidBlend(nn.Module):
         """Nine numbers a pixel, each scaled to about -2..2."""
         y = luminance(picture)
         detail = torch.zeros_like(y) if band is None else luminance(band)
-        mertens, energy, strong, well_exposed, saturation, white, black = cues.split(1, dim=1)
+        mertens, energy, strong, well_exposed, saturation, white, black = torch.split(cues, 1, dim=1)
         return torch.cat(
             [
                 4 * y - 2,

@@ -12,7 +12,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def luminance(x: Tensor) -> Tensor:  # (B, 3, H, W) -> (B, 1, H, W)
-    r, g, b = x.split(1, dim=1)
+    r, g, b = torch.split(x, 1, dim=1)
     return LUMINANCE[0] * r + LUMINANCE[1] * g + LUMINANCE[2] * b
 
 
