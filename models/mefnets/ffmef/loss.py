@@ -34,7 +34,7 @@ def gradient(y: Tensor) -> Tensor:
 
 
 def steep_masks(g: Tensor, kind: Literal["steep", "raw"] = "steep") -> Tensor:
-    """m_i: 1 near strong gradients of source i, else 0. "raw" is the paper's ablation: the gradient itself."""
+    """m_i: 1 near strong gradients of source i, else 0; "raw" (an ablation): the gradient itself."""
     if kind == "raw":
         return g
     wide = F.max_pool2d(g.flatten(0, 1), 3, stride=1, padding=1).view_as(g)
@@ -75,9 +75,8 @@ class GIF(nn.Module):
 
     def terms(self, sources: Tensor, chroma: Tensor, fused: Tensor) -> Terms:
         """`sources` (B, N, 1, H, W) luminance, `chroma` (B, N, 2, H, W) around 0, `fused` (B, 1, H, W)."""
-        B, N = sources.shape[:2]
         with torch.no_grad():
-            g = gradient(sources.flatten(0, 1)).unflatten(0, (B, N))  # (B, N, 1, H, W)
+            g = gradient(sources.flatten(0, 1)).view_as(sources)  # (B, N, 1, H, W)
             m = steep_masks(g, self.masks)
             m_s = 1 - m.amax(1)  # (B, 1, H, W)
             if self.smooth_target == "saturation":

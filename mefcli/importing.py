@@ -1,0 +1,171 @@
+"""Bring weights from a training run or from a paper's authors into a .safetensors file of ours.
+
+A `.pth` is read with PyTorch's safe loader, which runs no code. A room with an `importer.py` translates its
+authors' names; otherwise the names must be the network's own. What does not fit is said, key by key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mefcli.checkpoints import build_with_weights, find_model
+from mefcli.errors import ModelError, OutputError
+from mefnets import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WRAPPERS = ("state_dict", "model", "params", "net", "network", "ema")
+SHOWN = 6  # keys named in an error
+
+
+def import_checkpoint(
+    model: str, path: Path, out: Path, *, zero_padding: bool = False, studio_luma: bool = False
+) -> dict[str, str]:
+    """Write the weights at `path` to `out` for `model`; return the metadata that was stored with them.
+
+    `zero_padding` and `studio_luma` are kept in the file, so that whoever loads it gets the same function.
+    """
+    spec = find_model(model)
+    if out.exists() and path.exists() and out.samefile(path):
+        raise OutputError(f"{out} is the file to import.", "Name another file with -o.")
+    if out.suffix != ".safetensors":
+        raise OutputError(f"{out} does not end in .safetensors.", "Name such a file with -o.")
+    options = _options(spec, zero_padding)
+    luma_range = "studio" if studio_luma else spec.luma_range
+    if studio_luma and spec.colour != "luma":
+        raise ModelError(f"{model} works on RGB: there is no luminance range.", "Leave out --studio-luma.")
+    theirs, sha256 = _read(path)
+    spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
+    ours = _fitted(spec, _translated(spec, theirs))
+    metadata = {
+        "model": model,
+        "options": json.dumps(options, sort_keys=True),
+        "luma_range": luma_range,
+        "source": path.name,
+        "source_sha256": sha256,
+    }
+    _save(ours, out, metadata)
+    return metadata
+
+
+def _options(spec: ModelSpec, zero_padding: bool) -> dict[str, object]:
+    if not zero_padding:
+        return {}
+    import inspect
+
+    build = importlib.import_module(spec.module).build
+    if "padding" not in inspect.signature(build).parameters:
+        raise ModelError(f"{spec.name} has no choice of padding.", "Leave out --zero-padding.")
+    return {"padding": "zeros"}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The state dict in a .pth or .safetensors file, out of its usual wrappers, and the file's SHA-256."""
+    import pickle
+
+    import torch
+
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check the name.") from error
+    content: Any
+    try:
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            content = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds more than tensors, or is damaged; loading it could run code.",
+            "Ask for a plain state dict of it.",
+        ) from error
+    except Exception as error:  # many kinds of damage, many kinds of exception
+        raise ModelError(f"{path} is not a readable checkpoint: {error}.", "Fetch it again.") from error
+    while isinstance(content, Mapping):
+        inner = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = {
+        str(key).removeprefix("module."): value
+        for key, value in (content.items() if isinstance(content, Mapping) else ())
+        if isinstance(value, torch.Tensor)
+    }
+    if not tensors:
+        raise ModelError(f"{path} holds no tensors.", "A state dict is needed, as torch.save writes it.")
+    return tensors, sha256
+
+
+def _translated(spec: ModelSpec, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Through the room's importer, where there is one and the names are not ours already."""
+    room = spec.module.rpartition(".")[0]
+    try:
+        importer = importlib.import_module(f"{room}.importer")
+    except ModuleNotFoundError:
+        return theirs
+    own = set(importlib.import_module(spec.module).build(**spec.options).state_dict())
+    if own & set(theirs):
+        return theirs
+    try:
+        converted: dict[str, Tensor] = importer.convert(theirs)
+    except KeyError as error:
+        raise ModelError(
+            f"These weights are {error.args[0]}.", f"They do not belong to {spec.name}."
+        ) from error
+    return converted
+
+
+def _fitted(spec: ModelSpec, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = importlib.import_module(spec.module).build(**spec.options).state_dict()
+    complaints = [
+        *_named("missing", [key for key in own if key not in tensors]),
+        *_named("not the network's", [key for key in tensors if key not in own]),
+        *_named(
+            "of another shape",
+            [
+                f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
+                for key in own
+                if key in tensors and tensors[key].shape != own[key].shape
+            ],
+        ),
+    ]
+    if complaints:
+        raise ModelError(
+            f"The weights do not fit {spec.name}: {'; '.join(complaints)}.",
+            f"mef models show {spec.name} tells the network's size.",
+        )
+    build_with_weights(spec, tensors)
+    return {key: tensors[key].detach().contiguous() for key in own}
+
+
+def _named(what: str, keys: list[str]) -> list[str]:
+    if not keys:
+        return []
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return [f"{len(keys)} {what} ({', '.join(keys[:SHOWN])}{more})"]
+
+
+def _save(tensors: dict[str, Tensor], out: Path, metadata: dict[str, str]) -> None:
+    import safetensors.torch
+
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        safetensors.torch.save_file(tensors, partial, metadata=metadata)
+        partial.replace(out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}.", "Choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
