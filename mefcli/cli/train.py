@@ -211,12 +211,109 @@ def pack(
     typer.echo(out)
 
 
+def preview(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The contact sheet to write.")] = Path("sheet.jpg"),
+    runs: RunsOption = Path("runs"),
+    model: Annotated[str | None, typer.Option("--model", help="As this network's recipe asks.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Brackets.")] = 16,
+    frames: Annotated[int | None, typer.Option("--frames", min=2, max=9)] = None,
+    lopsided: Annotated[float, typer.Option("--lopsided", help="Share of all-under, all-over.")] = 0.0,
+    misaligned: Annotated[float, typer.Option("--misaligned", help="Share with motion.")] = 0.0,
+    targets: Annotated[bool, typer.Option("--targets", help="Show the supervised targets, too.")] = False,
+    held_out: Annotated[bool, typer.Option("--held-out", help="From the validation scenes.")] = False,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """Write a contact sheet of simulated brackets.
+
+    Examples:
+    mef train preview --data train.mefdata --frames 3 -o sheet.jpg
+    """
+    from dataclasses import replace
+
+    import cv2
+
+    from mefcli.errors import OutputError
+    from mefcli.training.prepare import data_at
+    from mefcli.training.preview import sheet
+    from mefcli.training.settings import find_recipe
+    from mefcli.training.simulator import Simulator
+    from mefcli.training.targets import TargetBook
+    from mefnets.recipe import Data
+
+    store = data_at(data, runs / "cache", _say)
+    wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
+    wanted = replace(wanted, target=targets or wanted.target)
+    book = TargetBook(store) if wanted.target else None
+    simulator = Simulator(store, wanted, seed=seed, part="val" if held_out else "train", targets=book)
+    picture = sheet(simulator, count, frames)
+    if not cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]):
+        raise OutputError(
+            f"{out} could not be written.", "Choose a name ending in .jpg in an existing folder."
+        )
+    typer.echo(out)
+
+
 def smoke_all(data: Path, runs: Path) -> None:
     """Every recipe for a few steps."""
     from mefcli.training.settings import Settings, all_recipes
 
     for name in all_recipes():
         _run(Settings(model=name, data=data, runs=runs, smoke=True, fresh=True))
+
+
+def features(
+    data: DataOption,
+    runs: RunsOption = Path("runs"),
+    budget: Annotated[str, typer.Option("--budget", help="Time for the run.")] = "10m",
+    steps: Annotated[int | None, typer.Option("--steps", help="End after this many steps.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    threads: Annotated[int | None, THREADS] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+) -> None:
+    """Train the feature network of MEF-CL, and show that it separates exposures of unseen scenes.
+
+    Examples:
+    mef train features --data train.mefdata --budget 8m
+    """
+    import torch
+
+    from mefcli.training.export import export_features
+    from mefcli.training.features import STEPS, separation, train_features
+    from mefcli.training.prepare import data_at
+    from mefcli.training.settings import parse_duration
+    from mefnets.mefcl.features import FeatureNet
+
+    if threads:
+        torch.set_num_threads(threads)
+    store = data_at(data, runs / "cache", _say)
+
+    def show(step: int, progress: float, loss: float) -> None:
+        if step % 100 == 0:
+            _say(f"features step {step} {progress:.0%} loss {loss:.4f}")
+
+    trained = train_features(
+        store, seed=seed, steps=steps or STEPS, budget_s=parse_duration(budget), on_step=show
+    )
+    torch.manual_seed(seed)
+    before, found = separation(FeatureNet().eval(), store), separation(trained.network, store)
+    words = "; ".join(
+        f"{tap}: {found.accuracy[tap]:.1%} of unseen under, normal, over told apart (untrained "
+        f"{before.accuracy[tap]:.1%}), centres apart by {found.ratio[tap]:.2f} spreads "
+        f"(untrained {before.ratio[tap]:.2f})"
+        for tap in ("deep", "shallow")
+    )
+    words += f"; alterations told within {found.alteration_error:.3f} (a guess: {found.guess_error:.3f})"
+    metadata = {
+        "data_sha256": store.data_hash,
+        "seed": str(seed),
+        "steps": str(trained.steps),
+        "minutes": f"{trained.seconds / 60:.1f}",
+        "separation": words,
+    }
+    path, digest = export_features(trained.network, out, metadata)
+    _say(f"{words}. {path.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
+    typer.echo(path)
 
 
 def export(
@@ -243,7 +340,9 @@ def export(
 
 COMMANDS = (
     *(Entry(name, "mefcli.cli.train:train_one", f"Train {name}.", "Networks") for name in TRAINABLE),
+    Entry("features", "mefcli.cli.train:features", "Train the feature network of MEF-CL.", "Networks"),
     Entry("pack", "mefcli.cli.train:pack", "Pack the training data into one file.", "Data"),
+    Entry("preview", "mefcli.cli.train:preview", "Show simulated brackets on a contact sheet.", "Data"),
     Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
 )
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mefcli.errors import OutputError
 
@@ -31,13 +31,16 @@ def commit(folder: Path) -> str:
         return ""
 
 
-def write_weights(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> str:
+def write_weights(
+    state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], half: bool | None = None
+) -> str:
     """Write `path` and its line in hashes.json beside it; returns the SHA-256."""
     import torch
     from safetensors.torch import save
 
     floats = sum(t.numel() for t in state.values() if t.is_floating_point())
-    half = floats * 4 > HALF_ABOVE_BYTES
+    if half is None:
+        half = floats * 4 > HALF_ABOVE_BYTES
     stored = {
         name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in state.items()
@@ -103,3 +106,10 @@ def export_run(
     path = out / (spec.weights or f"{spec.name}.safetensors")
     digest = write_weights(kept["average"], path, metadata)
     return path, digest, path.stat().st_size
+
+
+def export_features(network: nn.Module, out: Path, metadata: Mapping[str, str]) -> tuple[Path, str]:
+    path = out / "features.safetensors"
+    state = network.state_dict()
+    base = {"model": "features", "commit": commit(Path(__file__).resolve().parent), "licence": "MIT"}
+    return path, write_weights(state, path, {**base, **metadata}, half=True)

@@ -54,14 +54,6 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
     return open_store(path, cache)
 
 
-def targets_for(store: Store, say: Say = lambda words: None) -> TargetBook:
-    def progress(name: str, done: int, total: int) -> None:
-        if done % 100 == 0:
-            say(f"Making targets: {done} of {total}.")
-
-    return TargetBook(store, progress)
-
-
 def device_words(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
@@ -80,7 +72,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     device = choose_device(settings.device)
     spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
     store = data_at(settings.data, settings.runs / "cache", say)
-    targets = targets_for(store, say) if recipe.data.target else None
+    targets = TargetBook(store) if recipe.data.target else None
     simulator = Simulator(store, recipe.data, seed=settings.seed, targets=targets)
     network = build_network(spec, device=str(device)).requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -6,7 +6,7 @@ any number of workers may make batches in any order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from mefcli.errors import InputError
 from mefcli.training import motion
 from mefcli.training.camera import Bytes, Camera, Floats, random_camera
-from mefcli.training.exposure import Placement, place
+from mefcli.training.exposure import Placement, ev_for_mean, mean_by_ev, place
 from mefcli.training.pack import Part
 from mefcli.training.store import Store
 from mefcli.training.targets import TargetBook
 from mefnets.recipe import Data
 
 # Share of samples from each kind of scene.
-SHARES = {"panorama": 0.5, "radiance": 0.15, "photo": 0.35}
+SHARES = {"panorama": 0.55, "radiance": 0.1, "photo": 0.35}
 POOL = 512  # extreme patches kept ready; a batch takes some of them
+NORMAL_MEAN, DARK_MEAN, BRIGHT_MEAN = (95.0, 145.0), (8.0, 50.0), (195.0, 246.0)  # of 255
 MARGIN = 0.12  # of a crop's side, kept around it where motion is simulated
 
 
@@ -203,26 +204,21 @@ class Simulator:
             crop = self._crop(view, rng)
             display = crop.cut(self._pixels(view, crop), self.data.crop_px)
             return (np.clip(display, 0, 1) * 255 + 0.5).astype(np.uint8)
-        view = self._pick(rng)
-        camera = replace(random_camera(rng, reduced=True), jpeg_quality=0)
-        return self._single(view, camera, rng, (95.0, 145.0))
+        return self.exposed_for(NORMAL_MEAN, rng)
 
     def extremes(self) -> Bytes:
         """A fixed pool of badly exposed pictures of many scenes, half too dark, half too bright."""
         if self._extremes is None:
             rng = self.rng(4, 0)
-            pool = []
-            for k in range(max(POOL, self.data.extremes)):
-                means = (8.0, 50.0) if k % 2 == 0 else (195.0, 246.0)
-                pool.append(self._single(self._pick(rng), random_camera(rng, reduced=True), rng, means))
+            count = max(POOL, self.data.extremes)
+            pool = [self.exposed_for(DARK_MEAN if k % 2 else BRIGHT_MEAN, rng) for k in range(count)]
             self._extremes = np.stack(pool)
         return self._extremes
 
-    def _single(
-        self, view: int, camera: Camera, rng: np.random.Generator, means: tuple[float, float]
-    ) -> Bytes:
-        from mefcli.training.exposure import ev_for_mean, mean_by_ev
-
+    def exposed_for(self, means: tuple[float, float], rng: np.random.Generator) -> Bytes:
+        """One frame of any scene, exposed for a mean of the whole view drawn from `means` (of 255)."""
+        view = self._pick(rng)
+        camera = random_camera(rng, reduced=True)
         crop = self._crop(view, rng)
         ev = ev_for_mean(mean_by_ev(camera, self.store.thumbs[view]), rng.uniform(*means))
         return camera.shoot(crop.cut(self._pixels(view, crop), self.data.crop_px), ev, rng)

@@ -19,7 +19,7 @@ from mefcli.training.pack import ItemKind, Pack, Part, content_hash
 from mefcli.training.radiance import Radiance
 from mefcli.training.views import View, views
 
-FORMAT = 3
+FORMAT = 4
 SMALLEST_LEVEL_PX = 140  # no level's short side is below this
 THUMB_PX = 32
 

@@ -8,8 +8,7 @@ alone, and a local-Laplacian-like tone curve on the radiance itself.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +19,12 @@ from mefcli.training.camera import SRGB, Bytes, Camera, Floats
 from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
 
-FORMAT = 2
-STOPS_A_STEP = 0.75
+FORMAT = 5
+MIDDLE = 0.45  # mean luma that references lean to
+NATURALNESS = 0.15  # how much it counts beside MEF-SSIM
+STOPS_A_STEP = 1.0
 FEWEST, MOST = 9, 15
-DARK_MEAN, BRIGHT_MEAN = 18.0, 225.0
+DARK_MEAN, BRIGHT_MEAN = 18.0, 215.0
 
 
 def dense_bracket(scene: Floats, thumb: Floats) -> Floats:
@@ -78,16 +79,18 @@ def _levels(shape: tuple[int, ...], last_px: int = 4) -> int:
     return max(2, int(np.log2(min(shape[0], shape[1]) / last_px)) + 1)
 
 
-def blend(frames: Floats, weights: Floats) -> Floats:
+def pyramids(frames: Floats) -> list[list[Floats]]:
+    levels = _levels(frames.shape[1:3])
+    return [_laplacian(frame, levels) for frame in frames]
+
+
+def blend(details: list[list[Floats]], weights: Floats) -> Floats:
     """Laplacian pyramids of the frames under Gaussian pyramids of the weights (N, H, W)."""
     weights = weights / weights.sum(0)
-    levels = _levels(frames.shape[1:3])
     total: list[Floats] | None = None
-    for frame, weight in zip(frames, weights, strict=True):
-        parts = [
-            detail * cover[..., None]
-            for detail, cover in zip(_laplacian(frame, levels), _gaussian(weight, levels), strict=True)
-        ]
+    for detail, weight in zip(details, weights, strict=True):
+        covers = _gaussian(weight, len(detail))
+        parts = [d * cover[..., None] for d, cover in zip(detail, covers, strict=True)]
         total = parts if total is None else [a + b for a, b in zip(total, parts, strict=True)]
     assert total is not None
     return np.clip(_collapse(total), 0.0, 1.0).astype(np.float32)
@@ -96,21 +99,27 @@ def blend(frames: Floats, weights: Floats) -> Floats:
 # ---- candidates ------------------------------------------------------------------------------------------
 
 
-def weighted(frames: Floats, contrast: float, saturation: float, exposure: float, sigma: float) -> Floats:
-    """Mertens with exponents on its three weights, and the width of its well-exposedness."""
-    import cv2
+@dataclass(frozen=True)
+class Weighting:
+    """Mertens' three weights with exponents, and the width of his well-exposedness."""
 
-    weight = np.ones(frames.shape[:3], np.float32)
-    for k, frame in enumerate(frames):
-        if contrast:
-            edges = np.abs(cv2.Laplacian(frame.mean(-1), cv2.CV_32F))
-            weight[k] *= edges**contrast
-        if saturation:
-            weight[k] *= frame.std(-1) ** saturation
-        if exposure:
-            near = np.exp(-((frame - 0.5) ** 2) / (2 * sigma**2)).prod(-1)
-            weight[k] *= near**exposure
-    return blend(frames, weight + 1e-7)
+    contrast: float
+    saturation: float
+    exposure: float
+    sigma: float = 0.2
+
+    def weights(self, frames: Floats) -> Floats:  # (N, H, W, 3) -> (N, H, W)
+        import cv2
+
+        weight = np.full(frames.shape[:3], 1e-7, np.float32)
+        for k, frame in enumerate(frames):
+            one = np.exp(-((frame - 0.5) ** 2).sum(-1) * (self.exposure / (2 * self.sigma**2)))
+            if self.contrast:
+                one *= np.abs(cv2.Laplacian(frame.mean(-1), cv2.CV_32F)) ** self.contrast
+            if self.saturation:
+                one *= frame.std(-1) ** self.saturation
+            weight[k] += one
+        return weight
 
 
 def tone_curve(scene: Floats) -> Floats:
@@ -139,77 +148,109 @@ def tone_curve(scene: Floats) -> Floats:
     return Camera(SRGB).develop((colour * display_luma[..., None]).astype(np.float32))
 
 
-Candidate = Callable[[Floats, Floats], Floats]  # (frames, scene) -> (H, W, 3)
-CANDIDATES: dict[str, Candidate] = {
-    "mertens": lambda frames, scene: weighted(frames, 1.0, 1.0, 1.0, 0.2),
-    "mertens-even": lambda frames, scene: weighted(frames, 0.5, 0.5, 1.0, 0.25),
-    "mertens-crisp": lambda frames, scene: weighted(frames, 1.0, 0.3, 0.6, 0.2),
-    "exposure": lambda frames, scene: weighted(frames, 0.0, 0.0, 1.0, 0.2),
-    "tone-curve": lambda frames, scene: tone_curve(scene),
+TONE_CURVE = "tone-curve"
+CANDIDATES: dict[str, Weighting | None] = {
+    "mertens": Weighting(1.0, 1.0, 1.0),
+    "mertens-even": Weighting(0.5, 0.5, 1.0, sigma=0.25),
+    "mertens-crisp": Weighting(1.0, 0.3, 0.6),
+    "exposure": Weighting(0.0, 0.0, 1.0),
+    TONE_CURVE: None,
 }
+
+
+def fused_by(method: str, frames: Floats, scene: Floats, details: list[list[Floats]]) -> Floats:
+    weighting = CANDIDATES[method]
+    return tone_curve(scene) if weighting is None else blend(details, weighting.weights(frames))
 
 
 def naturalness(picture: Floats) -> float:
     """0..1: mean near the middle, some contrast, few pixels at either end."""
-    luma = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = picture @ np.array(LUMA, np.float32)
     brightness = np.exp(-(((float(luma.mean()) - 0.46) / 0.16) ** 2))
     contrast = np.exp(-(((float(luma.std()) - 0.22) / 0.10) ** 2))
     clipped = float((luma > 0.985).mean() + (luma < 0.015).mean())
     return float(0.5 * brightness + 0.35 * contrast + 0.15 * np.exp(-clipped / 0.03))
 
 
-@dataclass(frozen=True)
-class Choice:
-    method: str
-    picture: Bytes
-    scores: dict[str, float]
+LUMA = (0.299, 0.587, 0.114)
+JUDGED_FRAMES = 5  # of the dense bracket: MEF-SSIM costs the square of their number
 
 
-def reference(scene: Floats, thumb: Floats) -> Choice:
-    """The chosen fusion of one scene, and every candidate's score."""
+def scores(frames: Floats, scene: Floats) -> dict[str, float]:
+    """MEF-SSIM against a few frames of the bracket, plus a share of naturalness, for every candidate."""
     import torch
 
     from mefnets.measures import mef_ssim
 
-    frames = dense_bracket(scene, thumb)
-    planes = torch.from_numpy(frames).movedim(-1, 1)[None]  # (1, N, 3, H, W)
-    scores: dict[str, float] = {}
-    pictures: dict[str, Floats] = {}
-    grey = (planes * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(2, keepdim=True)
-    for name, candidate in CANDIDATES.items():
-        picture = candidate(frames, scene)
-        shown = torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, 0)[None]
-        luma = (shown * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+    few = frames[np.linspace(0, len(frames) - 1, JUDGED_FRAMES).round().astype(int)]
+    grey = torch.from_numpy(few @ np.array(LUMA, np.float32))[None, :, None]  # (1, N, 1, H, W)
+    details = pyramids(frames)
+    found = {}
+    for method in CANDIDATES:
+        picture = fused_by(method, frames, scene, details)
+        luma = torch.from_numpy(picture @ np.array(LUMA, np.float32))[None, None]
         with torch.no_grad():
-            structure = float(mef_ssim(grey, luma))
-        pictures[name] = picture
-        scores[name] = structure + 0.15 * naturalness(picture)
-    best = max(scores, key=lambda name: scores[name])
-    return Choice(best, (pictures[best] * 255 + 0.5).astype(np.uint8), scores)
+            found[method] = float(mef_ssim(grey, luma)) + NATURALNESS * naturalness(picture)
+    return found
+
+
+def settled(picture: Floats) -> Floats:
+    """A gentle gamma towards middle brightness: fusions of long brackets come out a little dark."""
+    mean = float(np.clip((picture @ np.array(LUMA, np.float32)).mean(), 0.05, 0.95))
+    gamma = np.clip(np.log(MIDDLE) / np.log(mean), 0.8, 1.1)
+    return np.asarray(picture**gamma, np.float32)
+
+
+def reference(scene: Floats, small: Floats, thumb: Floats) -> tuple[str, Bytes]:
+    """The method chosen on the reduced scene, and its result on the whole: (method, (H, W, 3))."""
+    found = scores(dense_bracket(small, thumb), small)
+    best = max(found, key=lambda method: found[method])
+    frames = dense_bracket(scene, thumb)
+    details = [] if CANDIDATES[best] is None else pyramids(frames)
+    picture = settled(fused_by(best, frames, scene, details))
+    return best, (picture * 255 + 0.5).astype(np.uint8)
 
 
 class TargetBook:
-    """References for every view of a store, made once and kept beside it."""
+    """References for the views of a store: made when a view is first sampled, kept beside it for good.
 
-    def __init__(self, store: Store, on_view: Callable[[str, int, int], None] | None = None) -> None:
+    A reference depends on its view alone, so runs may share the files, and whoever comes first makes it.
+    """
+
+    def __init__(self, store: Store) -> None:
         self.store = store
-        folder = store.folder / f"targets-{FORMAT}"
-        wanted = [i for i, e in enumerate(store.entries) if e.kind != "normal"]
         self._offsets: dict[int, int] = {}
-        offset = 0
-        for view in wanted:
-            full = store.entries[view].levels[0]
-            self._offsets[view] = offset
-            offset += full.height * full.width * 3
-        if not (folder / "chosen.json").is_file():
-            self._make(folder, wanted, on_view)
-        self.chosen: dict[str, str] = json.loads((folder / "chosen.json").read_text())
-        self._pixels: NDArray[np.uint8] = np.memmap(folder / "targets.u8", np.uint8, "r")
+        size = 0
+        for view, entry in enumerate(store.entries):
+            if entry.kind != "normal":  # those are well exposed as they are
+                self._offsets[view] = size
+                size += entry.levels[0].height * entry.levels[0].width * 3
+        folder = store.folder / f"targets-{FORMAT}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._pixels = _shared_bytes(folder / "targets.u8", size)
+        self._methods = _shared_bytes(folder / "methods.u8", len(store.entries))  # 0: not made yet
+        self._lock = threading.Lock()
 
     def picture(self, view: int) -> Bytes:  # (H, W, 3)
         full = self.store.entries[view].levels[0]
         at = self._offsets[view]
-        return self._pixels[at : at + full.height * full.width * 3].reshape(full.height, full.width, 3)
+        picture = self._pixels[at : at + full.height * full.width * 3].reshape(full.height, full.width, 3)
+        if not self._methods[view]:
+            with self._lock:
+                if not self._methods[view]:
+                    method, made = self.make(view)
+                    picture[:] = made
+                    self._methods[view] = list(CANDIDATES).index(method) + 1
+        return picture
+
+    def make(self, view: int) -> tuple[str, Bytes]:
+        levels = len(self.store.entries[view].levels)
+        scene, small = self.store.level(view), self.store.level(view, levels - 1)
+        return reference(scene.astype(np.float32), small.astype(np.float32), self.store.thumbs[view])
+
+    def method(self, view: int) -> str:
+        """Which candidate was chosen for a view; empty before it was made."""
+        return ["", *CANDIDATES][int(self._methods[view])]
 
     @staticmethod
     def tinted(display: Floats, white: tuple[float, float, float]) -> Floats:
@@ -217,16 +258,10 @@ class TargetBook:
         gains = np.array(white, np.float32) ** np.float32(1 / 2.2)
         return np.clip(display * gains, 0.0, 1.0).astype(np.float32)
 
-    def _make(self, folder: Path, wanted: list[int], on_view: Callable[[str, int, int], None] | None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        chosen = {}
-        with (folder / "targets.part").open("wb") as file:
-            for count, view in enumerate(wanted):
-                scene = self.store.level(view).astype(np.float32)
-                choice = reference(scene, self.store.thumbs[view])
-                file.write(choice.picture.tobytes())
-                chosen[self.store.entries[view].name] = choice.method
-                if on_view:
-                    on_view(self.store.entries[view].name, count + 1, len(wanted))
-        (folder / "targets.part").rename(folder / "targets.u8")
-        (folder / "chosen.json").write_text(json.dumps(chosen, indent=1))
+
+def _shared_bytes(path: Path, size: int) -> NDArray[np.uint8]:
+    """A file of `size` zeros (sparse where the disk can) that all runs map and fill."""
+    with path.open("ab") as file:
+        if file.tell() < size:
+            file.truncate(size)
+    return np.memmap(path, np.uint8, "r+", shape=(size,))

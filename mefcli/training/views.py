@@ -119,8 +119,8 @@ def photo_radiance(photo: NDArray[np.uint8], rng: np.random.Generator) -> Radian
     k = 1.0 - 2.0 ** -rng.uniform(1.0, 4.0)
     white = linear.max(-1, keepdims=True)  # by the largest channel, so that hues survive
     opened = linear / (1.0 - k * white)
-    # Shadows deepen by up to a stop, as a contrasty scene behind a contrasty print.
-    toe = rng.uniform(0.0, 0.35)
+    # Shadows deepen a little, as a contrasty scene behind a contrasty print.
+    toe = rng.uniform(0.0, 0.15)
     level = np.clip(white / 0.25, 1e-3, 1.0)
     return np.asarray(opened * level**toe, np.float32)
 
