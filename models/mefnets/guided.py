@@ -23,7 +23,7 @@ from mefnets.colour import BLUE, GREEN, RED
 from mefnets.pixels import FULL_SCALE, Frame, in_parallel, strips
 from mefnets.tiles import mirrored
 
-RIDGE = 1e-4  # on the slopes; what a window's variance must exceed to be trusted
+RIDGE = 1e-5  # on the slopes; a window whose variance is below it counts as flat
 RADIUS = 1  # of the windows, in working pixels
 STRIP_PX = 300_000  # so that a strip's planes stay in a core's cache
 FIT_STRIP_PX = 60_000

@@ -48,14 +48,14 @@ class Grid:
         return _cut(self.height, self.tile)
 
     def across(self, rows: Span) -> Iterator[Tile]:
-        top, bottom = self._seen(rows, self.padded_height)
+        window_rows = self._seen(rows, self.height, self.padded_height)
         for cols in _cut(self.width, self.tile):
-            yield Tile(rows, cols, (top, bottom), self._seen(cols, self.padded_width))
+            yield Tile(rows, cols, window_rows, self._seen(cols, self.width, self.padded_width))
 
-    def _seen(self, span: Span, padded: int) -> Span:
+    def _seen(self, span: Span, length: int, padded: int) -> Span:
+        """What the network sees for `span`: its margins, and at the end all of the padding."""
         start, stop = span
-        stop = padded if stop in (self.height, self.width) and stop + self.margin >= padded else stop
-        return max(0, start - self.margin), min(padded, stop + self.margin)
+        return max(0, start - self.margin), padded if stop == length else min(padded, stop + self.margin)
 
 
 def _cut(length: int, tile: int) -> list[Span]:
@@ -118,8 +118,9 @@ def run_tiles(
     grid: Grid,
     store: Store,
     on_progress: Callable[[float], None] | None = None,
+    on_tile: Callable[[Tile], None] | None = None,
 ) -> None:
-    """Run `run` over every tile; hand finished rows, (C, rows, width), to `store`, top down."""
+    """Run `run` over every tile, `on_tile` just before it; hand finished rows, (C, rows, width), to `store`."""
     fade = grid.fade
     carried: Tensor | None = None  # the last band's share of the rows around the next seam
     bands = grid.bands()
@@ -128,6 +129,8 @@ def run_tiles(
         last = min(grid.height, rows[1] + fade) if number < len(bands) - 1 else grid.height
         band: Tensor | None = None
         for tile in grid.across(rows):
+            if on_tile:
+                on_tile(tile)
             fused = run(cut_frames(frames, tile.window_rows, tile.window_cols))
             left, right = max(0, tile.cols[0] - fade), min(grid.width, tile.cols[1] + fade)
             if band is None:
