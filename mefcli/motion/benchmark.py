@@ -131,8 +131,8 @@ def make_case(
     margin = round(0.09 * max(size_px))
     canvas = scene((width + 2 * margin, height + 2 * margin))
     grey = canvas @ np.array([0.299, 0.587, 0.114], np.float32)
-    base = 0.18 / float(np.exp(np.log(grey[::4, ::4].clip(1e-6)).mean()))
     reference = frames // 2
+    base, step = _bracketing(grey, step, reference, frames)
     to_canvas = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1.0]])
     pictures, matrices, evs = [], [], []
     for index in range(frames):
@@ -154,6 +154,25 @@ def make_case(
         matrices.append(matrix)
         evs.append(ev)
     return Case(name, tuple(pictures), tuple(matrices), tuple(evs), reference, kind)
+
+
+def _bracketing(grey: NDArray[np.float32], step: float, reference: int, frames: int) -> tuple[float, float]:
+    """Exposure of the reference and step, as a photographer would set them for this scene.
+
+    The bracket is centred on the scene's range, and its step shortened (to two stops at least) until a sixth
+    of the picture is below white in the brightest frame and above black in the darkest.
+    """
+    stops = np.log2(grey[::4, ::4].clip(1e-6))
+    low, high = np.percentile(stops, [17, 83])
+    centre = (low + high) / 2
+    base = float(2.0 ** (np.log2(0.12) - centre))
+    while step > 2:
+        darkest = high + np.log2(base) - reference * step
+        brightest = low + np.log2(base) + (frames - 1 - reference) * step
+        if brightest < np.log2(0.7) and darkest > np.log2(0.004):
+            break
+        step -= 0.1
+    return base, max(step, 2.0)
 
 
 def expose(radiance: Radiance, gain: float, rng: np.random.Generator, depth: Literal[8, 16] = 8) -> Pixels:

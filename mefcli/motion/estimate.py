@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.motion.geometry import IDENTITY, Matrix, Model, apply, distance, grid, is_plausible, rescale
-from mefcli.motion.grey import Level, Plane, detail, halve, joint_details, level
+from mefcli.motion.grey import Greys, Level, halve, joint_details, level
 from mefcli.motion.refine import Fit, FitModel, choose_points, refine
-from mefcli.motion.start import global_start
+from mefcli.motion.start import global_starts
 
 ModelChoice = Literal["auto", "shift", "rigid", "homography"]
 COARSE_SIDE_PX = 320
@@ -35,50 +35,76 @@ POINTS = 80_000
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
-def levels(grey: Plane) -> list[Plane]:
+def levels(greys: Greys) -> list[Greys]:
     """Finest first, halved until the long side is at most COARSE_SIDE_PX."""
-    planes = [grey]
-    while max(planes[-1].shape) > COARSE_SIDE_PX and min(planes[-1].shape) >= 96:
+    planes = [greys]
+    while max(planes[-1].shape[:2]) > COARSE_SIDE_PX and min(planes[-1].shape[:2]) >= 96:
         planes.append(halve(planes[-1]))
     return planes
 
 
-def prepare(grey: Plane) -> list[Level]:
+def prepare(greys: Greys) -> list[Level]:
     """Averaging four pixels halves the noise, so each coarser level trusts darker pixels."""
-    return [level(plane, max(0.04, 0.17 / 2**place)) for place, plane in enumerate(levels(grey))]
+    return [level(plane, max(0.04, 0.17 / 2**place)) for place, plane in enumerate(levels(greys))]
 
 
 def estimate(
     reference: list[Level], frame: list[Level], choice: ModelChoice = "auto", *, scale: float = 1.0
 ) -> Motion:
     """Motion between two prepared pictures; `scale` is how many source pixels one of theirs stands for."""
-    fit = global_start(detail(reference[-1]), detail(frame[-1]))
-    if fit is None:
-        return NOTHING
     size = reference[0].size_px
     rough: FitModel = "shift" if choice == "shift" else "rigid"
-    matrix = _only_shift(fit.matrix, reference[-1].size_px) if rough == "shift" else fit.matrix
+    bends = choice in ("auto", "homography")
+    bent: Matrix | None = None
+    starts = global_starts(reference[-1], frame[-1])
     for place in range(len(reference) - 1, -1, -1):
         if place < len(reference) - 1:
-            matrix = rescale(matrix, 2.0)
-        found = _refine(reference[place], frame[place], matrix, rough, points=30_000)
-        matrix = found.matrix if found else matrix
-    wanted: tuple[FitModel, ...] = ("shift", "rigid", "homography") if choice == "auto" else (choice,)
+            starts = [rescale(matrix, 2.0) for matrix in starts]
+        keep = 3 if place == len(reference) - 1 else 1
+        starts = _best(reference[place], frame[place], starts, rough, keep)
+        if bends and place < len(reference) - 1:
+            # What is not rigid is followed from half size on: at full size it may be out of reach.
+            bent = starts[0] if bent is None else rescale(bent, 2.0)
+            bent = _best(reference[place], frame[place], [bent, starts[0]], "homography", 1)[0]
+    matrix = starts[0]
     fits: dict[FitModel, Fit] = {}
-    for model in wanted:
+    for model in _wanted(choice):
         start = _only_shift(matrix, size) if model == "shift" else matrix
-        # The homography is looked for twice: the first pass sees the picture up to some pixels askew.
-        for _ in range(2 if model == "homography" else 1):
-            found = _refine(reference[0], frame[0], start, model, POINTS)
-            if found is None or not is_plausible(found.matrix, size):
-                break
-            fits[model], start = found, found.matrix
+        if model == "homography" and bent is not None:
+            start = bent
+        found = _refine(reference[0], frame[0], start, model, POINTS)
+        if found is not None and is_plausible(found.matrix, size):
+            fits[model] = found
     if not fits:
         return NOTHING
     chosen = _simplest(fits, grid(size), 0.05 / scale)
     best = fits[chosen]
     residual = best.spread_px * scale
-    return Motion(chosen, best.matrix, _confidence(best), residual, best.correlation, best.support)
+    return Motion(chosen, best.matrix, _confidence(best, residual), residual, best.correlation, best.support)
+
+
+def _wanted(choice: ModelChoice) -> tuple[FitModel, ...]:
+    return ("shift", "rigid", "homography") if choice == "auto" else (choice,)
+
+
+def _best(reference: Level, frame: Level, starts: list[Matrix], model: FitModel, keep: int) -> list[Matrix]:
+    """Each start refined, best agreement first; starts that cannot be judged at this size follow untouched.
+
+    A frame that is nearly white may share so few pixels with the other that only a finer level has enough.
+    """
+    size = reference.size_px
+    judged: list[tuple[float, Matrix]] = []
+    unjudged: list[Matrix] = []
+    for start in starts:
+        start = _only_shift(start, size) if model == "shift" else start
+        found = _refine(reference, frame, start, model, 30_000)
+        if found is None:
+            unjudged.append(start)
+        elif is_plausible(found.matrix, size):
+            judged.append((found.correlation * np.sqrt(found.points), found.matrix))
+    judged.sort(key=lambda pair: -pair[0])
+    agreeing = [matrix for merit, matrix in judged if merit > 0]
+    return [*agreeing, *unjudged][:keep] or [starts[0]]
 
 
 def _refine(reference: Level, frame: Level, matrix: Matrix, model: FitModel, points: int) -> Fit | None:
@@ -109,5 +135,6 @@ def _simplest(fits: dict[FitModel, Fit], places: NDArray[np.float64], tolerance_
     return order[-1]
 
 
-def _confidence(fit: Fit) -> float:
-    return float(np.clip(fit.correlation, 0, 1))
+def _confidence(fit: Fit, spread_px: float) -> float:
+    """Agreement of the two pictures, less where noise alone could move the result by a pixel."""
+    return float(np.clip(fit.correlation, 0, 1) / (1 + (spread_px / 2) ** 2))

@@ -17,6 +17,7 @@ from mefcli.motion.geometry import Matrix
 from mefcli.pipeline.types import Pixels
 
 Plane = NDArray[np.float32]  # (H, W)
+Greys = NDArray[np.float32]  # (H, W, 2): luminance and brightest channel, display-referred, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ def reduction(size_px: tuple[int, int], max_mp: float) -> int:
     return max(1, math.ceil(math.sqrt(size_px[0] * size_px[1] / (max_mp * 1e6)) - 1e-9))
 
 
-def reduced_grey(frame: Pixels, factor: int) -> Plane:
-    """Grey (H // factor, W // factor) in [0, 1], display-referred, averaged over factor x factor pixels.
+def reduced_grey(frame: Pixels, factor: int) -> Greys:
+    """Averaged over factor x factor pixels; a whole factor keeps a rotation a rotation.
 
-    A whole factor keeps a rotation a rotation. Works in the frame's own depth, without a float copy of it.
+    Works in the frame's own depth, without a float copy of it.
     """
     import cv2
 
@@ -55,13 +56,16 @@ def reduced_grey(frame: Pixels, factor: int) -> Plane:
     size = (width // factor, height // factor)
     small = frame if factor == 1 else cv2.resize(frame[:height, :width], size, interpolation=cv2.INTER_AREA)
     scale = 1.0 if small.dtype == np.float32 else 1.0 / float(np.iinfo(small.dtype).max)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) * np.float32(scale)
-    return np.clip(grey, 0.0, 1.0)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    brightest = np.maximum(np.maximum(small[..., 0], small[..., 1]), small[..., 2])
+    both = np.stack([grey, brightest], axis=2).astype(np.float32) * np.float32(scale)
+    return np.clip(both, 0.0, 1.0)
 
 
-def level(grey: Plane, full_trust: float = 0.17) -> Level:
+def level(greys: Greys, full_trust: float = 0.17) -> Level:
     """`full_trust` is the coded grey from which on noise no longer matters; lower for averaged pictures."""
-    return Level(np.log2(_linear(grey) + np.float32(2e-4)), _trust(grey, full_trust))
+    stops = np.log2(_linear(greys[..., 0]) + np.float32(2e-4))
+    return Level(stops, _trust(greys, full_trust))
 
 
 def detail(level: Level, trust: Plane | None = None, *, sigma_px: float = 4.0) -> Detail:
@@ -92,7 +96,8 @@ def joint_details(reference: Level, frame: Level, matrix: Matrix) -> tuple[Detai
     trust = cv2.warpPerspective(frame.trust, matrix, frame.size_px, flags=flags)
     joint = reference.trust * trust
     # What is clipped in one frame reaches its neighbours through interpolation and derivative.
-    clear = cv2.erode((joint > 1e-3).astype(np.uint8), np.ones((5, 5), np.uint8))
+    reach = 5 if min(joint.shape) > 300 else 3
+    clear = cv2.erode((joint > 1e-3).astype(np.uint8), np.ones((reach, reach), np.uint8))
     joint = joint * clear
     return detail(reference, joint), detail(Level(stops, trust), joint)
 
@@ -104,17 +109,20 @@ def _linear(grey: Plane) -> Plane:
     return np.where(grey <= 0.04045, low, high)
 
 
-def _trust(grey: Plane, full_trust: float) -> Plane:
-    dark = np.clip((grey - np.float32(0.008)) / np.float32(full_trust - 0.008), 0, 1)
-    bright = np.clip((np.float32(0.985) - grey) / np.float32(0.08), 0, 1)
+def _trust(greys: Greys, full_trust: float) -> Plane:
+    """A pixel is useless once its brightest channel clips, whatever its luminance says."""
+    dark = np.clip((greys[..., 0] - np.float32(0.008)) / np.float32(full_trust - 0.008), 0, 1)
+    bright = np.clip((np.float32(0.985) - greys[..., 1]) / np.float32(0.05), 0, 1)
     result: Plane = dark * dark * bright
     return result
 
 
-def halve(grey: Plane) -> Plane:
+def halve(greys: Greys) -> Greys:
     """Half the size by averaging; odd rows and columns at the end are dropped with their half pixel."""
     import cv2
 
-    height, width = grey.shape[0] // 2 * 2, grey.shape[1] // 2 * 2
-    result: Plane = cv2.resize(grey[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    height, width = greys.shape[0] // 2 * 2, greys.shape[1] // 2 * 2
+    result: Greys = cv2.resize(
+        greys[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA
+    )
     return result

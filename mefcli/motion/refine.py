@@ -18,6 +18,13 @@ from mefcli.motion.grey import Detail, Plane
 
 Floats = NDArray[np.float32]
 FitModel = Literal["shift", "rigid", "homography"]
+FEWEST = 120
+"""Fewer points than this decide nothing."""
+SHARED_NOISE = 9.0
+"""Neighbouring points share their noise through blur and high-pass: this many count as one."""
+BEND = 0.01
+"""How far a hand-held homography is from rigid, about: 1 % over half the picture. A prior for the places
+where a picture has nothing to hold on to; wherever it has, the measurement drowns it."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,8 @@ def refine(
     """The motion near `start` that best explains the frame, or None when too little is seen in both."""
     import cv2
 
+    if len(points.x) < FEWEST:
+        return None
     value = cv2.GaussianBlur(frame.value, (0, 0), 0.7)
     width, height = points.size_px
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -108,13 +117,14 @@ def refine(
     lift = np.array([[half, 0, centre[0]], [0, half, centre[1]], [0, 0, 1.0]])  # normalised -> pixels
     drop = np.linalg.inv(lift)
     matrix = start.copy()
+    total = np.zeros(jacobian.shape[1])
     for _ in range(steps):
         seen = _look(points, value, frame.weight, matrix)
         if seen is None:
             return None
         moved, trust = seen
         support = float(trust.sum() / max(float(points.weight.sum()), 1e-6))
-        if float(trust.sum()) < 200:
+        if float(trust.sum()) < FEWEST / 4:
             return None
         gain, offset, correlation = _line(points.value, moved, trust)
         if gain <= 0.05:
@@ -125,10 +135,15 @@ def refine(
         normal = (weighted.T @ jacobian).astype(np.float64)
         right = (weighted.T @ residual).astype(np.float64)
         normal[np.diag_indices_from(normal)] *= 1 + 1e-6
+        pull = np.zeros(len(normal))
+        if model == "homography":
+            noise = SHARED_NOISE * float(weight @ residual**2) / max(float(weight.sum()), 1e-6)
+            pull[2:] = noise / BEND**2
         try:
-            change = np.linalg.solve(normal, right)
+            change = np.linalg.solve(normal + np.diag(pull), right - pull * total)
         except np.linalg.LinAlgError:
             return None
+        total += change
         update = lift @ _matrix_of(change, model) @ drop
         try:
             matrix = matrix @ np.linalg.inv(update)
@@ -138,7 +153,7 @@ def refine(
         if not np.isfinite(matrix).all():
             return None
         found = (correlation, float(weight.sum() / max(float(trust.sum()), 1e-6)), support, int(trust.sum()))
-        last = (residual, weight, normal)
+        last = (residual, weight, normal + np.diag(pull))
         if np.abs(change).max() * half < tolerance_px:
             break
     return Fit(matrix, *found, _spread_px(jacobian, *last) * half)
@@ -147,12 +162,11 @@ def refine(
 def _spread_px(jacobian: Floats, residual: Floats, weight: Floats, normal: NDArray[np.float64]) -> float:
     """rms over the unit picture of the motion's standard error, in units of half its long side.
 
-    Sandwich covariance; neighbouring points share their noise through the blur, hence the factor.
+    Sandwich covariance.
     """
-    shared = 9.0
     scores = jacobian * (weight * residual)[:, None]
     inverse = np.linalg.inv(normal)
-    covariance = shared * inverse @ (scores.T @ scores).astype(np.float64) @ inverse
+    covariance = SHARED_NOISE * inverse @ (scores.T @ scores).astype(np.float64) @ inverse
     variance = 0.0
     corners = [(u, v) for u in (-0.8, 0.0, 0.8) for v in (-0.55, 0.0, 0.55)]
     for u, v in corners:

@@ -7,39 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import IDENTITY, Matrix, is_plausible, rigid
-from mefcli.motion.grey import Detail, Plane
-from mefcli.motion.refine import Fit, choose_points, refine
+from mefcli.motion.geometry import IDENTITY, Matrix, rigid
+from mefcli.motion.grey import Detail, Level, Plane, detail
 
 ROTATIONS_DEG = (0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0)
 CANDIDATES = 4
 
 
-def global_start(reference: Detail, frame: Detail) -> Fit | None:
-    """The best rigid motion at this coarse size; None when no guess holds up.
-
-    Every rotation gives the highest peaks of its correlation; the most promising are refined, and the one
-    whose refined correlation is highest wins. No motion is always among the candidates.
-    """
-    points = choose_points(reference, limit=20_000)
-    guesses = sorted(_peaks(reference, frame, ROTATIONS_DEG), key=lambda guess: -guess[0])
-    starts = [IDENTITY]
+def global_starts(reference: Level, frame: Level) -> list[Matrix]:
+    """Rigid guesses at this coarse size, the highest correlation peaks first; no motion comes last."""
+    guesses = sorted(_peaks(detail(reference), detail(frame), ROTATIONS_DEG), key=lambda guess: -guess[0])
+    starts: list[Matrix] = []
     for _, matrix in guesses:
-        if len(starts) <= CANDIDATES and all(np.abs(matrix - other).max() > 1.5 for other in starts[1:]):
+        if len(starts) < CANDIDATES and all(_apart(matrix, other) > 2.5 for other in starts):
             starts.append(matrix)
-    best: Fit | None = None
-    for matrix in starts:
-        shifted = refine(points, frame, matrix, "shift", steps=6)
-        fit = refine(points, frame, shifted.matrix if shifted else matrix, "rigid", steps=15)
-        if fit is None or not is_plausible(fit.matrix, (reference.value.shape[1], reference.value.shape[0])):
-            continue
-        if best is None or _merit(fit) > _merit(best):
-            best = fit
-    return best
+    return [*starts, IDENTITY]
 
 
-def _merit(fit: Fit) -> float:
-    return fit.correlation * min(1.0, fit.support / 0.5) ** 0.5
+def _apart(one: Matrix, other: Matrix) -> float:
+    return float(np.abs(one[:2] - other[:2]).max())
 
 
 def _peaks(reference: Detail, frame: Detail, rotations: Sequence[float]) -> list[tuple[float, Matrix]]:
