@@ -29,9 +29,13 @@ HOUSE = "This installation"
 
 COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
+    Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
+    Entry("eval", "mefcli.cli.eval:evaluate", "Measure results on a folder of scenes.", NETWORKS),
+    Entry("compare", "mefcli.cli.compare:compare", "See several models side by side.", NETWORKS),
     Entry("models", "mefcli.cli.models:COMMANDS", "List, show and verify the models.", NETWORKS),
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
+    Entry("bench", "mefcli.cli.bench:bench", "Measure what fusion costs on this machine.", NETWORKS),
     Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HOUSE),
     Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HOUSE),
 )

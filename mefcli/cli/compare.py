@@ -1,0 +1,172 @@
+"""`mef compare`: several models on one bracket, as a contact sheet, a table and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mefcli.cli import options as o
+from mefcli.cli import screen, state
+from mefcli.errors import OutputError, UsageError
+
+Maker = Callable[[Sequence[Any]], Any]
+
+
+def compare(
+    files: o.Files,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the contact sheet here, .jpg or .png.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page with a before/after slider here, .html.")
+    ] = None,
+    models: Annotated[
+        str, typer.Option("--models", help="all (that have weights here), or names with commas.")
+    ] = "all",
+    size: Annotated[float, typer.Option("--size", help="Megapixels to compare at.", min=0.01)] = 1.0,
+    ev: o.Ev = None,
+    device: o.Device = "auto",
+    align: Annotated[bool, typer.Option("--align/--no-align", help="Align hand-held frames first.")] = True,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Fuse one bracket with several models and show them side by side, with metrics.
+
+    Examples:
+    mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
+    mef compare *.jpg --models mertens,ffmef --size 2       two models at 2 megapixels
+    mef compare *.jpg --report models.html                  a page to look closely
+    """
+    from mefcli import api
+    from mefcli.evaluation.benchmark import chosen_models
+    from mefcli.evaluation.scenes import reduced
+    from mefcli.pipeline import _align
+    from mefcli.pipeline.job import Job
+    from mefcli.report.comparison import compare as run
+
+    state.set_talk(silent=quiet, talkative=verbose)
+    bracket = api.plan(files, ev=o.parse_evs(ev))
+    _check(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite)
+    _check(report, (".html", ".htm"), bracket.paths, overwrite)
+    stack = api.read_stack(bracket)
+    if align:
+        stack = _align(stack, Job(), lambda step: None)
+    frames = [reduced(frame, size) for frame in stack.frames]
+    labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
+    makers = _makers(chosen_models(models), bracket.evs, models == "all", device)
+    result = run(frames, labels, makers, bracket=bracket, on_model=lambda name: screen.say(f"Fusing: {name}"))
+    if output is not None:
+        _write_sheet(output, result)
+    if report is not None:
+        from mefcli.report.html import write_comparison
+
+        write_comparison(report, result)
+    if json:
+        screen.put_json(_as_object(result, output, report))
+        return
+    screen.stdout().print(_table(result))
+    for path in (output, report):
+        if path is not None:
+            print(path)
+
+
+def _check(path: Path | None, suffixes: Sequence[str], inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse before the work: a wrong ending, an existing file, a source."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path.name} should end in {' or '.join(suffixes)}.")
+    if path.exists():
+        if any(path.samefile(source) for source in inputs):
+            raise OutputError(f"{path} is one of the sources.", "Choose another name.")
+        if not overwrite:
+            raise OutputError(f"{path} exists.", "Add --overwrite to replace it.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent}.", "Make it first.")
+
+
+def _makers(names: Sequence[str], evs: Sequence[float], optional: bool, device: str) -> dict[str, Maker]:
+    from mefcli import api
+    from mefcli.errors import ModelError
+
+    makers: dict[str, Maker] = {}
+    for name in names:
+        try:
+            fuser = api.load_fuser(name, device=device)
+        except ModelError as error:
+            if not optional:
+                raise
+            screen.warn(f"{name} is left out: {error.message}")
+            continue
+
+        def make(frames: Sequence[Any], fuser: Any = fuser) -> Any:
+            return fuser.fuse(frames, list(evs), depth=8)
+
+        makers[name] = make
+    if not makers:
+        raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
+    return makers
+
+
+def _write_sheet(path: Path, result: Any) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    from mefcli.report.files import write_bytes
+    from mefcli.report.sheet import make_sheet
+
+    out = BytesIO()
+    sheet = Image.fromarray(make_sheet(result))
+    if path.suffix.lower() == ".png":
+        sheet.save(out, "PNG")
+    else:
+        sheet.save(out, "JPEG", quality=92, subsampling=0)
+    write_bytes(path, out.getvalue())
+
+
+def _as_object(result: Any, output: Path | None, report: Path | None) -> dict[str, Any]:
+    import math
+
+    return {
+        "inputs": [label for label, _ in result.inputs],
+        "outputs": [str(path) for path in (output, report) if path is not None],
+        "models": [
+            {
+                "name": one.name,
+                "seconds": round(one.seconds, 3),
+                "scores": {k: v if math.isfinite(v) else None for k, v in one.scores.items()},
+            }
+            for one in result.results
+        ],
+    }
+
+
+def _table(result: Any) -> Any:
+    """One row a model, one column a metric; the best of each column in bold."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from mefcli.evaluation.metrics import METRICS
+    from mefcli.evaluation.ranking import ranks
+
+    metrics = list(result.results[0].scores)
+    rank = ranks({one.name: one.scores for one in result.results})
+    table = Table()
+    table.add_column("model")
+    for name in metrics:
+        table.add_column(f"{name} {METRICS[name].arrow}", justify="right")
+    table.add_column("time", justify="right")
+    for one in result.results:
+        cells = []
+        for name in metrics:
+            best = len(result.results) > 1 and rank[one.name].get(name) == 1
+            text = f"{one.scores[name]:.{METRICS[name].decimals}f}"
+            cells.append(Text(text, style="bold" if best else ""))
+        table.add_row(one.name, *cells, screen.seconds(one.seconds))
+    return table

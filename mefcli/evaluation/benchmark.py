@@ -1,0 +1,114 @@
+"""Score a folder of scenes: results that are there, or models run now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mefcli.errors import InputError, ModelError
+from mefcli.evaluation.metrics import Picture, score
+from mefcli.evaluation.ranking import Row
+from mefcli.evaluation.scenes import Scene, find_fused, read_pixels, read_scene, reduced
+
+Frames = list[NDArray[Any]]
+Maker = Callable[[Scene, Frames], NDArray[Any] | None]  # None: no result for this scene
+
+
+def from_folder(folder: Path, scenes: Sequence[Scene]) -> dict[str, Maker]:
+    """Methods whose results lie in a folder."""
+
+    def maker(paths: dict[str, Path]) -> Maker:
+        def make(scene: Scene, frames: Frames) -> NDArray[Any] | None:
+            if scene.name not in paths:
+                return None
+            pixels = read_pixels(paths[scene.name])
+            return reduced(pixels, frames[0].shape[0] * frames[0].shape[1] / 1e6)
+
+        return make
+
+    return {method: maker(paths) for method, paths in find_fused(folder, scenes).items()}
+
+
+def chosen_models(text: str) -> list[str]:
+    """'all' (those whose weights are here) or a list with commas."""
+    from mefnets import MODELS
+
+    if text == "all":
+        return list(MODELS)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in MODELS]
+    if unknown:
+        raise ModelError(f"There is no model {unknown[0]!r}.", f"Known: {', '.join(MODELS)}.")
+    return names
+
+
+def from_models(
+    names: Sequence[str], *, optional: bool, device: str = "auto", on_missing: Callable[[str], None]
+) -> dict[str, Maker]:
+    """Methods that are our models. With `optional`, a model that cannot be loaded is told and left out."""
+    from mefcli import api
+
+    makers: dict[str, Maker] = {}
+    for name in names:
+        try:
+            fuser = api.load_fuser(name, device=device)
+        except ModelError as error:
+            if not optional:
+                raise
+            on_missing(f"{name} is left out: {error.message}")
+            continue
+
+        def make(scene: Scene, frames: Frames, fuser: Any = fuser) -> NDArray[Any]:
+            result: NDArray[Any] = fuser.fuse(frames, depth=8)
+            return result
+
+        makers[name] = make
+    if not makers:
+        raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
+    return makers
+
+
+def evaluate(
+    scenes: Sequence[Scene],
+    makers: dict[str, Maker],
+    *,
+    names: Sequence[str] | None = None,
+    max_pixels: float | None = None,
+    on_row: Callable[[float, str], None] = lambda done, note: None,
+) -> Iterator[Row]:
+    """One row for each scene and method that has a result."""
+    total, count = len(scenes) * len(makers), 0
+    for scene in scenes:
+        frames = read_scene(scene, max_pixels)
+        inputs = [Picture(frame) for frame in frames]
+        truth = Picture(reduced(read_pixels(scene.reference), max_pixels)) if scene.reference else None
+        for method, make in makers.items():
+            on_row(count / total, f"{scene.name}, {method}")
+            count += 1
+            pixels = make(scene, frames)
+            if pixels is None:
+                continue
+            if pixels.shape[:2] != frames[0].shape[:2]:
+                raise InputError(
+                    f"The result of {method} for {scene.name} is {pixels.shape[1]}x{pixels.shape[0]} pixels,"
+                    f" its inputs {frames[0].shape[1]}x{frames[0].shape[0]}.",
+                    "Metrics compare pictures of one size.",
+                )
+            yield Row(scene.name, method, _scored(pixels, inputs, names, truth))
+    on_row(1.0, "")
+
+
+def _scored(
+    pixels: NDArray[Any], inputs: list[Picture], names: Sequence[str] | None, truth: Picture | None
+) -> dict[str, float]:
+    from mefcli.evaluation.metrics import METRICS
+
+    if names is None:
+        return score(pixels, inputs, reference=truth)
+    possible = [n for n in names if truth is not None or METRICS[n].compare is None]
+    scores = score(pixels, inputs, names=possible, reference=truth)
+    return {name: scores.get(name, math.nan) for name in names}

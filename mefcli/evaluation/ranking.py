@@ -1,0 +1,123 @@
+"""Means, ranks, and the place among published methods: plain arithmetic over tables of scores."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from io import StringIO
+from typing import Any
+
+Means = dict[str, dict[str, float]]  # method -> metric -> mean
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result's scores."""
+
+    scene: str
+    method: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a method stands among the published ones on one metric, 1 is best."""
+
+    rank: int
+    of: int
+
+
+def means(rows: Sequence[Row]) -> Means:
+    """Mean over scenes; scenes without a number are left out of it."""
+    table: Means = {}
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = [row.scores for row in rows if row.method == method]
+        table[method] = {}
+        for metric in mine[0]:
+            values = [s[metric] for s in mine if metric in s and not math.isnan(s[metric])]
+            table[method][metric] = sum(values) / len(values) if values else math.nan
+    return table
+
+
+def _sign(metric: str) -> float:
+    from mefcli.evaluation.metrics import METRICS
+
+    return 1.0 if METRICS[metric].better == "lower" else -1.0
+
+
+def ranks(table: Means) -> Means:
+    """Rank of every method on every metric, 1 is best; ties share the mean of their places."""
+    result: Means = {method: {} for method in table}
+    for metric in dict.fromkeys(m for scores in table.values() for m in scores):
+        keyed = {
+            method: _sign(metric) * scores[metric]
+            for method, scores in table.items()
+            if not math.isnan(scores.get(metric, math.nan))
+        }
+        for method, value in keyed.items():
+            better = sum(other < value for other in keyed.values())
+            same = sum(other == value for other in keyed.values())
+            result[method][metric] = better + (same + 1) / 2
+    return result
+
+
+def mean_ranks(table: Means) -> dict[str, float]:
+    """Mean rank over the metrics, for each method."""
+    return {m: (sum(r.values()) / len(r) if r else math.nan) for m, r in ranks(table).items()}
+
+
+def published() -> dict[str, Any]:
+    """The published means, their source, and a caution about comparing with them."""
+    text = (files("mefcli.evaluation") / "data" / "published_mefb.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def places(scores: Mapping[str, float]) -> dict[str, Place]:
+    """For each metric that was published: the rank of these means among the published methods."""
+    methods: dict[str, dict[str, float]] = published()["methods"]
+    found = {}
+    for metric, value in scores.items():
+        others = [s[metric] for s in methods.values() if metric in s]
+        if others and not math.isnan(value):
+            better = sum(_sign(metric) * other < _sign(metric) * value for other in others)
+            found[metric] = Place(better + 1, len(others) + 1)
+    return found
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """One line a result: scene, method, metrics."""
+    metrics = list(dict.fromkeys(m for row in rows for m in row.scores))
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["scene", "method", *metrics])
+    for row in rows:
+        cells = [f"{row.scores[m]:.6f}" if m in row.scores else "" for m in metrics]
+        writer.writerow([row.scene, row.method, *cells])
+    return out.getvalue()
+
+
+def to_object(rows: Sequence[Row]) -> dict[str, Any]:
+    """Everything, for JSON; numbers that are none become null."""
+    table = means(rows)
+    result = {
+        "scenes": [{"scene": r.scene, "method": r.method, "scores": dict(r.scores)} for r in rows],
+        "means": table,
+        "mean_rank": mean_ranks(table),
+        "published_places": {m: {k: asdict(p) for k, p in places(s).items()} for m, s in table.items()},
+    }
+    return _finite(result)  # type: ignore[no-any-return]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,115 @@
+"""Folders of scenes for `mef eval`: pairs or sequences, their results, and a reference where there is one.
+
+Plain layout: one folder a scene, two or more pictures in each; a picture whose name is `reference`, `target`,
+`label` or `gt` (or ends in `_gt`) is the ground truth. Layout of the MEFB benchmark as published:
+`input/<scene>/<scene>_A.*` and `_B.*`, results in one folder as `<scene>_<method>.*`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.errors import InputError, UnreadableError
+
+Layout = Literal["plain", "mefb"]
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+TRUTH = re.compile(r"(^|.*[_-])(gt|reference|target|label)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Scene:
+    name: str
+    inputs: tuple[Path, ...]  # as named; `read_scene` sorts them dark to bright
+    reference: Path | None = None
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def find_scenes(folder: Path, layout: Layout = "plain") -> list[Scene]:
+    """Every subfolder with at least two pictures, by name."""
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is not a folder.", "Name the folder that holds one folder for each scene."
+        )
+    top = folder / "input" if layout == "mefb" and (folder / "input").is_dir() else folder
+    scenes = []
+    for place in sorted(p for p in top.iterdir() if p.is_dir()):
+        files = pictures_in(place)
+        truth = [p for p in files if TRUTH.match(p.stem)]
+        inputs = [p for p in files if p not in truth]
+        if layout == "mefb":
+            inputs = [p for p in inputs if re.search(r"[_-][AB]$", p.stem, re.IGNORECASE)] or inputs
+        if len(inputs) >= 2:
+            scenes.append(Scene(place.name, tuple(inputs), truth[0] if truth else None))
+    if not scenes:
+        raise InputError(
+            f"{folder} holds no scenes.", "A scene is a folder with two or more pictures; see --layout."
+        )
+    return scenes
+
+
+def find_fused(folder: Path, scenes: Sequence[Scene]) -> dict[str, dict[str, Path]]:
+    """Results by method, then scene: `<scene>.*` or `<scene>_<method>.*`, also inside `<method>/`."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", "--fused names the folder with the results.")
+    found: dict[str, dict[str, Path]] = {}
+    by_length = sorted((scene.name for scene in scenes), key=len, reverse=True)
+    places = [(folder, folder.name), *((p, p.name) for p in sorted(folder.iterdir()) if p.is_dir())]
+    for place, method in places:
+        for path in pictures_in(place):
+            # Longest names first: "House_2_x" belongs to House_2, not to House.
+            scene = next((n for n in by_length if path.stem == n or path.stem.startswith(f"{n}_")), None)
+            if scene is None:
+                continue
+            tail = path.stem[len(scene) + 1 :]
+            name = tail if place == folder and tail and tail != "fused" else method
+            found.setdefault(name, {})[scene] = path
+    if not found:
+        raise InputError(
+            f"{folder} holds no result for these scenes.",
+            f"Name results after their scenes, such as {scenes[0].name}.png.",
+        )
+    return found
+
+
+def read_pixels(path: Path) -> NDArray[Any]:
+    """Stored RGB values `(H, W, 3)`, uint8 or uint16, upright; the colour profile does not count here."""
+    import cv2
+
+    # Through memory, since OpenCV cannot open every name the system can.
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read: {error.strerror}.") from error
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise UnreadableError(f"{path} is not a readable 8- or 16-bit picture.")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def read_scene(scene: Scene, max_pixels: float | None = None) -> list[NDArray[Any]]:
+    """The inputs, dark to bright, reduced by area averaging to at most `max_pixels` megapixels."""
+    frames = [reduced(read_pixels(path), max_pixels) for path in scene.inputs]
+    return sorted(frames, key=lambda frame: float(frame.mean()))
+
+
+def reduced(pixels: NDArray[Any], max_megapixels: float | None) -> NDArray[Any]:
+    height, width = pixels.shape[:2]
+    if max_megapixels is None or height * width <= max_megapixels * 1e6:
+        return pixels
+    import cv2
+
+    scale = (max_megapixels * 1e6 / (height * width)) ** 0.5
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.floor(small + 0.5).astype(pixels.dtype)

@@ -1,0 +1,220 @@
+"""Reports as HTML pages, from a pipeline result or from a comparison.
+
+mef fuse ... --report out.html        write_report(path, done)
+mef compare ... --report out.html     write_comparison(path, comparison)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.report.files import write_text
+from mefcli.report.images import Bytes, fitted
+from mefcli.report.page import Item, Section, build_page, cards, table
+
+if TYPE_CHECKING:
+    from mefcli.pipeline.report import Done
+    from mefcli.pipeline.types import Bracket, Fused, Record
+    from mefcli.report.comparison import Comparison
+
+MAX_SIDE_PX = 2400  # six such pictures make a page of about 6 MB
+
+
+def exposure_words(shutter_s: float | None) -> str:
+    if not shutter_s:
+        return "–"
+    return f"1/{1 / shutter_s:.0f} s" if shutter_s < 0.3 else f"{shutter_s:g} s"
+
+
+def exposures(bracket: Bracket) -> Section:
+    rows = []
+    for index, (shot, ev) in enumerate(zip(bracket.shots, bracket.evs, strict=True)):
+        name = shot.path.name + (" (reference)" if index == bracket.reference else "")
+        aperture = f"f/{shot.aperture:g}" if shot.aperture else "–"
+        iso = f"{shot.iso:g}" if shot.iso else "–"
+        rows.append((name, f"{ev:+.1f}", exposure_words(shot.exposure_s), aperture, iso))
+    body = table(("frame", "EV", "shutter", "aperture", "ISO"), rows)
+    return Section("Exposures", body + f'<p class="small">{escape(bracket.why)}</p>')
+
+
+def _metadata(bracket: Bracket) -> Section:
+    shot = bracket.shots[bracket.reference]
+    taken = shot.taken_at.isoformat(" ") if shot.taken_at else None
+    size = f"{shot.size_px[0]}×{shot.size_px[1]}" if shot.size_px else None
+    focal = f"{shot.focal_mm:g} mm" if shot.focal_mm else None
+    facts = {"Camera": shot.camera, "Lens": shot.lens, "Focal length": focal, "Taken": taken, "Size": size}
+    facts |= {"Kind": shot.kind, "Colour profile": shot.icc_name}
+    return Section("Metadata", table(("", ""), [(k, v) for k, v in facts.items() if v], numbers=False))
+
+
+def _record(record: Record) -> list[Section]:
+    settings: dict[str, Any] = {"Model": record.model}
+    if record.weights_sha256:
+        settings["Weights SHA-256"] = record.weights_sha256
+    settings |= {str(k).replace("_", " "): v for k, v in record.settings.items()}
+    sections = [Section("Settings", table(("", ""), list(settings.items()), numbers=False))]
+    if record.seconds:
+        rows = [(stage, f"{taken:.2f} s") for stage, taken in record.seconds.items()]
+        rows.append(("together", f"{sum(record.seconds.values()):.2f} s"))
+        if record.peak_memory_mb:
+            rows.append(("peak memory", f"{record.peak_memory_mb:.0f} MB"))
+        sections.append(Section("Time", table(("", ""), rows)))
+    if record.notes:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in record.notes)
+        sections.append(Section("Notes", f"<ul>{notes}</ul>"))
+    return sections
+
+
+def _vectors(matrix: Any, width: int, height: int) -> str:
+    """Where a grid of points of a frame went, drawn ten times longer than it is."""
+    m = np.asarray(matrix, np.float64)
+    m = np.vstack([m, [0, 0, 1]]) if m.shape == (2, 3) else m
+    if m.shape != (3, 3):
+        return ""
+    across, down = np.meshgrid(np.linspace(0.1, 0.9, 7) * width, np.linspace(0.1, 0.9, 5) * height)
+    points = np.stack([across.ravel(), down.ravel(), np.ones(35)])
+    moved = m @ points
+    moved = moved[:2] / moved[2]
+    unit = 100 / width
+    drawn = []
+    for (x, y), (u, v) in zip(points[:2].T * unit, (moved - points[:2]).T * unit * 10, strict=True):
+        drawn.append(f'<line x1="{x:.2f}" y1="{y:.2f}" x2="{x + u:.2f}" y2="{y + v:.2f}"/>')
+        drawn.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r=".7"/>')
+    return _map("".join(drawn), height * unit, "Motion of the frame, ten times longer than it was")
+
+
+def _boxes(boxes: Sequence[Sequence[float]], width: int, height: int) -> str:
+    unit = 100 / width
+    drawn = "".join(
+        f'<rect x="{x0 * unit:.2f}" y="{y0 * unit:.2f}" width="{(x1 - x0) * unit:.2f}"'
+        f' height="{(y1 - y0) * unit:.2f}"/>'
+        for x0, y0, x1, y1 in boxes
+    )
+    return _map(drawn, height * unit, "Where things moved")
+
+
+def _map(drawn: str, height: float, label: str) -> str:
+    return (
+        f'<svg class="map" viewBox="0 0 100 {height:.2f}" role="img" aria-label="{label}">'
+        f'<rect class="edge" width="100" height="{height:.2f}"/>{drawn}</svg>'
+    )
+
+
+def _findings(extras: Mapping[str, Any], size: tuple[int, int]) -> list[Section]:
+    """Drawings and tables of what alignment and ghost removal found; nothing where they did not run."""
+    sections = []
+    alignment = [f for f in extras.get("alignment") or () if isinstance(f, Mapping)]
+    if alignment:
+        figures = [
+            (_vectors(f["matrix"], *size) if f.get("matrix") is not None else "", _words(f))
+            for f in alignment
+        ]
+        sections.append(Section("Alignment", cards(figures)))
+    ghosts = [f for f in extras.get("ghosts") or () if isinstance(f, Mapping)]
+    if ghosts:
+        figures = [
+            (_boxes(f.get("boxes") or (), *size), f"{f.get('frame', '')}: {f.get('share', 0):.1%} replaced")
+            for f in ghosts
+        ]
+        sections.append(Section("Ghosts", cards(figures)))
+    return sections
+
+
+def _words(finding: Mapping[str, Any]) -> str:
+    words = [str(finding.get("frame", ""))]
+    if "moved_px" in finding:
+        words.append(f"moved {finding['moved_px']:.1f} px")
+    words += [str(finding[key]) for key in ("model",) if finding.get(key)]
+    if finding.get("trusted") is False:
+        words.append("kept in place")
+    return ", ".join(word for word in words if word)
+
+
+def cropped(frame: NDArray[Any], box: Sequence[int] | None, size: tuple[int, int]) -> NDArray[Any]:
+    """A source frame cut like the result, so that both lie over each other."""
+    if box is not None:
+        x0, y0, x1, y1 = (int(v) for v in box)
+        frame = frame[y0:y1, x0:x1]
+    if (frame.shape[1], frame.shape[0]) != size:
+        import cv2
+
+        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return frame
+
+
+def report_page(
+    bracket: Bracket,
+    frames: Sequence[NDArray[Any]],
+    result: NDArray[Any],
+    record: Record,
+    extras: Mapping[str, Any],
+    icc: bytes | None = None,
+) -> str:
+    """The page of one fusion. Frames may be larger than the result, as before a crop."""
+    size = (result.shape[1], result.shape[0])
+    scale = min(1.0, MAX_SIDE_PX / max(size))
+    items = []
+    for shot, ev, frame in zip(bracket.shots, bracket.evs, frames, strict=True):
+        cut = cropped(frame, extras.get("crop_box"), size)
+        items.append(Item(f"{shot.path.name} ({ev:+.1f} EV)", _fit(cut), False, icc))
+    items.append(Item(f"Fused ({record.model})", _fit(result), True, icc))
+    sections = [exposures(bracket), *_findings(extras, size), *_record(record), _metadata(bracket)]
+    name = bracket.paths[bracket.reference].name
+    lead = f"{len(frames)} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
+    return build_page("Exposure fusion report", lead, items, sections, scale)
+
+
+def _fit(pixels: NDArray[Any]) -> Bytes:
+    return fitted(pixels, MAX_SIDE_PX)
+
+
+def write_report(path: Path, result: Done | Fused) -> None:
+    """The report of one fusion, as `mef fuse --report` calls it once the outputs are written:
+
+        write_report(report, api.fuse_bracket(bracket, outputs, job=job))
+
+    A `Done` names its output, which is read again together with the sources; a `Fused` has its pixels.
+    """
+    from mefcli import formats
+
+    bracket = result.bracket
+    raws = [shot for shot in bracket.shots if shot.kind == "raw"]
+    development = formats.bracket_development(raws) if raws else None
+    frames = [
+        formats.decode(shot.path, development if shot.kind == "raw" else None).pixels
+        for shot in bracket.shots
+    ]
+    outputs: tuple[Path, ...] = getattr(result, "outputs", ())
+    if outputs:
+        picture = formats.decode(outputs[0])
+        pixels, icc = picture.pixels, picture.icc
+    else:
+        pixels, icc = result.pixels, result.icc  # type: ignore[union-attr]
+    write_text(Path(path), report_page(bracket, frames, pixels, result.record, result.extras, icc))
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """The page of `mef compare --report`: every exposure and every model, and the metrics."""
+    from mefcli.evaluation.metrics import METRICS
+
+    items = [Item(label, _fit(p), False) for label, p in comparison.inputs]
+    items += [Item(one.name, _fit(one.pixels), True) for one in comparison.results]
+    names = [one.name for one in comparison.results]
+    rows = []
+    for metric in comparison.results[0].scores:
+        cells = [f"{one.scores[metric]:.{METRICS[metric].decimals}f}" for one in comparison.results]
+        rows.append((f"{metric} {METRICS[metric].arrow}", *cells))
+    times = table(("", ""), [(one.name, f"{one.seconds:.2f} s") for one in comparison.results])
+    sections = [Section("Metrics", table(("metric", *names), rows)), Section("Time", times)]
+    if comparison.bracket is not None:
+        sections += [exposures(comparison.bracket), _metadata(comparison.bracket)]
+    height, width = comparison.results[0].pixels.shape[:2]
+    lead = f"{len(names)} models on one bracket of {len(comparison.inputs)} frames, {width}×{height} pixels."
+    scale = min(1.0, MAX_SIDE_PX / max(height, width))
+    write_text(Path(path), build_page("Comparison of models", lead, items, sections, scale))
