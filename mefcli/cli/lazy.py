@@ -20,7 +20,7 @@ from mefcli.cli import state
 
 @dataclass(frozen=True)
 class Entry:
-    """One command: its name, `module:function` (or `module:TABLE` of further entries), and one line of help.
+    """One command: its name, `module:function` (or a table of entries, or a Typer app), and a line of help.
 
     The function's docstring is the help page. What follows `Examples:` in it is shown at the page's end.
     """
@@ -93,10 +93,11 @@ def build(entry: Entry) -> Any:
 
 
 def help_and_examples(function: Callable[..., Any]) -> tuple[str, str]:
-    """A docstring's help text, and its examples indented by two."""
+    """A docstring's help text, a line to a paragraph, and its examples, indented by two."""
     page, _, examples = (inspect.getdoc(function) or "").partition("\nExamples:\n")
+    paragraphs = [" ".join(part.split()) for part in page.split("\n\n")]
     lines = inspect.cleandoc(examples).splitlines()
-    return page.rstrip(), "\n".join(f"  {line}".rstrip() for line in lines)
+    return "\n\n".join(paragraphs), "\n".join(f"  {line}".rstrip() for line in lines)
 
 
 def _nothing() -> None:
@@ -106,7 +107,7 @@ def _nothing() -> None:
 def _debug_option() -> Any:
     """`--debug`, which every command has."""
 
-    flag = typer.Option(False, "--debug", help="Show the full traceback of an error.", callback=state.set_debug)
+    flag = typer.Option(False, "--debug", help="Show an error's full traceback.", callback=state.set_debug)
 
     def holder(debug: bool = flag) -> None:
         """Only its option is used."""

@@ -1,0 +1,197 @@
+"""The library behind the command line. Options have the same names and defaults in both.
+
+picture = mefcli.fuse(["dark.jpg", "middle.jpg", "bright.jpg"])  # float32 (H, W, 3) in [0, 1]
+for result in mefcli.fuse_folder("card/", "fused/", model="mertens"): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mefcli import pipeline
+from mefcli.errors import MefError
+from mefcli.pipeline.job import (
+    Align,
+    Crop,
+    Highlights,
+    Job,
+    Options,
+    RawOrJpeg,
+    RawSpace,
+    RawWhite,
+    Resolution,
+    StrategyName,
+)
+from mefcli.pipeline.report import Done, Failed, Result
+from mefcli.pipeline.types import Bracket, OnStep, Shot, silent
+from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from mefnets.fuser import Fuser
+
+Paths = Iterable[str | Path]
+
+
+def fuse(
+    paths: Paths,
+    *,
+    ev: Sequence[float] | None = None,
+    model: str = DEFAULT_MODEL,
+    weights: str | None = None,
+    align: Align = "auto",
+    crop: Crop = "common",
+    deghost: str = "off",
+    reference: str | None = None,
+    strict: bool = False,
+    resolution: Resolution = "auto",
+    working_size: float | None = None,
+    strategy: StrategyName = "auto",
+    device: str = "auto",
+    max_memory: float | None = None,
+    max_pixels: float = 400.0,
+    raw_or_jpeg: RawOrJpeg = "raw",
+    raw_space: RawSpace = "srgb",
+    raw_wb: RawWhite = "camera",
+    highlights: Highlights = "clip",
+    fuser: Fuser | None = None,
+    on_step: OnStep = silent,
+) -> NDArray[np.float32]:
+    """Fuse the exposures of one scene: float32 (H, W, 3) in [0, 1], gamma encoded, in the frames' colours.
+
+    `ev` gives exposure values in the order of `paths` where the files do not tell. A `fuser` from
+    `load_fuser` takes the place of `model`, `weights` and `device`, and saves loading them again.
+    """
+    job = Job(
+        model=model,
+        weights=weights,
+        align=align,
+        crop=crop,
+        deghost=deghost,
+        reference=reference,
+        strict=strict,
+        resolution=resolution,
+        working_size=working_size,
+        strategy=strategy,
+        device=device,
+        max_memory=max_memory,
+        max_pixels=max_pixels,
+        raw_or_jpeg=raw_or_jpeg,
+        raw_space=raw_space,
+        raw_wb=raw_wb,
+        highlights=highlights,
+    )
+    bracket = plan(paths, ev=ev, reference=reference, raw_or_jpeg=raw_or_jpeg)
+    pixels: Any = pipeline.make(bracket, job, on_step, fuser, depth=32).pixels
+    return pixels  # type: ignore[no-any-return]
+
+
+def fuse_files(
+    paths: Paths,
+    outputs: Sequence[str | Path],
+    *,
+    ev: Sequence[float] | None = None,
+    fuser: Fuser | None = None,
+    on_step: OnStep = silent,
+    **options: Unpack[Options],
+) -> Done:
+    """Fuse the exposures of one scene into one or more files; takes the options of `fuse` and of writing."""
+    job = Job(**options)
+    bracket = plan(paths, ev=ev, reference=job.reference, raw_or_jpeg=job.raw_or_jpeg)
+    return fuse_bracket(bracket, outputs, job=job, fuser=fuser, on_step=on_step)
+
+
+def fuse_bracket(
+    bracket: Bracket,
+    outputs: Sequence[str | Path],
+    *,
+    job: Job | None = None,
+    fuser: Fuser | None = None,
+    on_step: OnStep = silent,
+) -> Done:
+    """Fuse a bracket that `plan` has made into one or more files."""
+    return pipeline.run(bracket, [Path(output) for output in outputs], job or Job(), on_step, fuser)
+
+
+def fuse_folder(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    suffix: str = ".tif",
+    fuser: Fuser | None = None,
+    on_step: OnStep = silent,
+    **options: Unpack[Options],
+) -> Iterator[Result]:
+    """Fuse every bracket of a folder into the folder `output`, one after the other, as you ask for them.
+
+    Each result is a `Done` or a `Failed`: one bad bracket does not stop the others.
+    """
+    from mefcli.pipeline.discover import discover
+    from mefcli.pipeline.fuse import load_fuser as load
+    from mefcli.pipeline.group import group
+
+    job = Job(**options)
+    place = Path(output)
+    place.mkdir(parents=True, exist_ok=True)
+    bad: list[Failed] = []
+    shots = discover([folder], raw_or_jpeg=job.raw_or_jpeg, on_bad=lambda p, e: bad.append(Failed((p,), e)))
+    yield from bad
+    fuser = fuser or load(job.model, weights=job.weights, device=job.device)
+    for bracket in group(shots).brackets:
+        target = place / f"{bracket.paths[bracket.reference].stem}_fused{suffix}"
+        try:
+            yield pipeline.run(bracket, [target], job, on_step, fuser)
+        except MefError as error:
+            yield Failed(bracket.paths, error, bracket)
+
+
+def load_fuser(model: str = DEFAULT_MODEL, *, weights: str | None = None, device: str = "auto") -> Fuser:
+    """A model with its weights, verified, ready to fuse bracket after bracket."""
+    from mefcli.pipeline.fuse import load_fuser as load
+
+    return load(model, weights=weights, device=device)
+
+
+def list_models() -> list[ModelSpec]:
+    """Every model, the default first."""
+    return sorted(MODELS.values(), key=lambda spec: spec.name != DEFAULT_MODEL)
+
+
+def plan(
+    paths: Paths,
+    *,
+    ev: Sequence[float] | None = None,
+    reference: str | None = None,
+    raw_or_jpeg: RawOrJpeg = "raw",
+) -> Bracket:
+    """What `fuse` would do with these files: their order, their exposures, the reference. Or a refusal."""
+    from mefcli.pipeline.bracket import one_bracket
+    from mefcli.pipeline.discover import discover
+
+    return one_bracket(discover(paths, raw_or_jpeg=raw_or_jpeg, folders=False), ev, reference)
+
+
+def bracket_of(shots: Sequence[Shot]) -> Bracket:
+    """The same for shots already read."""
+    from mefcli.pipeline.bracket import one_bracket
+
+    return one_bracket(shots)
+
+
+def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:
+    """What files and folders hold, from their headers; RAW and JPEG of a pair are both listed."""
+    from mefcli.pipeline.discover import read_shots
+
+    return read_shots(paths, on_bad=on_bad)
+
+
+def clipping(shot: Shot) -> tuple[float, float]:
+    """Percent of the picture that is black and that is white in some channel, from a small version of it."""
+    from mefcli.pipeline.bracket import clipped_shares
+
+    return clipped_shares(shot)

@@ -1,0 +1,168 @@
+"""Find, verify and load weights: safetensors only, each shipped file checked against its SHA-256.
+
+Looked for in this order: an explicit path, the folder MEF_WEIGHTS names, the installed package, the checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mefcli.errors import ModelError
+from mefnets import MODELS, ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HASHES = "hashes.json"  # {file name: SHA-256 of every shipped file}
+Weights = tuple[ModelSpec, "dict[str, Tensor] | None", "str | None", "dict[str, str]"]
+
+
+def find_model(name: str) -> ModelSpec:
+    """The model of that name, or a refusal that lists the near ones."""
+    if name in MODELS:
+        return MODELS[name]
+    near = get_close_matches(name, MODELS, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    error = ModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(MODELS)}.")
+    error.exit_code = 2  # a slip on the command line
+    raise error
+
+
+def weight_folders() -> Iterator[Path]:
+    if named := os.environ.get("MEF_WEIGHTS"):
+        yield Path(named)
+    shipped = resources.files("mefcli") / "weights"
+    if isinstance(shipped, Path) and shipped.is_dir():
+        yield shipped
+    checkout = Path(__file__).resolve().parents[1] / "weights"
+    if checkout.is_dir():
+        yield checkout
+
+
+def find_weights(spec: ModelSpec) -> Path | None:
+    """Where the weights of a model are on this machine; None where they are not, or none are needed."""
+    if spec.weights:
+        for folder in weight_folders():
+            if (folder / spec.weights).is_file():
+                return folder / spec.weights
+    return None
+
+
+def load_fuser_weights(name_or_path: str, weights: str | Path | None = None) -> Weights:
+    """A model's spec, tensors, SHA-256 and metadata. Tensors and hash are None where nothing is learned.
+
+    Takes a model's name, with `weights` naming a file to use instead of the shipped one, or the path of a
+    .safetensors file whose metadata names its model.
+    """
+    if weights is None and name_or_path.endswith(".safetensors"):
+        tensors, sha256, metadata = read_weights(Path(name_or_path))
+        return fitted(find_model(metadata.get("model", "")), metadata), tensors, sha256, metadata
+    spec = find_model(name_or_path)
+    if weights is not None:
+        tensors, sha256, metadata = read_weights(Path(weights))
+        return fitted(spec, metadata), tensors, sha256, metadata
+    if spec.weights is None:
+        return spec, None, None, {}
+    path = find_weights(spec)
+    if path is None:
+        raise missing(spec)
+    tensors, sha256, metadata = read_weights(path)
+    return fitted(spec, metadata), tensors, sha256, metadata
+
+
+def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
+    """The spec as these weights need it: build options and luminance range that their file declares."""
+    options = json.loads(metadata.get("options") or "{}")
+    if not isinstance(options, dict):
+        raise ModelError("The weights' metadata is damaged: options is no table.", "Install them again.")
+    luma_range = "studio" if metadata.get("luma_range") == "studio" else spec.luma_range
+    return replace(spec, options={**spec.options, **options}, luma_range=luma_range)
+
+
+def missing(spec: ModelSpec) -> ModelError:
+    return ModelError(
+        f"The weights of {spec.name} are not on this machine.",
+        "Name a file with --weights, or a folder with the environment variable MEF_WEIGHTS; "
+        "mef models list shows which models are ready.",
+    )
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
+    """Tensors, SHA-256 and metadata of one file, read once, so that what was checked is what is used."""
+    import safetensors
+    import safetensors.torch
+
+    if path.suffix != ".safetensors":
+        raise ModelError(
+            f"{path} is not a .safetensors file; other formats can run code when loaded.",
+            "Convert it first: mef models import --help.",
+        )
+    data, sha256 = read_checked(path)
+    try:
+        return safetensors.torch.load(data), sha256, read_header(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is damaged: {error}.", "Install it again.") from error
+
+
+def read_checked(path: Path) -> tuple[bytes, str]:
+    """A file's bytes and SHA-256; refuses a shipped file that is not the one that was shipped."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}.", "Check the name given as weights."
+        ) from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    expected = known_hashes(path.parent).get(path.name)
+    if expected is not None and expected != sha256:
+        raise ModelError(
+            f"{path} is not the file that was shipped: its SHA-256 differs from {HASHES}.",
+            "Install mef again.",
+        )
+    return data, sha256
+
+
+def known_hashes(folder: Path) -> dict[str, str]:
+    try:
+        hashes: dict[str, str] = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / HASHES} cannot be read: {error}.", "Install mef again.") from error
+    return hashes
+
+
+def read_header(data: bytes) -> dict[str, str]:
+    """The string metadata in front of a safetensors file."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
+
+
+def build_with_weights(
+    spec: ModelSpec, tensors: Mapping[str, Tensor] | None, device: str = "cpu"
+) -> nn.Module:
+    """The network of a spec with these tensors; refuses to run a network that has learned nothing."""
+    from mefnets.fuser import build_network
+    from mefnets.trouble import FusionError
+
+    try:
+        network = build_network(spec, tensors, device)
+    except FusionError:
+        raise
+    except RuntimeError as error:
+        raise ModelError(
+            f"These weights do not fit {spec.name}: {str(error).splitlines()[-1].strip()}",
+            f"mef models show {spec.name} tells which file belongs to it.",
+        ) from error
+    if tensors is None and next(network.parameters(), None) is not None:
+        raise missing(spec)
+    return network

@@ -1,0 +1,77 @@
+"""`mef demo`: a rendered room, photographed as a bracket and fused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mefcli import api
+from mefcli.cli import options as o
+from mefcli.cli import screen, state
+from mefcli.errors import OutputError
+from mefcli.pipeline.report import result_object
+from mefcli.pipeline.types import OnStep, Step
+from mefcli.pipeline.write import check_outputs
+from mefnets import DEFAULT_MODEL
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="[DIR]", help="Folder for the pictures; made if it is missing.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Photograph in RAW (DNG) instead of JPEG.")]
+Width = Annotated[int, typer.Option("--width", help="Width of the pictures in pixels.", min=96, max=12000)]
+
+
+def demo(
+    folder: Folder = Path("mef-demo"),
+    raw: Raw = False,
+    width: Width = 1536,
+    model: o.Model = DEFAULT_MODEL,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Photograph a rendered room as a bracket and fuse it.
+
+    Nothing is downloaded: the room, with a bright window in it, is computed. It is photographed at five
+    exposures, two stops apart, and the bracket is fused into a 16-bit TIFF and a JPEG.
+
+    Examples:
+    mef demo                  everything into mef-demo/
+    mef demo /tmp/room --raw  a RAW bracket (DNG), developed and fused
+    """
+    state.set_talk(silent=quiet, talkative=verbose)
+    with screen.Progress() as progress:
+        paths = _photograph(folder, raw=raw, width=width, overwrite=overwrite, on_step=progress)
+        outputs = [folder / "room_fused.tif", folder / "room_fused.jpg"]
+        result = api.fuse_files(
+            paths, outputs, model=model, align="off", overwrite=overwrite, on_step=progress
+        )
+    if json:
+        screen.put_json(result_object(result))
+        return
+    screen.say(f"The bracket: {paths[0]} to {paths[-1].name}, {len(paths)} exposures two stops apart.")
+    screen.say(f"Fused with {result.record.model}; look at {outputs[1]} first.")
+    for path in (*paths, *outputs):
+        print(path)
+
+
+def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step: OnStep) -> list[Path]:
+    from mefcli.demo import STOPS, SUFFIXES, DemoKind, make_bracket
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}.", "Give another folder.") from error
+    kind: DemoKind = "raw" if raw else "jpeg"
+    names = [folder / f"room_{number + 1}{SUFFIXES[kind]}" for number in range(len(STOPS))]
+    check_outputs([folder / "room_fused.tif", folder / "room_fused.jpg"], [], overwrite=overwrite)
+    for name in names:
+        if name.exists() and not overwrite:
+            raise OutputError(
+                f"{name} exists already.", "Use --overwrite to replace it, or give another folder."
+            )
+    on_step(Step("discover", 0.0, "(rendering the room)"))
+    return make_bracket(folder, width=width, kind=kind)

@@ -1,0 +1,104 @@
+"""`mef info`: what is in the files, before anything is fused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mefcli import api
+from mefcli.cli import options as o
+from mefcli.cli import screen, state
+from mefcli.cli.tables import Clipping, bracket_table, shots_table
+from mefcli.errors import MefError
+from mefcli.pipeline.report import plan_object
+from mefcli.pipeline.types import Bracket, Shot
+
+FEW = 12  # so many pictures are looked into without being asked; RAW only on request, it takes longer
+
+Inputs = Annotated[
+    list[Path], typer.Argument(metavar="FILES...", help="Pictures, or folders of them.", show_default=False)
+]
+Pixels = Annotated[
+    bool | None,
+    typer.Option(
+        "--pixels/--no-pixels",
+        help=f"Measure clipping in the pixels. Without it: for up to {FEW} pictures that are not RAW.",
+        show_default=False,
+    ),
+]
+
+
+def info(
+    files: Inputs,
+    pixels: Pixels = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Show the exposures of files before fusing.
+
+    Reads headers only, and small versions of the pictures where clipping is asked for. Files that form one
+    bracket are shown dark to bright with their stops; * marks the frame whose metadata the result would keep.
+
+    Examples:
+    mef info *.jpg
+    mef info card/ --json
+    mef info *.NEF --pixels   also how much is clipped
+    """
+    state.set_talk(silent=quiet, talkative=verbose)
+    bad: list[tuple[Path, MefError]] = []
+    shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
+    wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
+    clipping = {shot.path: _clipping(shot) for shot in shots} if wanted else {}
+    bracket, why_not = _as_bracket(shots)
+    if json:
+        screen.put_json(_object(shots, clipping, bracket, why_not, bad))
+    else:
+        screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))
+        screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
+    for _, error in bad:
+        screen.show_error(error.message, error.hint)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _as_bracket(shots: Sequence[Shot]) -> tuple[Bracket | None, str | None]:
+    """The shots as one bracket if their headers say they are one."""
+    if any(shot.ev is None for shot in shots):
+        return None, "some files record no exposure time; mef fuse would measure their brightness."
+    try:
+        return api.bracket_of(shots), None
+    except MefError as error:
+        return None, error.message
+
+
+def _clipping(shot: Shot) -> Clipping:
+    black, white = api.clipping(shot)
+    return Clipping(round(black, 2), round(white, 2))
+
+
+def _object(
+    shots: Sequence[Shot],
+    clipping: Mapping[Path, Clipping],
+    bracket: Bracket | None,
+    why_not: str | None,
+    bad: Sequence[tuple[Path, MefError]],
+) -> dict[str, Any]:
+    def plain(shot: Shot) -> dict[str, Any]:
+        facts = asdict(shot)
+        facts["path"] = str(shot.path)
+        facts["taken_at"] = shot.taken_at.isoformat() if shot.taken_at else None
+        facts["ev"] = None if shot.ev is None else round(shot.ev, 3)
+        facts["clipping"] = asdict(clipping[shot.path]) if shot.path in clipping else None
+        return facts
+
+    return {
+        "shots": [plain(shot) for shot in shots],
+        "bracket": plan_object(bracket) if bracket else None,
+        "not_one_bracket": why_not,
+        "errors": [{"file": str(path), "message": error.message, "hint": error.hint} for path, error in bad],
+    }

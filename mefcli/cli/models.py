@@ -1,0 +1,135 @@
+"""`mef models`: which models there are, what is known about them, and whether their weights are whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mefcli import api, checkpoints
+from mefcli.cli import options as o
+from mefcli.cli import screen
+from mefcli.cli.lazy import Entry
+from mefcli.errors import MefError, ModelError
+from mefnets import DEFAULT_MODEL, ModelSpec
+
+COMMANDS = (
+    Entry("list", "mefcli.cli.models:list_", "List the models and whether they are ready."),
+    Entry("show", "mefcli.cli.models:show", "Show what is known about a model."),
+    Entry("verify", "mefcli.cli.models:verify", "Check the weights against their SHA-256."),
+)
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=o.complete_models, show_default=False)]
+
+
+def state_of(spec: ModelSpec) -> str:
+    """ready, or what is missing."""
+    if spec.weights is None:
+        return "ready" if not needs_weights(spec) else "no weights yet"
+    return "ready" if checkpoints.find_weights(spec) else "weights missing"
+
+
+def needs_weights(spec: ModelSpec) -> bool:
+    return not spec.module.startswith("mefnets.classic")
+
+
+def list_(json: o.Json = False) -> None:
+    """List the models and whether they are ready.
+
+    Examples:
+    mef models list
+    mef models list --json
+    """
+    specs = api.list_models()
+    if json:
+        screen.put_json([_facts(spec) for spec in specs])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("model", "frames", "sees", "state", "what it does"):
+        table.add_column(heading)
+    for spec in specs:
+        name = f"{spec.name} (default)" if spec.name == DEFAULT_MODEL else spec.name
+        frames = "any number" if spec.max_frames is None else f"{spec.max_frames} at a time"
+        table.add_row(
+            name, frames, "colour" if spec.colour == "rgb" else "lightness", state_of(spec), spec.summary
+        )
+    screen.stdout().print(table)
+
+
+def show(name: Name, json: o.Json = False) -> None:
+    """Show what is known about a model.
+
+    Examples:
+    mef models show mertens
+    mef models show ffmef --json
+    """
+    facts = _facts(checkpoints.find_model(name))
+    if json:
+        screen.put_json(facts)
+        return
+    for key, value in facts.items():
+        if value not in (None, {}, ""):
+            words = ", ".join(f"{v}" for v in value.values()) if isinstance(value, dict) else value
+            print(f"{key.replace('_', ' '):<16} {words}")
+
+
+def verify(json: o.Json = False) -> None:
+    """Check the weights against their SHA-256.
+
+    Every shipped file is read and compared with weights/hashes.json. Ends with exit code 1 if one differs.
+
+    Examples:
+    mef models verify
+    """
+    results = [_verified(folder, name) for folder in _folders() for name in sorted(_names(folder))]
+    if json:
+        screen.put_json(results)
+    else:
+        for result in results:
+            print(f"{result['file']}: {result['state']}")
+        if not results:
+            screen.say("No weights are shipped with this version; mertens and average need none.")
+    broken = [result for result in results if result["state"] != "whole"]
+    if broken:
+        raise ModelError(f"{len(broken)} of {len(results)} files are not as shipped.", "Install mef again.")
+
+
+def _folders() -> list[Path]:
+    return list(dict.fromkeys(folder.resolve() for folder in checkpoints.weight_folders() if folder.is_dir()))
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.safetensors")} | set(checkpoints.known_hashes(folder))
+
+
+def _verified(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    facts: dict[str, Any] = {"file": str(path), "sha256": None}
+    if not path.is_file():
+        return facts | {"state": "missing"}
+    try:
+        _, facts["sha256"] = checkpoints.read_checked(path)
+    except MefError as error:
+        return facts | {"state": error.message}
+    known = name in checkpoints.known_hashes(folder)
+    return facts | {"state": "whole" if known else f"not in {checkpoints.HASHES}"}
+
+
+def _facts(spec: ModelSpec) -> dict[str, Any]:
+    path = checkpoints.find_weights(spec)
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "summary": spec.summary,
+        "paper": asdict(spec.paper) if spec.paper else None,
+        "default": spec.name == DEFAULT_MODEL,
+        "frames": spec.max_frames or "any number",
+        "colour": spec.colour,
+        "reach_px": spec.reach,
+        "state": state_of(spec),
+        "weights": str(path) if path else spec.weights,
+    }

@@ -1,0 +1,119 @@
+"""From what was typed to shots: folders and patterns opened, doubles dropped, headers read, no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from glob import glob, has_magic
+from pathlib import Path
+
+from mefcli.errors import InputError, MefError
+from mefcli.pipeline.job import RawOrJpeg
+from mefcli.pipeline.types import Shot
+
+OnBad = Callable[[Path, MefError], None]
+# A folder of photographs holds other things too; these are passed over without a word.
+SUFFIXES = """
+    jpg jpeg jpe tif tiff png
+    heic heif hif avif dng cr2 cr3 crw nef nrw arw srf sr2 raf rw2 orf ori pef srw rwl
+    iiq 3fr fff mef mos mrw x3f erf kdc dcr raw gpr
+"""
+PICTURES = frozenset(f".{suffix}" for suffix in SUFFIXES.split())
+
+
+def discover(
+    inputs: Iterable[str | Path],
+    *,
+    raw_or_jpeg: RawOrJpeg = "raw",
+    folders: bool = True,
+    on_bad: OnBad | None = None,
+) -> list[Shot]:
+    """The shots behind files, patterns and folders, in the order given, each file once.
+
+    Of a RAW and a JPEG of the same name only the kind asked for is kept. A file that cannot be read raises,
+    or goes to `on_bad`.
+    """
+    return one_of_each_pair(read_shots(inputs, folders=folders, on_bad=on_bad), raw_or_jpeg)
+
+
+def read_shots(
+    inputs: Iterable[str | Path], *, folders: bool = True, on_bad: OnBad | None = None
+) -> list[Shot]:
+    """The same without regard to pairs."""
+    from mefcli import formats
+
+    shots = []
+    for path in _without_doubles(_expand(inputs, folders=folders)):
+        try:
+            shots.append(formats.read_shot(path))
+        except MefError as error:
+            if on_bad is None:
+                raise
+            on_bad(path, error)
+    return shots
+
+
+def one_of_each_pair(shots: Sequence[Shot], keep: RawOrJpeg) -> list[Shot]:
+    """Cameras that save RAW+JPEG save one exposure twice; drop the kind not wanted."""
+    kinds: dict[Path, set[bool]] = {}
+    for shot in shots:
+        kinds.setdefault(_pair_key(shot), set()).add(shot.kind == "raw")
+    return [
+        shot for shot in shots if len(kinds[_pair_key(shot)]) < 2 or (shot.kind == "raw") == (keep == "raw")
+    ]
+
+
+def _pair_key(shot: Shot) -> Path:
+    name = shot.path.stem.lower() if shot.kind in ("raw", "jpeg", "heif") else shot.path.name
+    return shot.path.parent / name
+
+
+def _expand(inputs: Iterable[str | Path], *, folders: bool) -> Iterable[Path]:
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            if not folders:
+                raise InputError(f"{path} is a folder, not a picture.", f"Name its files: mef fuse {path}/*")
+            yield from sorted(
+                file
+                for file in path.iterdir()
+                if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
+            )
+        elif path.exists():
+            if not path.is_file():
+                raise InputError(f"{path} is not a regular file.", "Give pictures.")
+            yield path
+        elif has_magic(str(path)) and (matches := _matches(path)):
+            yield from _expand(matches, folders=folders)
+        else:
+            raise InputError(f"{path} does not exist.", _near(path))
+
+
+def _matches(pattern: Path) -> list[str]:
+    """Shells on Windows leave patterns to the program."""
+    return sorted(glob(str(pattern)))  # noqa: PTH207 - Path.glob takes no absolute patterns
+
+
+def _near(path: Path) -> str:
+    """What the folder holds that is spelt nearly like that."""
+    from difflib import get_close_matches
+
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} either." if str(path.parent) != "." else ""
+    near = get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=3, cutoff=0.7)
+    return f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
+
+
+def _without_doubles(paths: Iterable[Path]) -> Iterable[Path]:
+    """One path for each file, also where links lead to it twice."""
+    seen = set()
+    for path in paths:
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be opened: {error.strerror}.", "Check its permissions."
+            ) from error
+        identity = (facts.st_dev, facts.st_ino) if facts.st_ino else path.resolve()
+        if identity not in seen:
+            seen.add(identity)
+            yield path

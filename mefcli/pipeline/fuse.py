@@ -1,0 +1,88 @@
+"""The stage that makes one picture of many: it runs the engine and puts its troubles into our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from mefcli.errors import DeviceError, MefError, MismatchError, ModelError
+from mefcli.pipeline.job import Job
+from mefcli.pipeline.types import Fused, OnStep, Record, Stack, Step, silent
+
+if TYPE_CHECKING:
+    from mefnets.fuser import Fuser
+
+
+def load_fuser(model: str, *, weights: str | None = None, device: str = "auto") -> Fuser:
+    """The engine with a model's weights, verified, on a device. Use it for as many brackets as you like."""
+    from mefcli.checkpoints import build_with_weights, load_fuser_weights
+    from mefnets.fuser import Fuser
+
+    spec, tensors, sha256, _ = load_fuser_weights(model, weights)
+    with our_words():
+        fuser = Fuser(spec, build_with_weights(spec, tensors, device), device)
+    _HASHES[fuser] = sha256
+    return fuser
+
+
+_HASHES: WeakKeyDictionary[Fuser, str | None] = WeakKeyDictionary()
+
+
+def fuse(
+    stack: Stack, fuser: Fuser, job: Job, on_step: OnStep = silent, *, depth: int | None = None
+) -> Fused:
+    """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16."""
+
+    def report(done: float, note: str) -> None:
+        on_step(Step("fuse", done, note))
+
+    report(0.0, fuser.spec.title)
+    with our_words():
+        pixels: Any = fuser.fuse(
+            stack.frames,
+            stack.bracket.evs,
+            resolution=job.resolution,
+            working_size_mp=job.working_size,
+            strategy=job.strategy,
+            max_memory_mb=job.max_memory,
+            depth=depth or job.bit_depth or 16,
+            on_step=report,
+        )
+    if pixels.dtype == np.float32:
+        np.clip(pixels, 0.0, 1.0, out=pixels)
+    record = Record(
+        model=fuser.spec.name,
+        weights_sha256=_HASHES.get(fuser),
+        settings=job.settings,
+        notes=(*stack.notes, *fuser.notes),
+    )
+    return Fused(stack.bracket, pixels, stack.icc, record, stack.extras)
+
+
+@contextmanager
+def our_words() -> Iterator[None]:
+    """The engine's refusals, and the device's, as `MefError`s."""
+    import torch
+
+    from mefnets import trouble
+
+    try:
+        yield
+    except trouble.DeviceError as error:
+        raise DeviceError(error.message, error.hint) from error
+    except trouble.FramesError as error:
+        raise MismatchError(error.message, error.hint) from error
+    except trouble.FusionError as error:
+        raise ModelError(error.message, error.hint) from error
+    except torch.OutOfMemoryError as error:
+        raise DeviceError("The device ran out of memory.", "Use --max-memory, or --device cpu.") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise MefError(
+            "This machine's memory does not suffice.", "Use --max-memory, or --resolution guided."
+        ) from error

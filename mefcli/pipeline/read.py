@@ -1,0 +1,116 @@
+"""From files to pixels: all frames of a bracket decoded, two at a time, to one depth and one colour space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mefcli.errors import MismatchError
+from mefcli.pipeline.job import Job
+from mefcli.pipeline.types import Bracket, OnStep, Pixels, Shot, Stack, Step, silent
+
+if TYPE_CHECKING:
+    from mefcli.formats import Development, Picture
+
+THREADS = 2  # decoding a third at once gains little and costs a frame's memory
+
+
+def read(bracket: Bracket, job: Job, on_step: OnStep = silent) -> Stack:
+    from mefcli import formats
+
+    raws = [shot for shot in bracket.shots if shot.kind == "raw"]
+    development = (
+        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.highlights)
+        if raws
+        else None
+    )
+    pictures = _decode(bracket.shots, development, job, on_step)
+    _check_sizes(bracket.shots, pictures)
+    frames = one_depth([picture.pixels for picture in pictures])
+    notes = dict.fromkeys(note for picture in pictures for note in picture.notes)
+    return Stack(bracket, tuple(frames), _one_profile(bracket, pictures), tuple(notes))
+
+
+def _decode(
+    shots: Sequence[Shot], development: Development | None, job: Job, on_step: OnStep
+) -> list[Picture]:
+    from mefcli import formats
+
+    done = 0
+    lock = threading.Lock()
+    on_step(Step("read", 0.0, f"{len(shots)} frames"))
+
+    def decode(shot: Shot) -> Picture:
+        nonlocal done
+        picture = formats.decode(
+            shot.path, development if shot.kind == "raw" else None, max_pixels=int(job.max_pixels * 1e6)
+        )
+        with lock:
+            done += 1
+            on_step(Step("read", done / len(shots), shot.path.name))
+        return picture
+
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
+    try:
+        return list(pool.map(decode, shots))
+    finally:
+        # After an error or Ctrl-C the frames still waiting are not begun.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_sizes(shots: Sequence[Shot], pictures: Sequence[Picture]) -> None:
+    sizes = [picture.pixels.shape[:2] for picture in pictures]
+    for shot, (height, width) in zip(shots, sizes, strict=True):
+        if (height, width) != sizes[0]:
+            raise MismatchError(
+                f"{shot.path.name} has {width}x{height} pixels, "
+                f"{shots[0].path.name} {sizes[0][1]}x{sizes[0][0]}.",
+                "Frames of one bracket have one size.",
+            )
+
+
+def _one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
+    """The profile all frames share. Untagged pictures count as sRGB, as everywhere."""
+    from mefcli import formats
+
+    profiles = [picture.icc for picture in pictures]
+    reference = profiles[bracket.reference]
+    if all(profile == reference for profile in profiles):
+        return reference
+    names = [formats.profile_name(profile) if profile else "sRGB" for profile in profiles]
+    for shot, name in zip(bracket.shots, names, strict=True):
+        if _plain(name) != _plain(names[0]):
+            raise MismatchError(
+                f"{bracket.shots[0].path.name} is in {names[0]}, {shot.path.name} in {name}.",
+                "Export all frames of the bracket with one colour profile.",
+            )
+    return reference or next(profile for profile in profiles if profile)
+
+
+def _plain(name: str) -> str:
+    """sRGB goes by many names (sRGB IEC61966-2.1, sRGB built-in, ...)."""
+    return "srgb" if "srgb" in name.lower() else name
+
+
+def one_depth(frames: Sequence[Pixels]) -> list[Pixels]:
+    """All frames at the deepest of their depths, without loss."""
+    kinds = {frame.dtype.name for frame in frames}
+    if len(kinds) == 1:
+        return list(frames)
+    if "float32" in kinds:
+        return [_as_float(frame) for frame in frames]
+    return [
+        frame.astype(np.uint16) * np.uint16(257) if frame.dtype == np.uint8 else frame for frame in frames
+    ]
+
+
+def _as_float(frame: Pixels) -> Pixels:
+    if frame.dtype == np.float32:
+        return frame
+    scale = np.float32(1 / 255 if frame.dtype == np.uint8 else 1 / 65535)
+    scaled: Pixels = frame.astype(np.float32) * scale
+    return scaled
