@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mefnets import colour, guided, tiles
-from mefnets.blocks import GlobalStatistic, recording, replaying
+from mefnets.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.devices import choose_device
 from mefnets.memory import LEAST_TILE_PX, bytes_per_pixel, plan_memory, tile_side
 from mefnets.pixels import (
@@ -241,8 +241,13 @@ class Fuser:
         def run(window: Tensor) -> Tensor:
             return fuse(window.to(self.device), job.steps).float().cpu()
 
+        def locate(place_of: tiles.Tile) -> None:
+            (top, bottom), (left, right) = place_of.window_rows, place_of.window_cols
+            h, w = grid.padded_height, grid.padded_width
+            place(self.network, (top / h, bottom / h, left / w, right / w))
+
         with self._statistics(job, run) if tile else nullcontext():
-            tiles.run_tiles(job.frames, run, grid, store, progress)
+            tiles.run_tiles(job.frames, run, grid, store, progress, locate)
 
     def _margin(self, job: _Job) -> int:
         if self.spec.reach is None:
@@ -276,6 +281,7 @@ class Fuser:
             self.notes.append(f"Whole-picture statistics taken at 1/{factor} size.")
         h, w, _ = frames[0].shape
         rows, cols = (tiles.round_up(max(side, self.spec.min_size), self.spec.multiple) for side in (h, w))
+        place(self.network, (0.0, 1.0, 0.0, 1.0))
         with recording(self.network):
             run(tiles.cut_frames(frames, (0, rows), (0, cols)))
         return replaying(self.network)
@@ -308,7 +314,7 @@ class Fuser:
         if self.half:
             frames = frames.half()
         fused: Tensor = self.network(frames[None])[0]
-        return fused.float().clamp(0.0, 1.0)
+        return torch.clamp(fused.float(), 0.0, 1.0)
 
 
 def _checked(frames: Sequence[Frame], depth: int, strategy: str, resolution: str) -> Sequence[Frame]:

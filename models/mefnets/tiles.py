@@ -120,7 +120,7 @@ def run_tiles(
     on_progress: Callable[[float], None] | None = None,
     on_tile: Callable[[Tile], None] | None = None,
 ) -> None:
-    """Run `run` over every tile, `on_tile` just before it; hand finished rows, (C, rows, width), to `store`."""
+    """Run `run` over every tile (`on_tile` just before); hand finished rows, (C, rows, width), to `store`."""
     fade = grid.fade
     carried: Tensor | None = None  # the last band's share of the rows around the next seam
     bands = grid.bands()

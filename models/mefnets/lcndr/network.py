@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import GlobalStatistic, in_strips
+from mefnets.blocks import GlobalStatistic, in_strips, part_of
 
 Operation = Literal["add", "multiply"]
 Start = Literal["exposed", "none"]
@@ -55,9 +55,10 @@ class CoordinateAttention(nn.Module):
             return self.rows(h).sigmoid(), self.columns(w).sigmoid().transpose(2, 3)
 
         a_h, a_w = self.statistic(compute)
-        if a_h.shape[2] != H or a_w.shape[3] != W:  # a tile: take its part of the whole picture's gates
-            top, left = self.statistic.origin
-            a_h, a_w = a_h[:, :, top : top + H], a_w[:, :, :, left : left + W]
+        if self.statistic.mode == "replay":  # a tile: its part of the whole picture's gates
+            top, bottom, left, right = self.statistic.window
+            a_h = part_of(a_h.transpose(2, 3), top, bottom, H).transpose(2, 3)
+            a_w = part_of(a_w, left, right, W)
         return a_h, a_w
 
 

@@ -22,6 +22,7 @@ SSIM_WEIGHT = 0.2
 MI_WEIGHT = 0.02
 MU = 5000.0
 BINS = 64
+SHARPNESS = 3.0  # of the soft codes
 CELLS = 4  # each map is coded in CELLS x CELLS cells
 
 
@@ -70,8 +71,14 @@ class MaskedMI(nn.Module):
         gradients = torch.cat([g for one in s for g in _sobel(one)], 1)  # (B, 4, H, W)
         gm = self.mask(gradients)  # 1 where the structures agree
         codes = [self.code(one * (1 - gm)).flatten(2).mT.flatten(0, 1) for one in s]  # (B * cells, bins)
-        v1, v2 = (code.softmax(1) for code in codes)
+        # Standardised over the cells: near-uniform codes would be a saddle without any gradient.
+        v1, v2 = ((SHARPNESS * _standard(code)).softmax(1) for code in codes)
         return normalised_mutual_information(v1, v2)
+
+
+def _standard(code: Tensor) -> Tensor:  # (M, bins), M > 1
+    centred = code - code.mean(0)
+    return centred / (centred.square().mean(0) + 1e-6).sqrt()
 
 
 def _sobel(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,18 +41,20 @@ def pointwise(x: Tensor, conv: nn.Conv2d) -> Tensor:  # (..., C) -> (..., C'): a
 @lru_cache(maxsize=8)
 def relative_index(window: int) -> Tensor:
     """For each pair of positions in a window, the row of the bias table: (window^2 * window^2,)."""
-    at = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
-    offset = at[:, :, None] - at[:, None, :] + window - 1  # (2, T, T)
-    return (offset[0] * (2 * window - 1) + offset[1]).flatten()
+    with torch.inference_mode(False):  # kept for training, too, whoever asks first
+        at = torch.arange(window)
+        at = torch.stack(torch.meshgrid(at, at, indexing="ij")).flatten(1)  # (2, T)
+        offset = at[:, :, None] - at[:, None, :] + window - 1  # (2, T, T)
+        return (offset[0] * (2 * window - 1) + offset[1]).flatten()
 
 
 @lru_cache(maxsize=8)
 def wrap_mask(window: int, down: bool, right: bool) -> Tensor:
     """-100 between positions of a window that meet only because a shifted picture wraps around: (T, T)."""
-    side = torch.arange(window) >= window - window // 2
-    part = (side[:, None] & down) * 2 + (side[None, :] & right) * 1
-    part = part.flatten()
-    return (part[:, None] != part[None, :]) * -100.0
+    with torch.inference_mode(False):
+        side = torch.arange(window) >= window - window // 2
+        part = ((side[:, None] & down) * 2 + (side[None, :] & right) * 1).flatten()
+        return (part[:, None] != part[None, :]) * -100.0
 
 
 class WindowAttention(nn.Module):

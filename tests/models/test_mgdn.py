@@ -1,0 +1,248 @@
+"""MGDN: published parameter counts, both forms of mutual guidance, windows, tasks, losses."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mefnets.mgdn.loss import (
+    MaskedMI,
+    MGDNObjective,
+    deghosting_loss,
+    mu_law,
+    normalised_mutual_information,
+)
+from mefnets.mgdn.mgdf import DynamicFilter, MutualGuidance
+from mefnets.mgdn.network import TASKS, build
+from mefnets.mgdn.pff import Block, WindowAttention, relative_index, wrap_mask
+from mefnets.recipe import Batch
+
+PUBLISHED = {
+    "exposure": 908_311,
+    "focus": 182_755,
+    "deghosting": 1_826_685,
+    "depth": 297_892,
+    "depth16": 1_149_394,
+}
+SHAPES = {
+    "exposure": (1, 2, 3, 24, 16),
+    "focus": (1, 2, 3, 13, 10),
+    "deghosting": (1, 3, 6, 16, 16),
+    "depth": (1, 1, 4, 12, 8),
+    "depth16": (1, 1, 4, 8, 8),
+    "bracket": (1, 5, 3, 16, 16),
+}
+
+
+def parameters(**options: object) -> int:
+    return sum(p.numel() for p in build(**options).parameters())
+
+
+@pytest.mark.parametrize(("task", "count"), PUBLISHED.items())
+def test_with_idle_layers_and_the_codes_guidance_counts_are_the_published_ones(task: str, count: int):
+    assert parameters(task=task, exchange="code", norm_residual=False, unused=True) == count
+
+
+def test_idle_layers_are_two_norms_and_one_convolution_a_stage():
+    lean, full = (parameters(norm_residual=False, unused=unused) for unused in (False, True))
+    assert full - lean == 2 * 120 + 2 * 7260
+
+
+def test_paper_guidance_adds_one_norm_a_stage():
+    assert parameters() == 908_311 - 2 * 120 - 2 * 7260 + 2 * 120 == 893_791
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_builds_runs_and_learns(task: str):
+    network = build(task=task).train()
+    frames = torch.rand(SHAPES[task])
+    fused = network(frames)
+    channels = 1 if task.startswith("depth") else 3
+    assert fused.shape == (1, channels, *SHAPES[task][-2:])
+    fused.square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("options", [{"exchange": "code", "norm_residual": False}, {"unused": True}])
+def test_forms_of_guidance_give_different_pictures_of_the_same_shape(options: dict[str, object]):
+    frames = torch.rand(1, 2, 3, 16, 16)
+    assert build(**options).eval()(frames).shape == (1, 3, 16, 16)
+
+
+def test_bracket_form_takes_any_number_from_three_and_refuses_two():
+    network = build(task="bracket").eval()
+    with torch.no_grad():
+        for count in (3, 4, 7):
+            assert network(torch.rand(1, count, 3, 16, 16)).shape == (1, 3, 16, 16)
+        with pytest.raises(ValueError, match="three frames or more"):
+            network(torch.rand(1, 2, 3, 16, 16))
+
+
+def test_begins_as_the_mean_of_the_exposures():
+    network = build(start="mean").eval()
+    frames = torch.rand(1, 2, 3, 32, 32)
+    with torch.no_grad():
+        fused = network(frames)
+    torch.testing.assert_close(fused, torch.sigmoid(5 * frames.mean(1) - 2.5), atol=0.06, rtol=0)
+
+
+# ---- mutual guidance -----------------------------------------------------------------------------------
+
+
+def test_channel_attention_equals_its_definition():
+    torch.manual_seed(0)
+    C, heads = 12, 3
+    ca = MutualGuidance(C, heads, norm=False)
+    guide, op = torch.randn(2, 2, C, 9, 7).unbind(0)
+    q = ca.q2(ca.q1(guide)).view(2, heads, C // heads, 63)
+    k, v = (t.reshape(2, heads, C // heads, 63) for t in ca.kv2(ca.kv1(op)).chunk(2, 1))
+    q, k = F.normalize(q, dim=3), F.normalize(k, dim=3)
+    slow = (q @ k.mT * ca.temperature).softmax(3) @ v
+    expected = ca.out(slow.reshape(2, C, 9, 7))
+    torch.testing.assert_close(ca.apply_mixing(ca.mixing(guide, op), op), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_paper_guides_by_the_other_stream_and_code_takes_the_others_values():
+    torch.manual_seed(0)
+    ca = MutualGuidance(12, 6, norm=False)
+    own, other = torch.randn(2, 1, 12, 8, 8).unbind(0)
+    for exchange, (guide, op) in {"paper": (other, own), "code": (own, other)}.items():
+        layer = DynamicFilter(12, exchange, residual=False)
+        seen: list[torch.Tensor] = []
+        layer.head.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
+        layer(ca, own, other)
+        torch.testing.assert_close(seen[0], ca.apply_mixing(ca.mixing(guide, op), op))
+
+
+def test_dynamic_kernels_begin_as_the_identity():
+    torch.manual_seed(0)
+    layer = DynamicFilter(12, "paper", residual=True)
+    own, other = torch.rand(2, 1, 12, 10, 10).unbind(0)
+    expected = F.leaky_relu(layer.after(own), 0.1)
+    torch.testing.assert_close(layer(MutualGuidance(12, 6, True), own, other), expected, atol=0.1, rtol=0)
+
+
+def test_strips_at_inference_equal_the_whole_picture():
+    torch.manual_seed(0)
+    network = build(task="focus").eval()
+    frames = torch.rand(1, 2, 3, 72, 12)
+    with torch.no_grad():
+        frugal = network(frames)
+    torch.testing.assert_close(network(frames).detach(), frugal, atol=2e-5, rtol=0)
+
+
+# ---- windows -------------------------------------------------------------------------------------------
+
+
+def test_window_attention_equals_its_definition():
+    torch.manual_seed(0)
+    layer = WindowAttention(12, 4, 3)
+    t = torch.randn(1, 4, 4, 12)  # one window
+    q, k, v = layer.qkv(t).view(1, 16, 3, 3, 4).permute(2, 0, 3, 1, 4)
+    logits = q @ k.mT / math.sqrt(4)
+    for i in range(16):
+        for j in range(16):
+            dy, dx = i // 4 - j // 4 + 3, i % 4 - j % 4 + 3
+            logits[0, :, i, j] = logits[0, :, i, j] + layer.bias_table[dy * 7 + dx]
+    expected = layer.proj((logits.softmax(3) @ v).transpose(1, 2).reshape(1, 4, 4, 12))
+    torch.testing.assert_close(layer(t, layer.bias(), (False, False)), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_masks_and_indices_are_made_once():
+    assert relative_index(8) is relative_index(8)
+    assert wrap_mask(8, True, False) is wrap_mask(8, True, False)
+
+
+def test_shifted_windows_do_not_see_across_the_wrapped_edge():
+    torch.manual_seed(0)
+    block = Block(16, 4, 2, 2, shifted=True, drop=0.0).eval()
+    x = torch.randn(1, 12, 12, 16, requires_grad=True)
+    # The gate averages over the picture, so only the attention of one band is looked at.
+    ends = torch.cat((x[:, 10:], x[:, :2]), 1)
+    block._band(ends, block.attention.bias(), True)[0, 0, 0].sum().backward()
+    assert x.grad[0, 10:, :2].abs().sum() > 0
+    assert x.grad[0, :2].abs().sum() == 0
+    assert x.grad[0, :, 2:].abs().sum() == 0
+
+
+def test_stochastic_depth_is_off_in_evaluation_and_on_in_training():
+    torch.manual_seed(0)
+    block = Block(16, 4, 2, 2, shifted=False, drop=0.9)
+    x = torch.randn(8, 4, 4, 16)
+    assert torch.equal(block.eval()(x.clone()), block(x.clone()))
+    assert not torch.equal(block.train()(x.clone()), block(x.clone()))
+
+
+# ---- losses --------------------------------------------------------------------------------------------
+
+
+def test_mutual_information_is_one_for_equal_and_zero_for_independent_codes():
+    same = torch.eye(8).repeat(4, 1)
+    assert normalised_mutual_information(same, same).item() == pytest.approx(1, abs=1e-5)
+    first = torch.eye(4).repeat_interleave(4, 0)
+    second = torch.eye(4).repeat(4, 1)
+    assert normalised_mutual_information(first, second).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_mutual_information_and_deghosting_loss_pass_gradcheck():
+    codes = torch.rand(6, 5, dtype=torch.float64).softmax(1)
+    logits = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: normalised_mutual_information(x.softmax(1), codes), logits)
+    fused, target = torch.rand(2, 1, 3, 4, 4, dtype=torch.float64).unbind(0)
+    fused = fused.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: deghosting_loss(x, target), fused)
+
+
+def test_mu_law_keeps_black_and_white_and_opens_shadows():
+    x = mu_law(torch.tensor([0.0, 0.001, 1.0]))
+    assert x[0] == 0
+    assert x[2].item() == pytest.approx(1)
+    assert x[1] > 0.2
+
+
+def test_masked_mutual_information_passes_gradcheck():
+    torch.manual_seed(0)
+    estimate = MaskedMI(2, bins=4).double()
+    c1, c2 = torch.randn(2, 1, 2, 16, 16, dtype=torch.float64).unbind(0)
+    c1 = c1.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda c: estimate(c, c2), c1, fast_mode=True)
+
+
+def test_critic_finds_more_mutual_information_and_never_moves_the_network():
+    torch.manual_seed(0)
+    network, objective = build(task="focus").train(), MGDNObjective(C=30)
+    frames = torch.rand(2, 2, 3, 16, 16)
+    batch = Batch(frames, torch.zeros(2, 2), target=frames.mean(1))
+    assert objective.critic_loss(network, batch) is None  # nothing seen yet
+    loss, terms = objective(network, batch, 0.0)
+    assert loss.item() == pytest.approx(terms["l1"] + 0.2 * terms["ssim"] + 0.02 * terms["mi"], rel=1e-4)
+    adam = torch.optim.Adam(objective.parameters(), 1e-2)
+    found = []
+    for _ in range(8):
+        critic = objective.critic_loss(network, batch)
+        adam.zero_grad()
+        critic.backward()
+        adam.step()
+        found.append(-critic.item())
+    assert found[-1] > found[0]
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_a_worse_picture_costs_more():
+    target = torch.rand(1, 3, 24, 24)
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, error: float) -> None:
+            super().__init__()
+            self.error = error
+
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            return target + self.error * torch.rand_like(target)
+
+    batch = Batch(torch.rand(1, 2, 3, 24, 24), torch.zeros(1, 2), target=target)
+    losses = [MGDNObjective(mi_weight=0)(Fixed(e), batch, 0.0)[0].item() for e in (0.0, 0.1, 0.4)]
+    assert losses[0] == pytest.approx(0, abs=1e-6)
+    assert losses == sorted(losses)
