@@ -1,0 +1,87 @@
+"""`mef bench`: what fusion costs on this machine, beside other programs on the same files."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mefcli.cli import screen
+from mefcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mefcli.bench.suite import Row
+
+
+def bench(
+    megapixels: Annotated[str, typer.Option(help="Picture sizes, with commas between.")] = "6,24",
+    frames: Annotated[str, typer.Option(help="Numbers of exposures, with commas between.")] = "3",
+    models: Annotated[
+        str, typer.Option("--models", "-m", help="Models, with commas between; else mertens and the default.")
+    ] = "",
+    repeats: Annotated[int, typer.Option(help="Whole processes for each median.", min=1)] = 3,
+    max_memory: Annotated[str | None, typer.Option(help="Passed on to mef fuse.", metavar="SIZE")] = None,
+    only_mef: Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")] = False,
+) -> None:
+    """Measure what fusion costs on this machine.
+
+    Makes brackets of the chosen sizes, runs whole `mef fuse` processes on them, and where they are found,
+    enfuse, align_image_stack with enfuse, and OpenCV's MergeMertens on the same files. Ratios are CPU time
+    to enfuse -d 16 in the same run. Times are medians; stages are wall seconds.
+
+    Examples:
+    mef bench                                   6 and 24 MP, three exposures
+    mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
+    mef bench -m house,mertens --json           for scripts
+    """
+    from mefcli.bench.suite import measure, runners
+    from mefnets import DEFAULT_MODEL, MODELS
+
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    names = names or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
+    for name in names:
+        if name not in MODELS:
+            raise UsageError(f"There is no model {name!r}.", f"Choose from: {', '.join(MODELS)}.")
+    programs = runners(names, ["--max-memory", max_memory] if max_memory else [])
+    if only_mef:
+        programs = {name: runner for name, runner in programs.items() if name.startswith("mef ")}
+    sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
+    with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
+        for rows in measure(Path(folder), programs, sizes, counts, repeats, screen.say):
+            for row in rows:
+                if json:
+                    screen.put_json(asdict(row))
+            if not json:
+                _show(rows)
+
+
+def _numbers(text: str, least: float) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{text!r} is not a list of numbers.", "For example 6,24.") from None
+    if min(numbers) < least:
+        raise UsageError(f"{min(numbers):g} is too small.", f"The least is {least:g}.")
+    return numbers
+
+
+def _show(rows: list[Row]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{rows[0].frames} x {rows[0].megapixels:g} MP")
+    for heading in ("program", "CPU s", "wall s", "peak MB", "CPU / enfuse", "stages"):
+        table.add_column(heading, justify="left" if heading in ("program", "stages") else "right")
+    for row in rows:
+        if row.trouble:
+            table.add_row(row.program, "", "", "", "", row.trouble)
+            continue
+        ratio = f"{row.cpu_ratio:.2f}" if row.cpu_ratio is not None else ""
+        stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in row.stages_s.items())
+        table.add_row(
+            row.program, f"{row.cpu_s:.2f}", f"{row.wall_s:.2f}", f"{row.peak_mb:.0f}", ratio, stages
+        )
+    screen.stdout().print(table)
