@@ -173,7 +173,7 @@ def test_tiles_with_replayed_statistics_show_no_seams(name: str):
         pytest.skip("keeps no statistics: its tiles only fade into each other")
     spec = MODELS[name]
     fuser = Fuser(spec, network(name))
-    frames = photographs(96, 208)
+    frames = photographs(64, 144)
     whole = fuser.fuse(frames, depth=32, resolution="native")
     tiled = fuser.fuse(frames, depth=32, resolution="native", tile_px=64)
     assert np.abs(whole - tiled).max() < 4 / 255
