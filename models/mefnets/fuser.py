@@ -314,7 +314,8 @@ class Fuser:
         if self.half:
             frames = frames.half()
         fused: Tensor = self.network(frames[None])[0]
-        return torch.clamp(fused.float(), 0.0, 1.0)
+        clamped: Tensor = fused.float().clamp(0.0, 1.0)
+        return clamped
 
 
 def _checked(frames: Sequence[Frame], depth: int, strategy: str, resolution: str) -> Sequence[Frame]:

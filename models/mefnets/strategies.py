@@ -16,13 +16,18 @@ STRATEGIES: tuple[Strategy, ...] = ("auto", "sequential", "pairwise")
 def schedule(count: int, strategy: Strategy = "auto") -> Schedule:
     """`auto` is pairwise, which scored best on brackets of 6 to 18 frames; docs/engine.md has the table."""
     if strategy == "sequential":
-        return sequential(middle_out(count))
+        return sequential(outside_in(count))
     return pairwise(count)
 
 
-def middle_out(count: int) -> list[int]:
-    """The middle frame first, then its neighbours, the darker one before the brighter, the extremes last."""
-    return sorted(range(count), key=lambda index: (abs(2 * index - (count - 1)), index))
+def outside_in(count: int) -> list[int]:
+    """Darkest, brightest, next darkest, next brightest, ... the middle frame last."""
+    order: list[int] = []
+    for index in range((count + 1) // 2):
+        order.append(index)
+        if index != count - 1 - index:
+            order.append(count - 1 - index)
+    return order
 
 
 def sequential(order: list[int]) -> Schedule:
