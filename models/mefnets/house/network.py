@@ -15,9 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.house.pyramid import band_of, expand, luminance, pyramid_depth, reduce
+from mefnets.house.pyramid import (
+    bordered,
+    double_bordered,
+    expand_bordered,
+    luminance,
+    pyramid_depth,
+    reduce,
+    reduce_rows,
+    rows_of,
+)
 
 FEATURES = 9
+STRIP_ROWS = 32  # even; of the finest level, when nothing is learned
 EDGES = 3  # levels from either end of the pyramid that have a learned offset of their own
 
 
@@ -42,39 +52,67 @@ class PyramidBlend(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:  # (B, N, 3, H, W) -> (B, 3, H, W)
         B, N, _, H, W = frames.shape
-        C = self.channels
         depth = pyramid_depth(H, W)
-        pictures, cues = self._pyramids(frames, depth)
+        # Training keeps every level whole for the backward pass; use takes the finest one in strips, whose
+        # buffers stay in the cache.
+        rows = H if torch.is_grad_enabled() else STRIP_ROWS
+        finest = F.pad(frames.reshape(B * N, 3, H, W), (1, 1, 1, 1), mode="reflect")
+        pictures, cues = self._coarse_pyramid(finest, B, depth, rows)
 
         fused: Tensor | None = None
         state: Tensor | None = None
-        for level in range(depth - 1, -1, -1):
-            size = pictures[level].shape[-2:]
-            coarsest = level == depth - 1
-            band = pictures[level] if coarsest else band_of(pictures[level], pictures[level + 1])
-            features = self._features(pictures[level], cues[level], None if coarsest else band)
-            if state is None:
-                state = features.new_zeros(B * N, C, *size)
-            else:
-                state = F.interpolate(state, size=size, mode="bilinear", align_corners=False)
-            look, compare = (
-                (self.look_finest, self.compare_finest) if level == 0 else (self.look, self.compare)
-            )
-            seen = _convolve(look, torch.cat([features, state], 1))  # (B*N, C, h, w)
-            seen = F.leaky_relu(seen + self._offset(level, depth), 0.1)
-            mean = seen.view(B, N, C, *size).mean(1, keepdim=True).expand(B, N, C, *size)
-            both = torch.cat([seen, mean.reshape(B * N, C, *size)], 1)  # (B*N, 2C, h, w)
-            state = state + F.leaky_relu(_convolve(compare, both), 0.1)
+        below: Tensor | None = None  # the next coarser picture, bordered
+        for level in range(depth - 1, 0, -1):
+            picture = pictures.pop()
+            fused, state = self._blend(picture, cues.pop(), below, state, fused, level, depth, B)
+            below, state, fused = bordered(picture), bordered(state), bordered(fused)
 
-            prior = torch.log(cues[level][:, :1] + 1e-6)
-            logits = self.prior * prior + 4 * self.weigh(state)
-            share = torch.softmax(logits.view(B, N, 1, *size), dim=1)
-            if not coarsest:
-                share = share * torch.exp(self.gain * torch.tanh(self.amplify(state))).view(B, N, 1, *size)
-            blended = (share * band.view(B, N, 3, *size)).sum(1)  # (B, 3, h, w)
-            fused = blended if fused is None else expand(fused, size) + blended
-        assert fused is not None  # a pyramid has at least one level
-        return fused
+        out = frames.new_empty(B, 3, H, W)
+        for first in range(0, H, rows):
+            last = min(first + rows, H)
+            picture, cue = _cues(finest[..., first : last + 2, :], B)
+            coarse = [None if t is None else rows_of(t, first, last) for t in (below, state, fused)]
+            strip, _ = self._blend(picture, cue, *coarse, 0, depth, B)
+            if rows == H:
+                return strip
+            out[..., first:last, :] = strip
+        return out
+
+    def _blend(
+        self,
+        picture: Tensor,  # (B*N, 3, h, w)
+        cues: Tensor,  # (B*N, 7, h, w)
+        below: Tensor | None,  # the next coarser pictures, states and fusion, bordered; None at the coarsest
+        state: Tensor | None,
+        fused: Tensor | None,
+        level: int,
+        depth: int,
+        B: int,
+    ) -> tuple[Tensor, Tensor]:
+        """One level: what each frame is worth here, and the fusion down to here with the new state."""
+        C, size = self.channels, picture.shape[-2:]
+        N = picture.shape[0] // B
+        band = picture if below is None else picture - expand_bordered(below, size)
+        features = self._features(picture, cues, None if below is None else band)
+        if state is None:
+            state = features.new_zeros(B * N, C, *size)
+        else:
+            state = double_bordered(state, size)
+        look, compare = (self.look_finest, self.compare_finest) if level == 0 else (self.look, self.compare)
+        seen = _convolve(look, torch.cat([features, state], 1))  # (B*N, C, h, w)
+        seen = F.leaky_relu(seen + self._offset(level, depth), 0.1)
+        mean = seen.view(B, N, C, *size).mean(1, keepdim=True).expand(B, N, C, *size)
+        both = torch.cat([seen, mean.reshape(B * N, C, *size)], 1)  # (B*N, 2C, h, w)
+        state = state + F.leaky_relu(_convolve(compare, both), 0.1)
+
+        logits = self.prior * torch.log(cues[:, :1] + 1e-6) + 4 * self.weigh(state)
+        share = torch.softmax(logits.view(B, N, 1, *size), dim=1)
+        if below is not None:
+            share = share * torch.exp(self.gain * torch.tanh(self.amplify(state))).view(B, N, 1, *size)
+        blended = (share * band.view(B, N, 3, *size)).sum(1)  # (B, 3, h, w)
+        if fused is not None:
+            blended = expand_bordered(fused, size) + blended
+        return blended, state
 
     def _offset(self, level: int, depth: int) -> Tensor:
         """The learned offset of the levels near either end; zero in between."""
@@ -86,32 +124,23 @@ class PyramidBlend(nn.Module):
             offset = offset + self.level_offset[EDGES + from_coarsest]
         return offset.view(1, -1, 1, 1)
 
-    def _pyramids(self, frames: Tensor, depth: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Gaussian pyramids of the pictures, and of seven cues measured at the finest level."""
-        B, N, _, H, W = frames.shape
-        x = frames.reshape(B * N, 3, H, W)
-        y = luminance(x)  # (B*N, 1, H, W)
-        edge = F.pad(y, (1, 1, 1, 1), mode="reflect")
-        laplacian = (
-            edge[..., 1:-1, :-2] + edge[..., 1:-1, 2:] + edge[..., :-2, 1:-1] + edge[..., 2:, 1:-1] - 4 * y
-        )
-        gx = (edge[..., 1:-1, 2:] - edge[..., 1:-1, :-2]) / 2
-        gy = (edge[..., 2:, 1:-1] - edge[..., :-2, 1:-1]) / 2
-        gradient = 10 * torch.sqrt(gx * gx + gy * gy + 1e-10)
-        mean = x.mean(1, keepdim=True)
-        saturation = torch.sqrt(((x - mean) ** 2).mean(1, keepdim=True) + 1e-12)
-        well_exposed = torch.exp(((x - 0.5) ** 2).sum(1, keepdim=True) / (-2 * 0.2**2))
-        mertens = (laplacian.abs() * saturation * well_exposed + 1e-12).view(B, N, 1, H, W)
-        mertens = (mertens / mertens.sum(1, keepdim=True)).view(B * N, 1, H, W)
-        white = torch.sigmoid(60 * (x.amax(1, keepdim=True) - 0.95))
-        black = torch.sigmoid(80 * (0.04 - y))
-        strong = gradient.clamp_max(3) ** 5  # edges that catch the eye count most
-        cues = [torch.cat([mertens, gradient**2, strong, well_exposed, saturation, white, black], 1)]
-        pictures = [x]
-        for _ in range(depth - 1):
-            pictures.append(reduce(pictures[-1]))
-            cues.append(reduce(cues[-1]))
-        return pictures, cues
+    @staticmethod
+    def _coarse_pyramid(finest: Tensor, B: int, depth: int, rows: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Pictures and cues of the levels above the finest, finest first."""
+        if depth == 1:
+            return [], []
+        H = finest.shape[-2] - 2
+        strips = []
+        for start in range(0, H, rows):
+            # Rows start..start+rows come out halved; the kernel reaches two rows further on either side.
+            first, last = max(0, start - 2), min(H, start + rows + 1)
+            strip = torch.cat(_cues(finest[..., first : last + 2, :], B), 1)
+            strips.append(reduce_rows(strip, first, last, H)[..., : (min(rows, H - start) + 1) // 2, :])
+        level = torch.cat(strips, -2)
+        levels = [level]
+        for _ in range(depth - 2):
+            levels.append(reduce(levels[-1]))
+        return [x[:, :3] for x in levels], [x[:, 3:] for x in levels]
 
     @staticmethod
     def _features(picture: Tensor, cues: Tensor, band: Tensor | None) -> Tensor:
@@ -133,6 +162,26 @@ class PyramidBlend(nn.Module):
             ],
             dim=1,
         )  # (B*N, 9, h, w)
+
+
+def _cues(x: Tensor, B: int) -> tuple[Tensor, Tensor]:
+    """The pictures, and seven cues of what a frame is worth, from pictures with a border of one pixel."""
+    inner = x[..., 1:-1, 1:-1]  # (B*N, 3, h, w)
+    edge = luminance(x)
+    y = edge[..., 1:-1, 1:-1]
+    left, right = edge[..., 1:-1, :-2], edge[..., 1:-1, 2:]
+    above, below = edge[..., :-2, 1:-1], edge[..., 2:, 1:-1]
+    laplacian = left + right + above + below - 4 * y
+    gradient = 10 * torch.sqrt(((right - left) / 2) ** 2 + ((below - above) / 2) ** 2 + 1e-10)
+    mean = inner.mean(1, keepdim=True)
+    saturation = torch.sqrt(((inner - mean) ** 2).mean(1, keepdim=True) + 1e-12)
+    well_exposed = torch.exp(((inner - 0.5) ** 2).sum(1, keepdim=True) / (-2 * 0.2**2))
+    mertens = (laplacian.abs() * saturation * well_exposed + 1e-12).unflatten(0, (B, -1))
+    mertens = (mertens / mertens.sum(1, keepdim=True)).flatten(0, 1)
+    white = torch.sigmoid(60 * (inner.amax(1, keepdim=True) - 0.95))
+    black = torch.sigmoid(80 * (0.04 - y))
+    strong = gradient.clamp_max(3) ** 5  # edges that catch the eye count most
+    return inner, torch.cat([mertens, gradient**2, strong, well_exposed, saturation, white, black], 1)
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
