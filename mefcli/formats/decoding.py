@@ -1,0 +1,114 @@
+"""`decode` and `decode_reduced`: any file to an upright RGB picture in its own depth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mefcli.errors import MefError, UnreadableError
+from mefcli.formats.header import Header, parse_header
+from mefcli.formats.icc import icc_profile
+from mefcli.formats.kinds import RESTORE, kind_of, opened
+from mefcli.formats.shot import is_dcf_adobe_rgb
+from mefcli.formats.values import MAX_PIXELS, Development, Picture
+from mefcli.pipeline.types import Pixels
+
+
+def decode(path: Path, development: Development | None = None, *, max_pixels: int | None = None) -> Picture:
+    """The whole picture. A header that claims more than `max_pixels` (400 MP) is refused unread."""
+    path = Path(path)
+    header, data = _opened(path, MAX_PIXELS if max_pixels is None else max_pixels)
+    return _decoded(
+        path, header, data, development or Development(), MAX_PIXELS if max_pixels is None else max_pixels
+    )
+
+
+def decode_reduced(path: Path, max_side_px: int, development: Development | None = None) -> Picture:
+    """A small picture, at most `max_side_px` on its longer side, as cheaply as the format allows."""
+    path = Path(path)
+    header, data = _opened(path, MAX_PIXELS)
+    picture = None
+    if header.kind == "jpeg":
+        from mefcli.formats.jpeg import reduced_jpeg
+
+        picture = reduced_jpeg(data, header, path, max_side_px)
+    elif header.kind == "raw":
+        from mefcli.formats.raw import decode_raw
+
+        picture = decode_raw(path, header, development or Development(), MAX_PIXELS, half=True)
+    if picture is None:
+        picture = _decoded(path, header, data, development or Development(), MAX_PIXELS)
+    else:
+        picture = _tagged(picture, header)
+    return replace(picture, pixels=shrunk(picture.pixels, max_side_px))
+
+
+def shrunk(pixels: Pixels, max_side_px: int) -> Pixels:
+    """Area-averaged down to `max_side_px` on the longer side; never enlarged."""
+    height, width = pixels.shape[:2]
+    scale = max_side_px / max(height, width)
+    if scale >= 1:
+        return pixels
+    import cv2
+
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def _opened(path: Path, max_pixels: int) -> tuple[Header, bytes]:
+    from mefcli.formats.tiff import too_large
+
+    with opened(path) as data:
+        header = parse_header(data, kind_of(data, path))
+        if header.size_px is not None and header.size_px[0] * header.size_px[1] > max_pixels:
+            raise too_large(path, header.size_px, max_pixels)
+        if header.size_px is not None and 0 in header.size_px:
+            raise UnreadableError(f"{path} holds a picture without pixels.", "Export it again.")
+        if header.size_px is None and header.kind in ("jpeg", "png", "tiff"):
+            raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
+        whole = bytes(data[0 : len(data)]) if header.kind in ("jpeg", "png", "heif") else b""
+    return header, whole
+
+
+def _decoded(path: Path, header: Header, data: bytes, development: Development, max_pixels: int) -> Picture:
+    try:
+        picture = _by_kind(path, header, data, development, max_pixels)
+    except MemoryError as reason:
+        raise MefError(
+            f"{path} does not fit into memory.", "Close other programs, or reduce the picture."
+        ) from reason
+    return _tagged(picture, header)
+
+
+def _by_kind(path: Path, header: Header, data: bytes, development: Development, max_pixels: int) -> Picture:
+    if header.kind == "jpeg":
+        from mefcli.formats.jpeg import decode_jpeg
+
+        return decode_jpeg(data, header, path)
+    if header.kind == "png":
+        from mefcli.formats.png import decode_png
+
+        return decode_png(data, header, path)
+    if header.kind == "tiff":
+        from mefcli.formats.tiff import decode_tiff
+
+        return decode_tiff(path, header, max_pixels)
+    if header.kind == "heif":
+        from mefcli.formats.heif import decode_heif
+
+        return decode_heif(data, header, path)
+    from mefcli.formats.raw import decode_raw
+
+    return decode_raw(path, header, development, max_pixels)
+
+
+def _tagged(picture: Picture, header: Header) -> Picture:
+    """With the profile that a camera only hinted at, and contiguous native pixels."""
+    icc = picture.icc
+    if icc is None and header.kind != "raw" and header.channels != 4 and is_dcf_adobe_rgb(header):
+        icc = icc_profile("adobergb")
+    pixels = np.ascontiguousarray(picture.pixels)
+    return Picture(pixels, icc, picture.notes)

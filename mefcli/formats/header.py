@@ -1,0 +1,285 @@
+"""Everything a file says about itself, without decoding a pixel: size, EXIF, XMP, IPTC and colour profile."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mefcli.formats import boxes
+from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, INTEROP_POINTER, Buffer, Entry, Tags, TiffReader
+from mefcli.formats.kinds import is_sensor_data, kind_of, opened
+from mefcli.pipeline.types import Kind
+
+EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
+ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
+
+
+@dataclass(frozen=True)
+class Header:
+    """One file's facts. `size_px` is width and height as stored, before orientation."""
+
+    kind: Kind
+    size_px: tuple[int, int] | None = None
+    channels: int | None = None
+    main: Tags = field(default_factory=dict)
+    exif: Tags = field(default_factory=dict)
+    gps: Tags = field(default_factory=dict)
+    interop: Tags = field(default_factory=dict)
+    exif_block: bytes | None = None  # where EXIF is a block inside another container
+    xmp: bytes | None = None
+    iptc: bytes | None = None  # IIM records
+    icc: bytes | None = None
+    adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
+    turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
+
+    @property
+    def orientation(self) -> int:
+        entry = self.main.get(0x0112)
+        value = entry.integer if entry is not None and not self.turned else None
+        return value if value is not None and 1 <= value <= 8 else 1
+
+
+def read_header(path: Path) -> Header:
+    with opened(path) as data:
+        return parse_header(data, kind_of(data, Path(path)))
+
+
+def parse_header(data: Buffer, kind: Kind) -> Header:
+    parsers = {"jpeg": _jpeg, "png": _png, "tiff": _tiff, "heif": _heif, "raw": _raw}
+    return parsers[kind](data)
+
+
+def with_exif(header: Header, block: bytes | None) -> Header:
+    """The header with the tags of an EXIF block; a broken block is left out."""
+    if not block:
+        return header
+    try:
+        reader = TiffReader(block)
+    except ValueError:
+        return header
+    return replace(_with_directories(header, reader), exif_block=block)
+
+
+def _with_directories(header: Header, reader: TiffReader, main: Tags | None = None) -> Header:
+    main = reader.read(reader.first)[0] if main is None else main
+    exif = reader.pointed(main, EXIF_POINTER)
+    return replace(
+        header,
+        main=main,
+        exif=exif,
+        gps=reader.pointed(main, GPS_POINTER),
+        interop=reader.pointed(exif, INTEROP_POINTER),
+        xmp=header.xmp or _bytes(main.get(0x02BC)),
+        iptc=header.iptc or _iptc_of(main),
+    )
+
+
+def _bytes(entry: Entry | None) -> bytes | None:
+    return entry.values if entry is not None and isinstance(entry.values, bytes) else None
+
+
+def _iptc_of(main: Tags) -> bytes | None:
+    entry = main.get(0x83BB)
+    if entry is not None:
+        if isinstance(entry.values, bytes):
+            return entry.values
+        # Photoshop stores IIM bytes in LONGs; their order follows the file's, which IIM's first byte reveals.
+        values = [value for value in entry.values if isinstance(value, int)]
+        for order in "<>":
+            packed = struct.pack(f"{order}{len(values)}I", *(value & 0xFFFFFFFF for value in values))
+            if packed[:1] == b"\x1c":
+                return packed
+    resources = _bytes(main.get(0x8649))
+    return photoshop_iptc(resources) if resources else None
+
+
+def photoshop_iptc(resources: bytes) -> bytes | None:
+    """The IIM records among Photoshop's image resources."""
+    at = 0
+    while at + 12 <= len(resources) and resources[at : at + 4] in (
+        b"8BIM",
+        b"MeSa",
+        b"PHUT",
+        b"AgHg",
+        b"DCSR",
+    ):
+        number = int.from_bytes(resources[at + 4 : at + 6], "big")
+        name = 1 + resources[at + 6]
+        at += 6 + name + name % 2
+        size = int.from_bytes(resources[at : at + 4], "big")
+        at += 4
+        if number == 0x0404:
+            return resources[at : at + size]
+        at += size + size % 2
+    return None
+
+
+def _jpeg(data: Buffer) -> Header:
+    header = Header("jpeg")
+    exif = xmp = None
+    profile: dict[int, bytes] = {}
+    resources = b""
+    for marker, start, end in boxes.jpeg_segments(data):
+        if marker in boxes.START_OF_FRAME and header.size_px is None and end - start >= 6:
+            height, width, channels = struct.unpack(">HHB", data[start + 1 : start + 6])
+            header = replace(header, size_px=(width, height), channels=channels)
+        elif marker == 0xE1:
+            body = data[start:end]
+            if body.startswith(EXIF_HEAD[:5]) and exif is None:
+                exif = bytes(body[6:])
+            elif body.startswith(XMP_HEAD) and xmp is None:
+                xmp = bytes(body[len(XMP_HEAD) :])
+        elif marker == 0xE2:
+            body = data[start:end]
+            if body.startswith(ICC_HEAD) and len(body) > 14:
+                profile[body[12]] = bytes(body[14:])
+        elif marker == 0xED:
+            body = data[start:end]
+            if body.startswith(PHOTOSHOP_HEAD):
+                resources += bytes(body[14:])
+        elif marker == 0xEE:
+            body = data[start:end]
+            if body.startswith(b"Adobe") and len(body) >= 12:
+                header = replace(header, adobe_transform=body[11])
+    icc = b"".join(profile[n] for n in sorted(profile)) or None
+    header = replace(header, xmp=xmp, icc=icc, iptc=photoshop_iptc(resources) if resources else None)
+    return with_exif(header, exif)
+
+
+def _png(data: Buffer) -> Header:
+    header = Header("png")
+    exif = None
+    for name, start, end in boxes.png_chunks(data):
+        if name == b"IHDR" and end - start >= 13:
+            width, height = struct.unpack(">II", data[start : start + 8])
+            header = replace(header, size_px=(width, height))
+        elif name == b"eXIf":
+            exif = bytes(data[start:end])
+            exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
+        elif name == b"iCCP":
+            _, _, packed = data[start:end].partition(b"\0")
+            header = replace(header, icc=boxes.inflate(packed[1:]))
+        elif name == b"iTXt" and data[start : start + 17] == b"XML:com.adobe.xmp":
+            header = replace(header, xmp=_png_xmp(bytes(data[start + 18 : end])))
+        elif name in (b"zTXt", b"tEXt") and data[start : start + 17] == b"Raw profile type ":
+            keyword, block = _raw_profile(bytes(data[start:end]), packed=name == b"zTXt")
+            if keyword in (b"exif", b"APP1") and exif is None and block.startswith(EXIF_HEAD):
+                exif = block[6:]
+            elif keyword == b"iptc" and block:
+                header = replace(header, iptc=photoshop_iptc(block) or block)
+            elif keyword == b"xmp" and block and header.xmp is None:
+                header = replace(header, xmp=block)
+    return with_exif(header, exif)
+
+
+def _png_xmp(body: bytes) -> bytes | None:
+    packed, body = body[:1] == b"\1", body[2:]
+    text = body.split(b"\0", 2)[-1]
+    return boxes.inflate(text) if packed else text
+
+
+def _raw_profile(body: bytes, packed: bool) -> tuple[bytes, bytes]:
+    """ImageMagick's habit: metadata as hexadecimal text."""
+    keyword, _, rest = body.partition(b"\0")
+    text = (boxes.inflate(rest[1:]) or b"") if packed else rest
+    parts = text.split(None, 2)
+    try:
+        return keyword[17:], bytes.fromhex(parts[2].decode("ascii")) if len(parts) == 3 else b""
+    except (ValueError, UnicodeDecodeError):
+        return keyword[17:], b""
+
+
+def _tiff(data: Buffer) -> Header:
+    try:
+        reader = TiffReader(data)
+    except ValueError:
+        return Header("tiff")
+    main = reader.read(reader.first)[0]
+    header = _with_directories(Header("tiff", icc=_bytes(main.get(0x8773))), reader, main)
+    return replace(header, size_px=_size_of(main))
+
+
+def _size_of(tags: Tags) -> tuple[int, int] | None:
+    width, height = tags.get(0x0100), tags.get(0x0101)
+    if width is None or height is None or not width.integer or not height.integer:
+        return None
+    return width.integer, height.integer
+
+
+def _heif(data: Buffer) -> Header:
+    items = boxes.heif_items(data)
+    header = Header("heif")
+    for body in items.of_primary(b"ispe")[:1]:
+        if len(body) >= 12:
+            width, height = struct.unpack(">II", body[4:12])
+            quarter = any(turn and turn[0] & 1 for turn in items.of_primary(b"irot"))
+            header = replace(header, size_px=(height, width) if quarter else (width, height))
+    for body in items.of_primary(b"colr"):
+        if body[:4] in (b"prof", b"rICC"):
+            header = replace(header, icc=body[4:])
+    exif = None
+    for number, kind in items.kinds.items():
+        if kind == b"Exif" and exif is None:
+            content = items.content(data, number)
+            skip = 4 + int.from_bytes(content[:4], "big")
+            exif = content[skip:]
+        elif kind == b"mime" and items.mimes.get(number) == b"application/rdf+xml":
+            header = replace(header, xmp=items.content(data, number))
+    return replace(with_exif(header, exif), turned=True)
+
+
+def _raw(data: Buffer) -> Header:
+    head = bytes(data[0:16])
+    if head.startswith(b"FUJIFILMCCD-RAW"):
+        at, size = struct.unpack(">II", bytes(data[84:92])) if len(data) >= 92 else (0, 0)
+        return replace(_jpeg(bytes(data[at : at + size])), kind="raw", size_px=None, icc=None)
+    if head[4:8] == b"ftyp":
+        return _cr3(data)
+    if head.startswith(b"\0MRM"):
+        return _mrw(data)
+    try:
+        reader = TiffReader(data)
+    except ValueError:
+        return Header("raw")
+    chain = list(reader.chain())
+    main = chain[0] if chain else {}
+    header = _with_directories(Header("raw"), reader, main)
+    sensor = [size for tags in chain if is_sensor_data(tags) and (size := _size_of(tags))]
+    return replace(header, size_px=max(sensor, key=lambda size: size[0] * size[1], default=None))
+
+
+def _cr3(data: Buffer) -> Header:
+    """Canon's CR3: four TIFF blocks (camera, EXIF, maker notes, GPS) in a box of the movie header."""
+    blocks: dict[bytes, Tags] = {}
+    for name, start, end in boxes.iso_boxes(data, 0, len(data)):
+        if name != b"moov":
+            continue
+        for inner, s, e in boxes.iso_boxes(data, start, end):
+            if inner != b"uuid":
+                continue
+            for part, a, b in boxes.iso_boxes(data, s + 16, e):
+                if part in (b"CMT1", b"CMT2", b"CMT4"):
+                    try:
+                        reader = TiffReader(bytes(data[a:b]))
+                    except ValueError:
+                        continue
+                    blocks[part] = reader.read(reader.first)[0]
+    empty: Tags = {}
+    return Header(
+        "raw",
+        main=blocks.get(b"CMT1", empty),
+        exif=blocks.get(b"CMT2", empty),
+        gps=blocks.get(b"CMT4", empty),
+    )
+
+
+def _mrw(data: Buffer) -> Header:
+    at, end = 8, min(len(data), 8 + int.from_bytes(data[4:8], "big"))
+    while at + 8 <= end:
+        name, size = bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8], "big")
+        if name == b"\0TTW":
+            return replace(with_exif(Header("raw"), bytes(data[at + 8 : at + 8 + size])), size_px=None)
+        at += 8 + size
+    return Header("raw")

@@ -1,0 +1,112 @@
+"""What a file is, by its first bytes and (where TIFF-structured) its directories, not by its name."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mefcli.errors import InputError, MissingExtraError, UnreadableError
+from mefcli.formats.ifd import Buffer, Tags, TiffReader
+from mefcli.pipeline.types import Kind
+
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dcr", ".dcs", ".dng", ".drf", ".eip"}
+    | {".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"}
+    | {".pef", ".ptx", ".pxn", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f"}
+)
+# Signatures at the start of RAW files that are no plain TIFF.
+RAW_SIGNATURES = (b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
+CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation of DNG and TIFF/EP
+# Compression schemes that only cameras write: Nikon, Sony, Samsung, Kodak, Pentax.
+RAW_COMPRESSIONS = frozenset({34713, 32767, 32770, 65000, 65535})
+HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"mif2"}
+)
+KNOWN_OTHERS = {b"GIF8": "a GIF", b"BM": "a BMP", b"8BPS": "a Photoshop document", b"%PDF": "a PDF"}
+RESTORE = "Copy it from the card again."
+ACCEPTED = "mef reads RAW, JPEG, TIFF, PNG, HEIF and AVIF files."
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Buffer]:
+    """The file's bytes, mapped read-only. Says in a sentence why a file cannot be opened."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if path.is_dir():
+                raise IsADirectoryError
+            try:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except ValueError:
+                raise UnreadableError(f"{path} is empty.", RESTORE) from None
+            except OSError:  # pipes and some network folders cannot be mapped
+                yield file.read()
+                return
+            with mapped:
+                yield mapped
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.", "Check the name.") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder, not a picture.", "Give the files in it, or use `mef batch`."
+        ) from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read.", "Check the file's permissions.") from None
+
+
+def sniff(path: Path) -> Kind:
+    """The kind of picture a file holds, by content."""
+    path = Path(path)
+    with opened(path) as data:
+        return kind_of(data, path)
+
+
+def kind_of(data: Buffer, path: Path) -> Kind:
+    head = bytes(data[0:32])
+    if head[:2] == b"\xff\xd8":
+        return "jpeg"
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    if head.startswith(RAW_SIGNATURES) or head[6:14] == b"HEAPCCDR":
+        return "raw"
+    if head[4:8] == b"ftyp":
+        if head[8:12] == b"crx ":
+            return "raw"
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, 32, 4))}
+        if brands & HEIF_BRANDS:
+            return "heif"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "raw" if _tiff_is_raw(data, path) else "tiff"
+    if path.suffix.lower() in RAW_SUFFIXES and head.strip(b"\0"):
+        return "raw"  # a few old RAW formats have no signature; LibRaw decides
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        raise UnreadableError(f"{path} is a WebP picture, which mef does not read.", ACCEPTED)
+    for signature, name in KNOWN_OTHERS.items():
+        if head.startswith(signature):
+            raise UnreadableError(f"{path} is {name}, which mef does not read.", ACCEPTED)
+    raise UnreadableError(f"{path} is not a picture mef knows.", ACCEPTED)
+
+
+def _tiff_is_raw(data: Buffer, path: Path) -> bool:
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return True
+    if bytes(data[8:10]) == b"CR" or bytes(data[8:12]) in (b"IIII", b"MMMM"):  # Canon CR2; Phase One
+        return True
+    return any(is_sensor_data(tags) or 0xC612 in tags for tags in TiffReader(data).chain())
+
+
+def is_sensor_data(tags: Tags) -> bool:
+    """Whether a directory describes a sensor's mosaic rather than a finished picture."""
+    photometric, compression = tags.get(0x0106), tags.get(0x0103)
+    return (photometric is not None and photometric.integer in (CFA, LINEAR_RAW)) or (
+        compression is not None and compression.integer in RAW_COMPRESSIONS
+    )
+
+
+def need_heif(path: Path) -> MissingExtraError:
+    return MissingExtraError(
+        f"{path} is a HEIF picture, which needs the package pillow-heif.",
+        "Install it with: pip install 'mef[heif]'",
+    )

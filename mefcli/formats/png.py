@@ -1,0 +1,24 @@
+"""PNG in: 8 and 16 bits, grey, palette, with or without transparency, through libpng."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mefcli.errors import UnreadableError
+from mefcli.formats.header import Header
+from mefcli.formats.kinds import RESTORE
+from mefcli.formats.pixels import Array, rgb, upright
+from mefcli.formats.values import Picture
+
+
+def decode_png(data: bytes, header: Header, path: Path) -> Picture:
+    import imagecodecs
+
+    try:
+        pixels: Array = imagecodecs.png_decode(data)
+    except Exception as reason:  # libpng's complaints come as several exception types
+        raise UnreadableError(
+            f"{path} is cut off or damaged: its picture data cannot be decoded.", RESTORE
+        ) from reason
+    picture, icc, notes = rgb(pixels, header.icc)
+    return Picture(upright(picture, header.orientation), icc, tuple(notes))
