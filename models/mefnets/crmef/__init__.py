@@ -9,12 +9,17 @@ PAPER = Paper(
     year=2024,
 )
 
+# `multiple` and `tile_align` 2: the relighting maps live at half resolution, and only even sizes make that
+# an exact half everywhere. `reach` is what network.reach computes from the genotype.
 GENERAL = ModelSpec(
     name="crmef",
     title="CRMEF",
     module="mefnets.crmef.network",
     colour="rgb",
     chroma="none",
+    multiple=2,
+    tile_align=2,
+    reach=32,
     options={"variant": "general"},
     paper=PAPER,
     weights="crmef.safetensors",
@@ -26,6 +31,9 @@ FAST = ModelSpec(
     module="mefnets.crmef.network",
     colour="rgb",
     chroma="none",
+    multiple=2,
+    tile_align=2,
+    reach=28,
     options={"variant": "fast"},
     paper=PAPER,
     weights="crmef-fast.safetensors",
@@ -38,7 +46,10 @@ ALIGN = ModelSpec(
     colour="rgb",
     chroma="none",
     multiple=4,
-    options={"variant": "align"},
+    tile_align=4,
+    min_size=4,
+    reach=104,
+    options={"variant": "align", "anchored": True},
     paper=PAPER,
     weights="crmef-align.safetensors",
     aligns=True,

@@ -100,7 +100,8 @@ class Merge(nn.Module):
         self.b = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, p: Tensor, y: Tensor) -> Tensor:
-        return self.a * self.body(torch.cat((p, y), 1)) + self.b * y  # (B, C, H, W)
+        merged: Tensor = self.a * self.body(torch.cat((p, y), 1)) + self.b * y
+        return merged  # (B, C, H, W)
 
 
 def skip() -> Merge:

@@ -1,0 +1,94 @@
+"""DASM: one exposure's features aligned to the other's, coarse to fine, by deformable convolutions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.crmef import operators
+from mefnets.crmef.deform import REACH_PX
+from mefnets.crmef.genotype import Genotype
+from mefnets.crmef.operators import conv
+
+Levels = tuple[Tensor, Tensor, Tensor]
+
+
+def lr(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1, inplace=not x.requires_grad)
+
+
+def up(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Pyramid(nn.Module):
+    """A residual block, then two halvings. Shared by both exposures."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.block_1, self.block_2 = conv(c, c), conv(c, c)
+        self.down2, self.conv2 = conv(c, c, stride=2), conv(c, c)
+        self.down3, self.conv3 = conv(c, c, stride=2), conv(c, c)
+
+    def forward(self, x: Tensor) -> Levels:
+        level1 = self.block_2(F.relu_(self.block_1(x))) + x  # (B, c, H, W)
+        level2 = lr(self.conv2(lr(self.down2(level1))))  # (B, c, H/2, W/2)
+        level3 = lr(self.conv3(lr(self.down3(level2))))  # (B, c, H/4, W/4)
+        return level1, level2, level3
+
+
+class Level(nn.Module):
+    """One level: offsets o from both features and the coarser offsets; the neighbour deformed by them."""
+
+    def __init__(self, deform: nn.Module, c: int, coarsest: bool = False) -> None:
+        super().__init__()
+        self.offset_1 = conv(2 * c, c)
+        if not coarsest:
+            self.offset_2 = conv(2 * c, c)
+            self.fuse = conv(2 * c, c)
+        self.offset_3 = conv(c, c)
+        self.deform = deform
+
+    def offsets(self, n: Tensor, r: Tensor, coarser: Tensor | None) -> Tensor:
+        o = lr(self.offset_1(torch.cat((n, r), 1)))
+        if coarser is not None:
+            o = lr(self.offset_2(torch.cat((o, 2 * up(coarser)), 1)))
+        return lr(self.offset_3(o))  # (B, c, h, w)
+
+
+class DASM(nn.Module):
+    def __init__(self, make: operators.Make, c: int) -> None:
+        super().__init__()
+        self.level3 = Level(make("dasm", 0, c, c), c, coarsest=True)
+        self.level2 = Level(make("dasm", 1, c, c), c)
+        self.level1 = Level(make("dasm", 2, c, c), c)
+        self.cascade = Level(make("dasm", 3, c, c), c, coarsest=True)
+
+    def forward(self, neighbour: Levels, reference: Levels) -> Tensor:
+        (n1, n2, n3), (r1, r2, r3) = neighbour, reference
+        o3 = self.level3.offsets(n3, r3, None)
+        a3 = lr(self.level3.deform(n3, o3))  # (B, c, H/4, W/4)
+        o2 = self.level2.offsets(n2, r2, o3)
+        a2 = self.level2.deform(n2, o2)
+        a2 = lr(self.level2.fuse(torch.cat((a2, up(a3)), 1)))  # (B, c, H/2, W/2)
+        o1 = self.level1.offsets(n1, r1, o2)
+        a1 = self.level1.deform(n1, o1)
+        a1 = self.level1.fuse(torch.cat((a1, up(a2)), 1))  # (B, c, H, W), no activation
+        o = self.cascade.offsets(a1, r1, None)
+        return lr(self.cascade.deform(a1, o))  # (B, c, H, W)
+
+
+def reach(genotype: Genotype) -> int:
+    """How far pyramid and DASM see together, from bounded offsets, in pixels of the full resolution."""
+    offset = int(REACH_PX)
+    r3, r2, r1, rc = (operators.radius(name) for name in genotype.dasm)
+    p1, p2, p3 = 2, 2 + 1 + 2, 2 + 1 + 2 + 2 + 4  # features of the pyramid's levels
+    o3 = p3 + 4 * 2
+    a3 = max(p3 + 4 * (r3 + offset), o3 + 4 * r3)
+    o2 = max(p2 + 2, o3 + 4) + 2 * 2  # o3 enters beside the first convolution's output
+    a2 = max(p2 + 2 * (r2 + offset), o2 + 2 * r2, a3 + 4) + 2
+    o1 = max(p1 + 1, o2 + 2) + 1 * 2
+    a1 = max(p1 + r1 + offset, o1 + r1, a2 + 2) + 1
+    o = a1 + 2
+    return max(a1 + rc + offset, o + rc)

@@ -1,0 +1,235 @@
+"""CRMEF: relight both exposures (SRSM), align them if asked (DASM), then replete detail (DRM).
+
+In: (B, 2, 3, H, W) RGB in [0, 1], under-exposed first. Out: (B, 3, H, W), not clamped. Every searched layer
+comes from a `Genotype`; `make` builds it, so that the search can put its mixtures in the same places.
+
+`variant`: "general" and "fast" divide the sum of the relit pictures by an illumination map; "align" follows
+the paper's order for misaligned pairs; "align-code" is the form that the authors' test script runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.crmef import genotype as genotypes
+from mefnets.crmef import operators
+from mefnets.crmef.align import DASM, Pyramid
+from mefnets.crmef.genotype import Genotype
+from mefnets.crmef.operators import Make, activate, conv
+
+FLOOR = 1e-2  # the authors add 1e-5 to L; dark pixels then explode, and half floats cannot hold it
+RELIGHT = 4.0  # untrained, an exposure comes out of its two relighting modules at a quarter
+STRIP_PX = 400_000  # pixels that detail repletion handles at once when nothing is learnt
+
+
+class SRSM(nn.Module):
+    """Scene relighting: the picture times a map in (0, 1) that has three channels."""
+
+    def __init__(self, make: Make, unused: bool = False) -> None:
+        super().__init__()
+        self.stem = conv(3, 64)
+        self.m0, self.m1, self.m2 = make("srsm", 0, 64, 64), make("srsm", 1, 128, 64), make("srsm", 2, 64, 64)
+        self.head = conv(64, 3)
+        self.act = nn.PReLU()  # one scalar for the whole module
+        if unused:
+            self.unused = conv(64, 64, 1)  # the authors compute it and do not use it
+        soften(self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = activate(self.stem(x), self.act)  # (B, 64, H, W)
+        t = activate(activate(self.m0(t), self.act), self.act)
+        # The authors count the zeros around the picture into the mean, which darkens the frame.
+        mean = F.avg_pool2d(t, 3, 2, 1, count_include_pad=False)
+        t = torch.cat((F.max_pool2d(t, 3, 2, 1), mean), 1)  # (B, 128, H/2, W/2)
+        z = activate(self.m1(t), self.act)  # (B, 64, H/2, W/2)
+        z = z + activate(self.m2(z), self.act)
+        t = F.interpolate(z, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        relit: Tensor = torch.sigmoid(self.head(t)) * x
+        return relit  # (B, 3, H, W)
+
+
+class Stack(nn.Module):
+    """The residual stack of detail repletion: c -> width channels, four searched layers, batch norms."""
+
+    def __init__(self, make: Make, c: int, width: int) -> None:
+        super().__init__()
+        self.stem = conv(c, width)
+        self.f = nn.ModuleList(make("drm", i, width, width) for i in range(4))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(5))
+        self.acts = nn.ModuleList(nn.PReLU() for _ in range(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        def stage(i: int, y: Tensor, residual: Tensor | None = None) -> Tensor:
+            y = self.norms[i](y)
+            if residual is not None:
+                y = y + residual if y.requires_grad else y.add_(residual)
+            return activate(y, self.acts[i])  # type: ignore[arg-type]
+
+        r0 = stage(0, self.stem(x))  # (B, width, H, W)
+        r1 = stage(1, self.f[0](r0))
+        del r0
+        r1 = stage(2, self.f[1](r1), r1)
+        r2 = stage(3, self.f[2](r1))
+        del r1
+        return stage(4, self.f[3](r2), r2)
+
+
+class DRM(nn.Module):
+    """Detail repletion: y = s / (L + floor), L an illumination map in (0, 1) found by the stack."""
+
+    def __init__(self, make: Make, width: int, floor: float = FLOOR, unused: bool = False) -> None:
+        super().__init__()
+        self.floor = floor
+        self.stem = conv(3, width // 2)
+        self.stack = Stack(make, width // 2, width)
+        self.head = conv(width, 3, 1)
+        if unused:
+            self.unused = nn.BatchNorm2d(3)  # six parameters that complete the published count
+        soften(self.head)
+
+    def forward(self, s: Tensor) -> Tensor:
+        L = torch.sigmoid(self.head(self.stack(self.stem(s))))  # (B, 3, H, W)
+        return s / (L + self.floor)
+
+
+class CRMEF(nn.Module):
+    """The general and the fast model: the two relit exposures are summed before any detail is sought."""
+
+    def __init__(self, genotype: Genotype, make: Make, floor: float, unused: bool) -> None:
+        super().__init__()
+        self.under = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
+        self.over = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
+        self.drm = DRM(make, genotype.width, floor, unused)
+        self.drm_radius = 2 + sum(operators.radius(name) for name in genotype.drm)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        s = self.under(frames[:, 0]) + self.over(frames[:, 1])  # (B, 3, H, W)
+        if s.requires_grad or self.training:
+            return self.drm(s)  # type: ignore[no-any-return]
+        return in_strips(self.drm, s, self.drm_radius)
+
+
+class Aligned(nn.Module):
+    """The paper's order for misaligned pairs: relight, align features, replete, all in feature space."""
+
+    def __init__(self, genotype: Genotype, make: Make, unused: bool, anchored: bool) -> None:
+        super().__init__()
+        self.anchored = anchored  # ours: the head corrects the relit reference instead of starting at grey
+        self.under = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
+        self.over = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
+        self.lift = conv(3, 64, 1)
+        self.pyramid = Pyramid(64)
+        self.dasm = DASM(make, 64)
+        self.stack = Stack(make, 64, 64)
+        self.head = conv(64, 3, 1)
+        if unused:
+            self.unused = nn.BatchNorm2d(3)
+        soften(self.head)
+        self.stack_radius = 1 + sum(operators.radius(name) for name in genotype.drm)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        under, over = self.under(frames[:, 0]), self.over(frames[:, 1])
+        neighbour, reference = (self.pyramid(F.leaky_relu(self.lift(x), 0.1)) for x in (under, over))
+        merged = self.dasm(neighbour, reference) + reference[0]  # (B, 64, H, W), the paper's F
+        del neighbour, reference
+
+        def finish(x: Tensor) -> Tensor:
+            detail: Tensor = self.head(x * self.stack(x))
+            return detail
+
+        if merged.requires_grad or self.training:
+            detail = finish(merged)
+        else:
+            detail = in_strips(finish, merged, self.stack_radius)
+        if self.anchored:
+            # The factor undoes what two relighting maps of one half take away.
+            detail = detail + torch.logit((RELIGHT * over).clamp(0.02, 0.98))
+        return torch.sigmoid(detail)  # (B, 3, H, W)
+
+
+def in_strips(run: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
+    """The same as run(x) for a local `run` with this radius, in strips of rows that bound its memory."""
+    B, _, H, W = x.shape
+    rows = max(64, STRIP_PX // (B * W))
+    if rows + radius >= H:
+        return run(x)
+    parts = []
+    for top in range(0, H, rows):
+        bottom = min(H, top + rows)
+        first, last = max(0, top - radius), min(H, bottom + radius)
+        parts.append(run(x[..., first:last, :])[..., top - first : bottom - first, :])
+    return torch.cat(parts, -2)
+
+
+def soften(head: nn.Conv2d) -> None:
+    """Begin with a nearly constant map: the untrained general model is then a plain mean of the exposures."""
+    assert head.bias is not None
+    with torch.no_grad():
+        head.weight.mul_(0.1)
+        head.bias.zero_()
+
+
+def fixed(genotype: Genotype) -> Make:
+    """Layers exactly as the genotype names them."""
+
+    def make(part: str, index: int, n: int, m: int) -> nn.Module:
+        name: str = getattr(genotype, part)[index]
+        if part == "dasm":
+            from mefnets.crmef.deform import DeC
+
+            return DeC(n, m, operators.parse(name)[1])
+        return operators.make(name, n, m)
+
+    return make
+
+
+def build(
+    variant: str = "general",
+    genotype: str | Path | Mapping[str, object] | None = None,
+    unused: bool = False,
+    floor: float = FLOOR,
+    anchored: bool = False,
+    make: Make | None = None,
+) -> nn.Module:
+    """`genotype`: a JSON file or its content; the variant's own by default. `unused`: with the layers that
+    the authors' models carry without using them, so that the published parameter counts hold. `anchored`, for
+    "align": the result starts from the relit reference exposure."""
+    if variant not in ("general", "fast", "align", "align-code"):
+        raise ValueError(f"CRMEF has no variant {variant!r}; it has general, fast, align and align-code.")
+    default = "align" if variant.startswith("align") else variant
+    if isinstance(genotype, Mapping):
+        chosen = genotypes.from_table(genotype)
+    else:
+        chosen = genotypes.read(genotype or default)
+    if variant.startswith("align") and not chosen.dasm:
+        raise ValueError("This genotype has no dasm operators, which the variant needs.")
+    make = make or fixed(chosen)
+    network: nn.Module
+    if variant == "align":
+        network = Aligned(chosen, make, unused, anchored)
+    elif variant == "align-code":
+        from mefnets.crmef.align_code import AlignedAsShipped
+
+        network = AlignedAsShipped(make, unused)
+    else:
+        network = CRMEF(chosen, make, floor, unused)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def reach(genotype: Genotype) -> int:
+    """The receptive-field radius, in pixels, that tiles must see beyond what they answer for."""
+    m0, m1, m2 = (operators.radius(name) for name in genotype.srsm)
+    # Half-resolution layers count twice; pooling sees 1, the bilinear resize 1 at half resolution.
+    relight = 1 + m0 + 1 + 2 * (m1 + m2 + 1) + 1
+    replete = sum(operators.radius(name) for name in genotype.drm)
+    if not genotype.dasm:
+        return 2 * relight + replete + 2
+    from mefnets.crmef.align import reach as alignment_reach
+
+    return 2 * relight + alignment_reach(genotype) + 1 + replete
