@@ -51,6 +51,10 @@ def train_one(
         Path | None, typer.Option("--from", help="Begin with these weights (.safetensors or a checkpoint).")
     ] = None,
     eyes: Annotated[Path | None, typer.Option("--features", help="MEF-CL's feature network.")] = None,
+    vgg16: Annotated[
+        Path | None,
+        typer.Option("--vgg16", help="MEF-CL: torchvision's VGG-16 file instead of our features."),
+    ] = None,
     validate_every: Annotated[str, typer.Option("--validate-every", help="Time between validations.")] = "4m",
     smoke: Annotated[bool, typer.Option("--smoke", help="A few small steps, to see that it runs.")] = False,
 ) -> None:
@@ -80,6 +84,7 @@ def train_one(
         fresh=fresh or smoke,
         start_from=start_from,
         eyes=eyes,
+        vgg16=vgg16,
         validate_every_s=parse_duration(validate_every),
     )
     outcome = _run(settings)

@@ -70,7 +70,7 @@ def through_jpeg(frame: Bytes, quality: int) -> Bytes:
     import cv2
 
     _, coded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
 def random_camera(rng: np.random.Generator, *, reduced: bool) -> Camera:

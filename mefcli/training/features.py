@@ -26,10 +26,10 @@ from mefnets.mefcl.features import FeatureNet, alter
 from mefnets.recipe import Data
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "features.safetensors"
-CROP_PX = 96
-BATCH = 24
+CROP_PX = 64
+BATCH = 16
 LR = 2e-3
-STEPS = 1500
+STEPS = 1600
 CLASSES = ("under", "normal", "over")
 
 
@@ -93,7 +93,7 @@ def train_features(
         altered, how = alter(normal_pictures(simulator, step, BATCH))
         loss = F.smooth_l1_loss(network(altered), how, beta=0.2)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         mean_loss = 0.98 * mean_loss + 0.02 * float(loss.detach()) if step else float(loss.detach())
         step += 1
@@ -154,4 +154,4 @@ def _exposures(store: Store, part: Part, count: int) -> dict[str, Tensor]:
 
 
 def _pooled(network: FeatureNet, pictures: Tensor, tap: int) -> Tensor:  # (B, C)
-    return torch.cat([network.taps(part)[tap].mean((2, 3)) for part in pictures.split(40)])
+    return torch.cat([network.taps(part)[tap].mean((2, 3)) for part in torch.split(pictures, 40)])

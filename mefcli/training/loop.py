@@ -182,7 +182,7 @@ class Trainer:
         if loss is None or not torch.isfinite(loss):
             return
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     def _count_bad(self) -> None:

@@ -162,5 +162,4 @@ class Pack:
         import cv2
 
         coded = np.frombuffer(self._archive.read(item.member), np.uint8)
-        bgr = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-        return np.asarray(bgr[..., ::-1], np.uint8)
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]

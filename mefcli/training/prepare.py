@@ -110,4 +110,12 @@ def give_eyes(objective: Objective, settings: Settings, device: torch.device) ->
         return
     from mefcli.training.features import load_features, untrained_features
 
+    if settings.vgg16:
+        from mefnets.mefcl.features import load_vgg16
+
+        try:
+            use(load_vgg16(settings.vgg16).to(device))
+        except (OSError, ValueError) as error:
+            raise ModelError(str(error)) from error
+        return
     use((untrained_features() if settings.smoke else load_features(settings.eyes)).to(device))

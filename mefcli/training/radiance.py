@@ -33,7 +33,7 @@ def read_radiance(path: Path) -> Radiance:
     if bgr is None or bgr.dtype != np.float32 or bgr.ndim != 3:
         raise UnreadableError(f"{path.name} is not a readable Radiance map.", "Copy the training data again.")
     rgb = np.nan_to_num(bgr[..., ::-1], posinf=0.0, neginf=0.0)
-    return np.maximum(rgb, 0.0).astype(np.float32)
+    return np.asarray(np.maximum(rgb, 0.0), np.float32)
 
 
 def from_aces(radiance: Radiance) -> Radiance:

@@ -33,6 +33,7 @@ class Settings:
     fresh: bool = False  # start again even where a checkpoint exists
     start_from: Path | None = None  # weights to begin with (fine-tuning)
     eyes: Path | None = None  # MEF-CL's feature network; the shipped one by default
+    vgg16: Path | None = None  # look through torchvision's VGG-16 instead, as the paper does
     save_every_s: float = 60.0
     validate_every_s: float = 240.0
 

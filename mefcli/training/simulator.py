@@ -63,9 +63,9 @@ class Crop:
         right, bottom = min(width, int(np.ceil(x1))), min(height, int(np.ceil(y1)))
         part = pixels[top:bottom, left:right].astype(np.float32)
         if margin_px:
-            pads = [round(max(0.0, v)) for v in (-y0, y1 - height, -x0, x1 - width)]
-            if any(pads):
-                part = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REFLECT_101)
+            above, below = round(max(0.0, -y0)), round(max(0.0, y1 - height))
+            before, after = round(max(0.0, -x0)), round(max(0.0, x1 - width))
+            part = cv2.copyMakeBorder(part, above, below, before, after, cv2.BORDER_REFLECT_101)
         if part.shape[:2] != (size, size):
             shrinks = part.shape[0] > size
             part = cv2.resize(

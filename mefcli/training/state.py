@@ -57,8 +57,8 @@ def update_average(state: State, decay: float) -> None:
     decay = min(decay, (1 + state.step) / (10 + state.step)) if decay else 0.0
     for kept, now in zip(state.average.parameters(), state.network.parameters(), strict=True):
         kept.lerp_(now, 1 - decay)
-    for kept, now in zip(state.average.buffers(), state.network.buffers(), strict=True):
-        kept.copy_(now)
+    for kept_buffer, buffer in zip(state.average.buffers(), state.network.buffers(), strict=True):
+        kept_buffer.copy_(buffer)
 
 
 def save(state: State, path: Path, extra: dict[str, Any]) -> None:

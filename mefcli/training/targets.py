@@ -256,7 +256,7 @@ class TargetBook:
     def tinted(display: Floats, white: tuple[float, float, float]) -> Floats:
         """The target in the colours of the sample's camera: its gains act on light, not on display values."""
         gains = np.array(white, np.float32) ** np.float32(1 / 2.2)
-        return np.clip(display * gains, 0.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(display * gains, 0.0, 1.0), np.float32)
 
 
 def _shared_bytes(path: Path, size: int) -> NDArray[np.uint8]:

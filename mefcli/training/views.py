@@ -65,7 +65,7 @@ def rectilinear(
 def normalised(pixels: Radiance) -> Radiance:
     """Scaled so that the median luminance is 0.18, within what half floats can hold."""
     middle = float(np.median(pixels.mean(-1)[::2, ::2]))
-    return np.clip(pixels * (0.18 / max(middle, 1e-8)), 0.0, 6e4).astype(np.float32)
+    return np.asarray(np.clip(pixels * (0.18 / max(middle, 1e-8)), 0.0, 6e4), np.float32)
 
 
 def variety(pixels: Radiance) -> float:

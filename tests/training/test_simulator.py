@@ -1,0 +1,157 @@
+"""Simulated brackets: deterministic, exposed as photographers do, with the truth about motion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mefcli.training.camera import SRGB, Camera, random_camera, response_curve
+from mefcli.training.exposure import place
+from mefcli.training.features import untrained_features
+from mefcli.training.loader import batches, to_batch
+from mefcli.training.preview import sheet
+from mefcli.training.simulator import Simulator
+from mefcli.training.store import Store
+from mefcli.training.targets import CANDIDATES, TargetBook
+from mefnets.recipe import Data
+
+DATA = Data(crop_px=48, batch=3)
+
+
+def test_every_response_is_monotone_and_spans_black_to_white() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        curve = random_camera(rng, reduced=True).curve
+        assert np.all(np.diff(curve) >= 0)
+        assert curve[0] == pytest.approx(0, abs=1e-3)
+        assert curve[-1] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_noise_free_camera_with_srgb_stores_middle_grey_at_118() -> None:
+    grey = np.full((4, 4, 3), 0.18, np.float32)
+    frame = Camera(SRGB).shoot(grey, 0.0, np.random.default_rng(0))
+    assert abs(int(frame[0, 0, 0]) - 118) <= 1
+
+
+def test_fewer_photons_make_more_noise() -> None:
+    grey, rng = np.full((64, 64, 3), 0.05, np.float32), np.random.default_rng(0)
+    clean = Camera(SRGB, full_well=1e6).shoot(grey, 0.0, rng).std()
+    noisy = Camera(SRGB, full_well=3e3).shoot(grey, 0.0, rng).std()
+    assert noisy > 4 * clean
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_seed_another(store: Store) -> None:
+    first, again = Simulator(store, DATA, seed=1).batch(7), Simulator(store, DATA, seed=1).batch(7)
+    other = Simulator(store, DATA, seed=2).batch(7)
+    assert np.array_equal(first["frames"], again["frames"])
+    assert not np.array_equal(first["frames"], other["frames"])
+
+
+def test_worker_threads_deliver_the_same_batches_in_order(store: Store) -> None:
+    simulator = Simulator(store, DATA)
+    threaded = batches(simulator, 4, workers=2)
+    plain = batches(simulator, 4, workers=0)
+    for _ in range(4):
+        (step, one), (same, two) = next(threaded), next(plain)
+        assert step == same
+        assert np.array_equal(one["frames"], two["frames"])
+
+
+def test_frames_run_from_dark_to_bright_within_the_spread(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=48, frames=(2, 9), spread_ev=(2.0, 5.0)))
+    for index in range(40):
+        sample = simulator.sample(index)
+        means = sample.frames.mean((1, 2, 3))
+        assert np.all(np.diff(means) > -1.0), (index, means)
+        assert 1.9 < sample.evs[-1] - sample.evs[0] < 5.1
+
+
+def test_brackets_are_placed_as_in_real_ones(store: Store) -> None:
+    """Without a limit on the spread, the mean of the whole view keeps to the ranges of real brackets."""
+    rng = np.random.default_rng(3)
+    camera = Camera(SRGB)
+    view = store.indices("train", "panorama")[0]
+    white = store.thumbs[view]
+    for _ in range(50):
+        evs = place(camera, white, 2, (0.1, 20.0), 0.0, rng).evs
+        dark, bright = (camera.develop(white * np.float32(2.0**ev)).mean() * 255 for ev in evs)
+        assert 8 < dark < 110
+        assert 110 < bright < 250
+
+
+def test_lopsided_pairs_are_all_under_or_all_over(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=48, lopsided=1.0))
+    for index in range(30):
+        sample = simulator.sample(index)
+        means = sample.frames.mean((1, 2, 3))
+        assert means.max() < 140 if sample.kind == "two-under" else means.min() > 110, (index, means)
+
+
+def test_motion_moves_every_frame_but_the_last_and_marks_the_mover(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=64, misaligned=1.0, spread_ev=(2.0, 2.0)))
+    marked = 0
+    for index in range(12):
+        moved = simulator.sample(index).moved
+        assert moved is not None
+        assert not moved[-1].any()
+        marked += bool(moved[0].any())
+    assert 1 <= marked <= 11
+
+
+def test_a_batch_becomes_planes_between_0_and_1_with_all_its_parts(store: Store) -> None:
+    data = Data(crop_px=48, batch=2, target=True, normals=3, extremes=5)
+    simulator = Simulator(store, data, targets=TargetBook(store))
+    batch = to_batch(simulator.batch(0), torch.device("cpu"))
+    assert batch.frames.shape == (2, 2, 3, 48, 48)
+    assert batch.evs.shape == (2, 2)
+    assert batch.target is not None
+    assert batch.target.shape == (2, 3, 48, 48)
+    assert batch.normal is not None
+    assert batch.normal.shape == (3, 3, 48, 48)
+    assert batch.extreme is not None
+    assert batch.extreme.shape == (5, 3, 48, 48)
+    for tensor in (batch.frames, batch.target, batch.normal, batch.extreme):
+        assert float(tensor.min()) >= 0
+        assert float(tensor.max()) <= 1
+
+
+def test_extremes_are_badly_exposed_and_normals_are_not(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=48, extremes=8))
+    means = simulator.extremes()[:60].mean((1, 2, 3))
+    assert np.mean((means < 90) | (means > 165)) > 0.9
+    rng = np.random.default_rng(0)
+    normal = np.array([simulator.normal(rng).mean() for _ in range(30)])
+    assert np.mean((normal > 60) & (normal < 195)) > 0.9
+
+
+def test_a_target_is_chosen_once_and_shows_the_sampled_scene(store: Store) -> None:
+    book = TargetBook(store)
+    simulator = Simulator(store, Data(crop_px=64, target=True, spread_ev=(2.0, 3.0)), targets=book)
+    sample = simulator.sample(3)
+    view = next(i for i, e in enumerate(store.entries) if e.name == sample.scene)
+    assert book.method(view) in CANDIDATES
+    assert np.array_equal(book.picture(view), TargetBook(store).picture(view))
+    assert sample.target is not None
+    # The scene's structure: targets and frames of one crop go together, those of another do not.
+    frame = sample.frames.mean(0).mean(-1)
+    assert np.corrcoef(frame.ravel(), sample.target.mean(-1).ravel())[0, 1] > 0.7
+
+
+def test_a_response_curve_with_more_contrast_is_darker_below_and_brighter_above_the_middle() -> None:
+    flat, steep = (response_curve(0.0, 2.2, 1.0, contrast) for contrast in (0.0, 0.4))
+    low, high = np.searchsorted(flat, 0.25), np.searchsorted(flat, 0.75)
+    assert steep[low] < flat[low]
+    assert steep[high] > flat[high]
+
+
+def test_the_preview_is_one_sheet_of_all_brackets(store: Store) -> None:
+    picture = sheet(Simulator(store, DATA), 4, 3, columns=2, height_px=60)
+    assert picture.shape == (2 * 76, 2 * (180 + 6), 3)
+    assert picture.std() > 20
+
+
+def test_untrained_features_have_two_taps() -> None:
+    shallow, deep = untrained_features().taps(torch.rand(1, 3, 32, 32))
+    assert shallow.shape[-1] == 16
+    assert deep.shape[-1] == 4
