@@ -10,7 +10,6 @@ import typer
 
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
-from mefcli.errors import OutputError, UsageError
 
 Maker = Callable[[Sequence[Any]], Any]
 
@@ -48,11 +47,12 @@ def compare(
     from mefcli.pipeline import _align
     from mefcli.pipeline.job import Job
     from mefcli.report.comparison import compare as run
+    from mefcli.report.files import check_target
 
     state.set_talk(silent=quiet, talkative=verbose)
     bracket = api.plan(files, ev=o.parse_evs(ev))
-    _check(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite)
-    _check(report, (".html", ".htm"), bracket.paths, overwrite)
+    check_target(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite=overwrite)
+    check_target(report, (".html", ".htm"), bracket.paths, overwrite=overwrite)
     stack = api.read_stack(bracket)
     if align:
         stack = _align(stack, Job(), lambda step: None)
@@ -73,21 +73,6 @@ def compare(
     for path in (output, report):
         if path is not None:
             print(path)
-
-
-def _check(path: Path | None, suffixes: Sequence[str], inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse before the work: a wrong ending, an existing file, a source."""
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path.name} should end in {' or '.join(suffixes)}.")
-    if path.exists():
-        if any(path.samefile(source) for source in inputs):
-            raise OutputError(f"{path} is one of the sources.", "Choose another name.")
-        if not overwrite:
-            raise OutputError(f"{path} exists.", "Add --overwrite to replace it.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"There is no folder {path.parent}.", "Make it first.")
 
 
 def _makers(names: Sequence[str], evs: Sequence[float], optional: bool, device: str) -> dict[str, Maker]:

@@ -13,6 +13,7 @@ from mefcli.pipeline.job import Job
 from mefcli.pipeline.report import Done, Failed, plan_object, result_object
 from mefcli.pipeline.types import Bracket
 from mefcli.pipeline.write import check_outputs, default_output
+from mefcli.report.files import check_target
 
 _JOB = Job()
 
@@ -42,6 +43,7 @@ def fuse(
     compression: o.Compression_ = _JOB.compression,
     quality: o.Quality = _JOB.quality,
     overwrite: o.Overwrite = _JOB.overwrite,
+    report: o.Report = None,
     dry_run: o.DryRun = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -56,6 +58,7 @@ def fuse(
     mef fuse IMG_01.jpg IMG_02.jpg IMG_03.jpg        writes IMG_01_fused.tif
     mef fuse *.CR3 -o sunset.tif -o sunset.jpg       a 16-bit TIFF and a JPEG
     mef fuse a.png b.png c.png --ev -2,0,2 -o d.png  files that record no exposure
+    mef fuse *.jpg --report fused.html               also a page to look closely
     mef fuse *.jpg --dry-run                         what would happen
     """
     state.set_talk(silent=quiet, talkative=verbose)
@@ -88,6 +91,7 @@ def fuse(
         inputs = bracket.paths
         outputs = output or [default_output(_first_named(files, bracket))]
         check_outputs(outputs, inputs, overwrite=overwrite)
+        check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=overwrite)
         if verbose or dry_run:
             _show_plan(bracket, outputs, job, show_table=not json)
         if dry_run:
@@ -96,6 +100,10 @@ def fuse(
             return
         with screen.Progress() as progress:
             result = api.fuse_bracket(bracket, outputs, job=job, on_step=progress)
+        if report is not None:
+            from mefcli.report.html import write_report
+
+            write_report(report, result)
     except MefError as error:
         if json:
             screen.put_json(result_object(Failed(tuple(inputs), error)))

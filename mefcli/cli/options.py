@@ -212,6 +212,15 @@ Quality = Annotated[
         "--quality", help="Of JPEG, JPEG XL and AVIF files.", min=1, max=100, rich_help_panel=OUTPUT
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="Also write a page that shows before and after, exposures, alignment and times: .html.",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

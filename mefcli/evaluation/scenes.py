@@ -112,4 +112,5 @@ def reduced(pixels: NDArray[Any], max_megapixels: float | None) -> NDArray[Any]:
     scale = (max_megapixels * 1e6 / (height * width)) ** 0.5
     size = (max(1, int(width * scale)), max(1, int(height * scale)))
     small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return np.floor(small + 0.5).astype(pixels.dtype)
+    stored: NDArray[Any] = np.floor(small + 0.5).astype(pixels.dtype)
+    return stored

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.report.files import write_text
-from mefcli.report.images import Bytes, fitted
+from mefcli.report.images import Bytes, fitted, to_eight_bits
 from mefcli.report.page import Item, Section, build_page, cards, table
 
 if TYPE_CHECKING:
@@ -136,16 +136,24 @@ def _words(finding: Mapping[str, Any]) -> str:
     return ", ".join(word for word in words if word)
 
 
-def cropped(frame: NDArray[Any], box: Sequence[int] | None, size: tuple[int, int]) -> NDArray[Any]:
-    """A source frame cut like the result, so that both lie over each other."""
-    if box is not None:
-        x0, y0, x1, y1 = (int(v) for v in box)
-        frame = frame[y0:y1, x0:x1]
-    if (frame.shape[1], frame.shape[0]) != size:
-        import cv2
+def cropped(
+    frame: NDArray[Any], whole: tuple[int, int] | None, box: Sequence[int] | None, size: tuple[int, int]
+) -> NDArray[Any]:
+    """A source frame cut like the result and brought to `size`, so that both lie over each other.
 
-        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return frame
+    `whole` is the source's own width and height, in which `box` counts; the frame itself may be reduced.
+    """
+    import cv2
+
+    if box is not None:
+        across = frame.shape[1] / whole[0] if whole else 1.0
+        down = frame.shape[0] / whole[1] if whole else 1.0
+        x0, x1 = (round(v * across) for v in (box[0], box[2]))
+        y0, y1 = (round(v * down) for v in (box[1], box[3]))
+        frame = frame[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    if (frame.shape[1], frame.shape[0]) != size:
+        frame = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
+    return to_eight_bits(frame)
 
 
 def report_page(
@@ -156,14 +164,16 @@ def report_page(
     extras: Mapping[str, Any],
     icc: bytes | None = None,
 ) -> str:
-    """The page of one fusion. Frames may be larger than the result, as before a crop."""
+    """The page of one fusion. Frames are whole, as before a crop, and may be reduced."""
     size = (result.shape[1], result.shape[0])
     scale = min(1.0, MAX_SIDE_PX / max(size))
+    shown = _fit(result)
+    fit = (shown.shape[1], shown.shape[0])
     items = []
     for shot, ev, frame in zip(bracket.shots, bracket.evs, frames, strict=True):
-        cut = cropped(frame, extras.get("crop_box"), size)
-        items.append(Item(f"{shot.path.name} ({ev:+.1f} EV)", _fit(cut), False, icc))
-    items.append(Item(f"Fused ({record.model})", _fit(result), True, icc))
+        cut = cropped(frame, shot.size_px, extras.get("crop_box"), fit)
+        items.append(Item(f"{shot.path.name} ({ev:+.1f} EV)", cut, False, icc))
+    items.append(Item(f"Fused ({record.model})", shown, True, icc))
     sections = [exposures(bracket), *_findings(extras, size), *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
     lead = f"{len(frames)} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
@@ -185,9 +195,21 @@ def write_report(path: Path, result: Done | Fused) -> None:
 
     bracket = result.bracket
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
-    development = formats.bracket_development(raws) if raws else None
+    chosen = result.record.settings
+    development = (
+        formats.bracket_development(
+            raws,
+            wb=chosen.get("raw_wb", "camera"),
+            space=chosen.get("raw_space", "srgb"),
+            highlights=chosen.get("highlights", "clip"),
+        )
+        if raws
+        else None
+    )
+    # A little more than is shown: what a crop takes away must not cost sharpness.
+    side = round(MAX_SIDE_PX * 1.1)
     frames = [
-        formats.decode(shot.path, development if shot.kind == "raw" else None).pixels
+        formats.decode_reduced(shot.path, side, development if shot.kind == "raw" else None).pixels
         for shot in bracket.shots
     ]
     outputs: tuple[Path, ...] = getattr(result, "outputs", ())

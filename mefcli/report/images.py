@@ -16,8 +16,8 @@ def to_eight_bits(pixels: NDArray[Any]) -> Bytes:
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return np.asarray((pixels.astype(np.uint32) + 128) // 257, np.uint8)
+    return np.asarray(np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def fitted(pixels: NDArray[Any], max_side_px: int) -> Bytes:
@@ -46,7 +46,7 @@ def histogram(pixels: Bytes, bins: int = 64) -> NDArray[np.float64]:
     """Share of pixels in each bin for R, G and B, `(3, bins)`; every eighth row suffices for a drawing."""
     rows = pixels[:: max(1, pixels.shape[0] // 512)]
     counts = [np.bincount(rows[..., c].ravel() >> 2, minlength=64) for c in range(3)]
-    return np.stack(counts).reshape(3, bins, -1).sum(2) / rows[..., 0].size
+    return np.asarray(np.stack(counts).reshape(3, bins, -1).sum(2) / rows[..., 0].size)
 
 
 def histogram_svg(pixels: Bytes, label: str) -> str:

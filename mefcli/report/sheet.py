@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def make_sheet(comparison: Comparison, width_px: int = 1800) -> NDArray[np.uint8
     sheet = Image.new("RGB", (width_px, total), BACK)
     draw = ImageDraw.Draw(sheet)
     y = MARGIN
-    _write(draw, (MARGIN, y), f"Inputs, {width}×{height} pixels", 24)
+    _write(draw, (MARGIN, y), f"Inputs, {width} x {height} pixels", 24)
     y += 46
     for index, (label, pixels) in enumerate(comparison.inputs):
         x = MARGIN + (index % per_row) * (small + GAP)
@@ -80,6 +81,13 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
+def _drawable(text: str) -> str:
+    """Text in letters that Pillow's own font has: accents go, what it lacks becomes a question mark."""
+    plain = unicodedata.normalize("NFKD", text).replace("×", "x")
+    letters = (c for c in plain if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" else "?" for c in letters)
+
+
 def _write(
     draw: ImageDraw,
     at: tuple[int, int],
@@ -90,11 +98,12 @@ def _write(
 ) -> None:
     """Text, shortened in its middle where there is not room for all of it."""
     font = _font(size)
+    text = _drawable(text)
     whole = text
     keep = len(text)
     while room and draw.textlength(text, font=font) > room and keep > 4:
         keep -= 1
-        text = whole[: keep // 2] + "…" + whole[-(keep // 2) :]
+        text = whole[: keep // 2] + ".." + whole[-(keep // 2) :]
     draw.text(at, text, fill=colour, font=font)
 
 

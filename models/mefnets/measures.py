@@ -133,7 +133,8 @@ def ssim_map(
     c1, c2 = k1**2, k2**2
     cov = mxy - mx * my
     spread = mxx - mx * mx + myy - my * my
-    return (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (spread + c2))
+    result: Tensor = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (spread + c2))
+    return result
 
 
 def ssim(
@@ -269,7 +270,7 @@ def q_w(frames: Tensor, fused: Tensor, eps: float = 1e-8) -> Tensor:
     similarity = ssim_map(edges, edges_f.expand_as(edges))
     local = (variance / variance.sum(1, keepdim=True) * similarity).sum(1)  # (B, C, h, w)
     salience = variance.amax(1)
-    per_channel = (salience * local).sum((2, 3)) / salience.sum((2, 3))
+    per_channel: Tensor = (salience * local).sum((2, 3)) / salience.sum((2, 3))
     return per_channel.mean(1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mefcli.cli.app import run
 from mefcli.pipeline.types import Bracket, Record, Shot
 from mefcli.report.comparison import Comparison, compare, telling_crops
 from mefcli.report.files import write_text
@@ -265,3 +266,64 @@ def test_sixel_runs_repeat_what_was_drawn() -> None:
     text = thumbnail_row([DARK], how="sixel", height_px=24)
     assert text.startswith("\x1bP0;1q")
     assert text.endswith("\x1b\\\n")
+
+
+# ---- the commands ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bracket_files(tmp_path: Path) -> list[str]:
+    from PIL import Image
+
+    names = []
+    for index, pixels in enumerate((DARK, FUSED, BRIGHT)):
+        path = tmp_path / f"frame {index} <b>é.png"
+        Image.fromarray(pixels).save(path)
+        names.append(str(path))
+    return names
+
+
+def test_compare_writes_sheet_page_and_json(bracket_files, tmp_path, capsys) -> None:
+    import json
+
+    sheet, page = tmp_path / "sheet.jpg", tmp_path / "page.html"
+    command = ["compare", *bracket_files, "--ev", "-2,0,2", "--models", "average,mertens", "--size", "0.05"]
+    command += ["-o", str(sheet), "--report", str(page), "--quiet"]
+    assert run([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in result["models"]] == ["average", "mertens"]
+    assert all(0 < model["scores"]["MEF_SSIM"] <= 1 for model in result["models"])
+    assert sheet.read_bytes().startswith(b"\xff\xd8")
+    assert "&lt;b&gt;" in page.read_text(encoding="utf-8")
+    assert run(command) == 1  # what exists is kept
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_compare_shows_a_table_of_models(bracket_files, capsys) -> None:
+    assert run(["compare", *bracket_files, "--ev", "-2,0,2", "--models", "average", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "average" in out
+    assert "MEF_SSIM ↑" in out
+
+
+def test_fuse_writes_a_report_beside_the_picture(bracket_files, tmp_path) -> None:
+    page = tmp_path / "fused.html"
+    command = ["fuse", *bracket_files, "--ev", "-2,0,2", "-m", "average", "-o", str(tmp_path / "out.tif")]
+    assert run([*command, "--report", str(page), "--quiet"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "Fused (average)" in text
+    assert "+2.0" in text
+
+
+def test_a_report_never_replaces_a_source(bracket_files, tmp_path, capsys) -> None:
+    command = ["fuse", *bracket_files, "--ev", "-2,0,2", "-o", str(tmp_path / "out.tif"), "--overwrite"]
+    assert run([*command, "--report", bracket_files[0]]) == 2
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_frames_are_cut_like_the_result_even_when_reduced() -> None:
+    from mefcli.report.html import cropped
+
+    frame = np.zeros((100, 200, 3), np.uint8)
+    frame[20:60, 50:150] = 255
+    assert (cropped(frame, (400, 200), (100, 40, 300, 120), (50, 20)) == 255).all()

@@ -72,7 +72,7 @@ def _evaluate(pairs: NDArray[np.int64]) -> Real:
         together = -np.where(joint != 0, joint * np.log2(np.abs(joint)), 0).sum((1, 2))
     apart = bits[x] + bits[f]
     shared = 2 * (apart - together)
-    return np.divide(shared, apart, out=np.zeros_like(apart), where=(apart > 0) & (shared != 0))
+    return np.asarray(np.divide(shared, apart, out=np.zeros_like(apart), where=(apart > 0) & (shared != 0)))
 
 
 def window_values(codes_x: NDArray[np.int64], codes_f: NDArray[np.int64]) -> float:

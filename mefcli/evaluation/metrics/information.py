@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mefcli.evaluation.metrics.picture import Picture, Real
 
@@ -17,7 +19,7 @@ def entropy(p: Real) -> float:
     return float(-(p * np.log2(p)).sum())
 
 
-def joint_histogram(x: Real, y: Real) -> Real:
+def joint_histogram(x: NDArray[Any], y: NDArray[Any]) -> Real:
     """Joint probabilities of two channels of integer values 0...255, `(256, 256)`: row x, column y."""
     code = x.astype(np.int64).ravel() * 256 + y.astype(np.int64).ravel()
     return np.bincount(code, minlength=65536).reshape(256, 256) / code.size

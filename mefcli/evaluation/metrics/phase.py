@@ -212,8 +212,9 @@ def feature_similarity(truth: Picture, fused: Picture) -> tuple[float, float]:
             x = np.ascontiguousarray(x[::step, ::step])
         yiq.append(x)
 
-    def alike(s: Real, t: Real, constant: float) -> Real:
-        return (2 * s * t + constant) / (s * s + t * t + constant)
+    def alike(pair: Sequence[Real], constant: float) -> NDArray[Any]:
+        s, t = pair
+        return np.asarray((2 * s * t + constant) / (s * s + t * t + constant))
 
     slope, smooth = np.array([-1.0, 0.0, 1.0]), np.array([3.0, 10.0, 3.0]) / 16
     phases, gradients = [], []
@@ -224,8 +225,8 @@ def feature_similarity(truth: Picture, fused: Picture) -> tuple[float, float]:
         down = filtered(luma, slope, smooth, "zero")
         gradients.append(np.hypot(across, down))
     weight = np.maximum(*phases)
-    similar = alike(*phases, 0.85) * alike(*gradients, 160.0)
-    chroma = alike(yiq[0][..., 1], yiq[1][..., 1], 200.0) * alike(yiq[0][..., 2], yiq[1][..., 2], 200.0)
+    similar = alike(phases, 0.85) * alike(gradients, 160.0)
+    chroma = alike([x[..., 1] for x in yiq], 200.0) * alike([x[..., 2] for x in yiq], 200.0)
     # The published code takes the real part of a complex power where the product is negative.
     toned = similar * (chroma.astype(np.complex128) ** 0.03).real
     total = weight.sum()

@@ -119,9 +119,8 @@ class Picture:
     @cached_property
     def histogram(self) -> Real:
         """Probabilities of the 256 values of each channel, `(3, 256)`."""
-        return np.stack([np.bincount(self.bytes[..., c].ravel(), minlength=256) for c in range(3)]) / (
-            self.shape[0] * self.shape[1]
-        )
+        counts = np.stack([np.bincount(self.bytes[..., c].ravel(), minlength=256) for c in range(3)])
+        return np.asarray(counts / (self.shape[0] * self.shape[1]))
 
     @cached_property
     def sobel_zero(self) -> tuple[Real, Real]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mefcli.errors import UsageError
 from mefcli.evaluation.metrics.picture import Picture, Real, derivatives, filtered, gaussian_taps, smoothed
@@ -75,7 +76,7 @@ def _window_sums(x: Real) -> Real:
     return filtered(x, taps, taps, "valid")
 
 
-def _constant_windows(picture: Picture) -> Real:
+def _constant_windows(picture: Picture) -> NDArray[np.bool_]:
     """True where all 7x7 values of a window are the same."""
     import cv2
 
