@@ -89,7 +89,8 @@ def export_run(
     if not checkpoint.is_file():
         raise InputError(f"There is no {checkpoint}.", "Train first, or name the run's --seed and --variant.")
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    spec = MODELS[find_recipe(model, variant).model]
+    recipe = find_recipe(model, variant)
+    spec = MODELS[recipe.model]
     metadata = {
         "model": spec.name,
         "recipe": f"{model}{':' + variant if variant else ''}",
@@ -102,6 +103,8 @@ def export_run(
         "device": kept["device"],
         "validation": json.dumps({k: round(float(v), 4) for k, v in kept["scores"].items()}),
         "licence": "MIT",
+        "options": json.dumps(recipe.options),
+        "luma_range": spec.luma_range,
     }
     path = out / (spec.weights or f"{spec.name}.safetensors")
     digest = write_weights(kept["average"], path, metadata)
