@@ -37,7 +37,7 @@ def collapse_residual(under: Tensor, over: Tensor, fused: Tensor) -> Tensor:
     columns = [over.flatten(1), under.flatten(1), torch.ones_like(over.flatten(1))]
     design = torch.stack([column.double() for column in columns], 2)  # (B, n, 3)
     normal = design.mT @ design + 1e-9 * torch.eye(3, dtype=torch.float64, device=design.device)
-    fit = torch.linalg.solve(normal, design.mT @ targets)
+    fit: Tensor = torch.linalg.solve(normal, design.mT @ targets)
     return (design @ fit - targets).square().mean((1, 2)).sqrt().mul(255).float()
 
 

@@ -51,7 +51,7 @@ class CoordinateAttention(nn.Module):
         def compute() -> tuple[Tensor, ...]:
             joined = torch.cat((along_w, along_h.transpose(2, 3)), 2)  # (B, 32, H+W, 1)
             z = F.hardswish(self.norm(self.squeeze(joined)))  # (B, 8, H+W, 1)
-            h, w = z.split((H, W), 2)
+            h, w = torch.split(z, [H, W], 2)
             return self.rows(h).sigmoid(), self.columns(w).sigmoid().transpose(2, 3)
 
         a_h, a_w = self.statistic(compute)
@@ -217,7 +217,7 @@ class LCNDR(nn.Module):
         last = self.erm.conv2 if self.erm is not None else self.plain
         if last is not None and start == "exposed":
             nn.init.normal_(last.weight, std=0.002)  # begin at the start and learn away from it
-            nn.init.zeros_(last.bias)
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def logits(self, image: Tensor, other: Tensor) -> Tensor:  # (B, 1, H, W) each -> (B, 1, H, W)
         """What one branch says about its own image, before the sigmoid."""
@@ -241,7 +241,7 @@ class LCNDR(nn.Module):
 
         It also commutes with the bilinear resize, so attended features grow only after it.
         """
-        first, *others, last = reduce.weight.split(self.widths, 1)
+        first, *others, last = torch.split(reduce.weight, list(self.widths), 1)
         low = F.conv2d(attended, last, reduce.bias)
         out = F.interpolate(low, size=x.shape[2:], mode="bilinear", align_corners=False)
 
@@ -273,7 +273,7 @@ class LCNDR(nn.Module):
         H, W = frames.shape[-2:]
         down, right = -H % MULTIPLE, -W % MULTIPLE
         pair = F.pad(frames.flatten(0, 1), (0, right, 0, down), mode="replicate").mul(2).sub(1)
-        under, over = pair.unflatten(0, frames.shape[:2]).unbind(1)
+        under, over = pair.view(*frames.shape[:2], 1, H + down, W + right).unbind(1)
         w_o, w_u = self.maps(under.contiguous(), over.contiguous())
         if self.training:
             self.last_maps = {"w_o": w_o.detach(), "w_u": w_u.detach()}

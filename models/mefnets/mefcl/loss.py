@@ -7,6 +7,7 @@ pictures (negatives, kept in a memory), in a shallow and in a deep feature map.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -41,7 +42,8 @@ def unit(features: Tensor, mean: Tensor | None = None) -> Tensor:  # (B, C, h, w
     if mean is not None:
         features = features - mean.view(1, -1, 1, 1)
     positions = features.shape[2] * features.shape[3]
-    return F.normalize(features.float(), dim=1, eps=1e-6).flatten(1) / positions**0.5
+    cosines: Tensor = F.normalize(features.float(), dim=1, eps=1e-6).flatten(1)
+    return cosines / math.sqrt(positions)
 
 
 def info_nce(anchor: Tensor, positive: Tensor, negatives: Tensor, t: float = TEMPERATURE) -> Tensor:

@@ -38,6 +38,11 @@ class ReflectConv(nn.Module):
         return out
 
 
+def _conv(layer: nn.Module) -> nn.Conv2d:
+    assert isinstance(layer, ReflectConv)
+    return layer.conv
+
+
 class MEFCL(nn.Module):
     """The dense network. `start="mean"` begins as the mean of both pictures, by initial weights alone;
     "none" has the truncated normal weights of the paper's relatives. `channels=1` is the luma variant.
@@ -61,9 +66,10 @@ class MEFCL(nn.Module):
         through 7, 8 and 9; layer 10 stretches it around mid-grey. All other channels start random, scaled
         to keep their variance, and weigh little in the last layer.
         """
-        for layer in (*self.dense, *self.narrow):
-            nn.init.kaiming_normal_(layer.conv.weight, a=0.2)
-        *carriers, last = (self.dense[0].conv, *(layer.conv for layer in self.narrow))
+        convs = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
+        for conv in convs:
+            nn.init.kaiming_normal_(conv.weight, a=0.2)
+        *carriers, last = (convs[0], *convs[6:])  # layers 1, 7, 8, 9 and 10
         for number, conv in enumerate(carriers):
             for c in range(self.channels):
                 conv.weight[c] = 0
@@ -76,7 +82,7 @@ class MEFCL(nn.Module):
         for c in range(self.channels):
             last.weight[c, : self.channels] = 0
             last.weight[c, c, 1, 1] = 2 * stretch
-        last.bias.fill_(-stretch)
+        nn.init.constant_(last.bias, -stretch)  # type: ignore[arg-type]
 
     def _picture(self, x: Tensor) -> Tensor:  # (B, 6, H, W) -> (B, 3, H, W)
         if torch.is_grad_enabled():
@@ -86,7 +92,7 @@ class MEFCL(nn.Module):
                 features.append(F.leaky_relu(layer(seen), 0.2))  # (B, 44, H, W)
             y = self.narrow[0](torch.cat(features[1:], 1))  # (B, 264, H, W) -> (B, 128, H, W)
         else:
-            y = self.narrow[0].conv(self._padded_dense(x))
+            y = _conv(self.narrow[0])(self._padded_dense(x))
         y = F.leaky_relu(y, 0.2)
         for layer in self.narrow[1:-1]:
             y = F.leaky_relu(layer(y), 0.2)  # 64, then 32
@@ -99,7 +105,7 @@ class MEFCL(nn.Module):
         buffer = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for i, layer in enumerate(self.dense):
             seen = F.pad(x, (1, 1, 1, 1), mode="reflect") if i == 0 else buffer[:, : i * GROWTH]
-            out = F.leaky_relu(layer.conv(seen), 0.2, inplace=True)
+            out = F.leaky_relu(_conv(layer)(seen), 0.2, inplace=True)
             buffer[:, i * GROWTH : (i + 1) * GROWTH] = F.pad(out, (1, 1, 1, 1), mode="reflect")
         return buffer
 

@@ -45,7 +45,8 @@ def normalised_mutual_information(v1: Tensor, v2: Tensor) -> Tensor:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    return -torch.special.xlogy(p, p.clamp_min(1e-12)).sum()
+    total: Tensor = torch.special.xlogy(p, p.clamp_min(1e-12)).sum()
+    return -total
 
 
 class MaskedMI(nn.Module):

@@ -185,10 +185,10 @@ class MGDN(nn.Module):
         layer can form the mean of all streams, stretched by 5 to fit the sigmoid's middle.
         """
 
-        def pass_on(conv: nn.Conv2d, into: int, source: int, value: float = 1.0, clear: bool = True) -> None:
+        def pass_on(conv: Any, into: int, source: int, value: float = 1.0, clear: bool = True) -> None:
             if clear:
                 conv.weight[into] = 0
-                conv.bias[into] = 0  # type: ignore[index]
+                conv.bias[into] = 0
             at = conv.kernel_size[0] // 2
             conv.weight[into, source, at, at] = value
 
@@ -199,6 +199,7 @@ class MGDN(nn.Module):
             for stem in self.stems:
                 pass_on(stem, c, c)
             for stage in self.stages:
+                assert isinstance(stage, PairStage | ReferenceStage)
                 for layer in stage.filters:
                     pass_on(layer.after, c, c)
                 for layer in getattr(stage, "plain", ()):
@@ -256,7 +257,7 @@ class MGDN(nn.Module):
         sizes = [part.shape[1] for part in parts]
 
         def tail(joined: Tensor) -> Tensor:
-            *features, picture = joined.split(sizes, 1)
+            *features, picture = torch.split(joined, sizes, 1)
             x = F.leaky_relu(self.tail1(torch.cat(features, 1)), 0.2) + self._stem(index, picture)
             return torch.sigmoid(self.tail2(x))
 
