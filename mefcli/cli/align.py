@@ -10,7 +10,7 @@ import typer
 from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
-from mefcli.pipeline.job import Job
+from mefcli.pipeline.job import Align, Job
 from mefcli.pipeline.report import plan_object
 from mefcli.pipeline.types import Stack
 
@@ -24,7 +24,7 @@ def align(
         typer.Option("--output", "-o", help="Folder for the aligned frames; made if missing.", metavar="DIR"),
     ],
     model: Annotated[
-        o.Align,
+        Align,
         typer.Option("--align", help="Motion to look for; auto takes the simplest that explains it."),
     ] = _JOB.align,
     crop: o.Crop_ = _JOB.crop,
@@ -88,9 +88,11 @@ def align(
             read(bracket, job, progress), AlignSettings(model=model, crop=crop, strict=strict), progress
         )
         if deghost != "off":
-            strength = "auto" if deghost == "auto" else int(deghost)
-            chosen = "auto" if reference is None else bracket.reference + 1
-            settings = DeghostSettings(strength=strength, reference=chosen, debug_dir=debug_dir)
+            settings = DeghostSettings(
+                strength="auto" if deghost == "auto" else int(deghost),
+                reference="auto" if reference is None else bracket.reference + 1,
+                debug_dir=debug_dir,
+            )
             stack = deghost_stack(stack, settings, progress)
         written = write_frames(stack, outputs, job, progress)
     _show(stack, written, json=json)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.errors import UnreadableError
 from mefcli.motion.geometry import IDENTITY, Matrix, distance, grid, rigid
 from mefcli.pipeline.types import Pixels
 
@@ -107,7 +108,8 @@ def random_motion(rng: np.random.Generator, size_px: tuple[int, int], kind: Moti
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         pulled = corners + rng.uniform(-0.005, 0.005, (4, 2)).astype(np.float32) * max(size_px)
         matrix = cv2.getPerspectiveTransform(corners, pulled) @ matrix
-    return matrix / matrix[2, 2]
+    result: Matrix = matrix / matrix[2, 2]
+    return result
 
 
 def make_case(
@@ -182,9 +184,9 @@ def expose(radiance: Radiance, gain: float, rng: np.random.Generator, depth: Lit
     linear = linear + noise * np.sqrt(linear / np.float32(8000) + np.float32(4e-4**2))
     linear = np.clip(linear, 0, 1)
     coded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clip(1e-9) ** (1 / 2.4) - 0.055)
-    if depth == 8:
-        return np.rint(coded * 255).astype(np.uint8)
-    return np.rint(coded * 65535).astype(np.uint16)
+    coded = np.rint(coded * (255 if depth == 8 else 65535))
+    result: Pixels = coded.astype(np.uint8 if depth == 8 else np.uint16)
+    return result
 
 
 def random_cases(maps: Sequence[Path], count: int, size_px: tuple[int, int], seed: int = 7) -> Iterator[Case]:
@@ -201,6 +203,8 @@ def _scene(path: Path, rng: np.random.Generator) -> Callable[[tuple[int, int]], 
     import cv2
 
     stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    if stored is None:
+        raise UnreadableError(f"{path.name} is no radiance map.", "Give Radiance .hdr files.")
     radiance = np.ascontiguousarray(stored[..., ::-1]).astype(np.float32).clip(0, 1e6)
     panorama = radiance.shape[1] == 2 * radiance.shape[0]
     fov, yaw, pitch = rng.uniform(70, 100), rng.uniform(-180, 180), rng.uniform(-15, 15)

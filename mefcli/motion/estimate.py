@@ -31,7 +31,7 @@ class Motion:
 
 
 TRUSTED = 0.35
-POINTS = 80_000
+POINTS = 60_000
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
@@ -55,32 +55,57 @@ def estimate(
     size = reference[0].size_px
     rough: FitModel = "shift" if choice == "shift" else "rigid"
     bends = choice in ("auto", "homography")
-    bent: Matrix | None = None
     starts = global_starts(reference[-1], frame[-1])
-    for place in range(len(reference) - 1, -1, -1):
-        if place < len(reference) - 1:
-            starts = [rescale(matrix, 2.0) for matrix in starts]
-        keep = 3 if place == len(reference) - 1 else 1
-        starts = _best(reference[place], frame[place], starts, rough, keep)
-        if bends and place < len(reference) - 1:
+    starts = _best(reference[-1], frame[-1], starts, rough, keep=3)
+    bent: Matrix | None = None
+    for place in range(len(reference) - 2, -1, -1):
+        starts = [rescale(matrix, 2.0) for matrix in starts]
+        bent = None if bent is None else rescale(bent, 2.0)
+        if place == 0 and len(starts) == 1:
+            break
+        starts = _best(reference[place], frame[place], starts, rough, keep=1)
+        if bends:
             # What is not rigid is followed from half size on: at full size it may be out of reach.
-            bent = starts[0] if bent is None else rescale(bent, 2.0)
-            bent = _best(reference[place], frame[place], [bent, starts[0]], "homography", 1)[0]
-    matrix = starts[0]
-    fits: dict[FitModel, Fit] = {}
-    for model in _wanted(choice):
-        start = _only_shift(matrix, size) if model == "shift" else matrix
-        if model == "homography" and bent is not None:
-            start = bent
-        found = _refine(reference[0], frame[0], start, model, POINTS)
-        if found is not None and is_plausible(found.matrix, size):
-            fits[model] = found
+            tracks = [starts[0]] if bent is None else [bent, starts[0]]
+            bent = _best(reference[place], frame[place], tracks, "homography", 1)[0]
+    fits = _fits(reference[0], frame[0], starts[0], starts[0] if bent is None else bent, choice)
     if not fits:
         return NOTHING
     chosen = _simplest(fits, grid(size), 0.05 / scale)
     best = fits[chosen]
     residual = best.spread_px * scale
     return Motion(chosen, best.matrix, _confidence(best, residual), residual, best.correlation, best.support)
+
+
+def _fits(
+    reference: Level, frame: Level, matrix: Matrix, bent: Matrix, choice: ModelChoice
+) -> dict[FitModel, Fit]:
+    """Each model at full working size, all compared on one pair of pictures, already brought together.
+
+    Where the pair turns out to have been off by more than a fraction of a pixel, it is made again.
+    """
+    size = reference.size_px
+    places = grid(size)
+    fits: dict[FitModel, Fit] = {}
+    for _ in range(3):
+        one, other = joint_details(reference, frame, bent)
+        points = choose_points(one, limit=POINTS)
+        fits = {}
+        for model in _wanted(choice):
+            start = {"shift": _only_shift(matrix, size), "rigid": matrix, "homography": bent}[model]
+            found = refine(points, other, np.linalg.inv(bent) @ start, model)
+            if found is None:
+                continue
+            whole = bent @ found.matrix
+            if is_plausible(whole, size):
+                fits[model] = replace(found, matrix=whole / whole[2, 2])
+        if not fits:
+            break
+        matrix = fits["rigid"].matrix if "rigid" in fits else matrix
+        previous, bent = bent, fits[list(fits)[-1]].matrix
+        if float(distance(previous, bent, places).max()) < 0.4:
+            break
+    return fits
 
 
 def _wanted(choice: ModelChoice) -> tuple[FitModel, ...]:
@@ -97,7 +122,7 @@ def _best(reference: Level, frame: Level, starts: list[Matrix], model: FitModel,
     unjudged: list[Matrix] = []
     for start in starts:
         start = _only_shift(start, size) if model == "shift" else start
-        found = _refine(reference, frame, start, model, 30_000)
+        found = _refine(reference, frame, start, model)
         if found is None:
             unjudged.append(start)
         elif is_plausible(found.matrix, size):
@@ -107,9 +132,10 @@ def _best(reference: Level, frame: Level, starts: list[Matrix], model: FitModel,
     return [*agreeing, *unjudged][:keep] or [starts[0]]
 
 
-def _refine(reference: Level, frame: Level, matrix: Matrix, model: FitModel, points: int) -> Fit | None:
+def _refine(reference: Level, frame: Level, matrix: Matrix, model: FitModel) -> Fit | None:
+    """Good enough for the next finer level to take over."""
     one, other = joint_details(reference, frame, matrix)
-    found = refine(choose_points(one, limit=points), other, IDENTITY, model)
+    found = refine(choose_points(one, limit=15_000), other, IDENTITY, model, steps=12, tolerance_px=0.02)
     if found is None:
         return None
     whole = matrix @ found.matrix

@@ -20,8 +20,9 @@ def small_rgb(frame: Pixels, size_px: tuple[int, int]) -> NDArray[np.float32]:
     import cv2
 
     small = cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA)
-    scale = 1.0 if small.dtype == np.float32 else 1.0 / float(np.iinfo(small.dtype).max)
-    return small.astype(np.float32) * np.float32(scale)
+    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(small.dtype.name, 1.0)
+    result: NDArray[np.float32] = small.astype(np.float32) * np.float32(scale)
+    return result
 
 
 def small_size(frame: Pixels, megapixels: float) -> tuple[int, int]:

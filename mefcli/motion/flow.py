@@ -56,7 +56,7 @@ def _bend(frame: Pixels, reference: Pixels) -> tuple[Pixels, float]:
     size = small_size(frame, FLOW_MP)
     own, other = small_rgb(frame, size), small_rgb(reference, size)
     one, two = _grey8(curve.apply(other)), _grey8(own)
-    matcher = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    matcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     there: Field = matcher.calc(one, two, None)
     back: Field = matcher.calc(two, one, None)
     gap = np.linalg.norm(there + _carry(back, there), axis=2)
@@ -79,7 +79,8 @@ def _bend(frame: Pixels, reference: Pixels) -> tuple[Pixels, float]:
 def _grey8(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Stretched to the range both show: DIS works on 8 bits, and a dark frame would use few of them."""
     grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.clip(np.sqrt(grey.clip(0, 1)) * 255, 0, 255).astype(np.uint8)
+    result: NDArray[np.uint8] = np.clip(np.sqrt(grey.clip(0, 1)) * 255, 0, 255).astype(np.uint8)
+    return result
 
 
 def _carry(field: Field, along: Field) -> Field:
@@ -119,7 +120,7 @@ def _apply(
     height, width = frame.shape[:2]
     rows, columns = hidden.shape
     scale_x, scale_y = width / columns, height / rows
-    result = frame.copy()
+    result: Pixels = frame.copy()
     soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5)
     xs = np.arange(width, dtype=np.float32)
     for top in range(0, height, STRIP_ROWS):

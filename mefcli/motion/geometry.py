@@ -29,7 +29,8 @@ def rescale(matrix: Matrix, factor_x: float, factor_y: float | None = None) -> M
     factor_y = factor_x if factor_y is None else factor_y
     grow = np.array([[factor_x, 0, (factor_x - 1) / 2], [0, factor_y, (factor_y - 1) / 2], [0, 0, 1]])
     result: Matrix = grow @ matrix @ np.linalg.inv(grow)
-    return result / result[2, 2]
+    result /= result[2, 2]
+    return result
 
 
 def rigid(shift_x: float, shift_y: float, degrees: float, size_px: tuple[int, int]) -> Matrix:
@@ -86,7 +87,9 @@ def union_box(matrices: Sequence[Matrix], size_px: tuple[int, int]) -> Box:
     """The smallest box that holds every frame once moved onto the reference."""
     width, height = size_px
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], dtype=np.float64)
-    places = np.concatenate([apply(np.linalg.inv(matrix), corners) for matrix in matrices])
+    places = np.concatenate(
+        [apply(np.asarray(np.linalg.inv(matrix), np.float64), corners) for matrix in matrices]
+    )
     left, top = np.floor(places.min(axis=0) + 1e-6).astype(int)
     right, bottom = np.ceil(places.max(axis=0) - 1e-6).astype(int)
     return int(left), int(top), int(right) + 1, int(bottom) + 1

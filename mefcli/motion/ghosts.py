@@ -128,7 +128,7 @@ def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
     height, width = frame.shape[:2]
     rows, columns = ghosts.mask.shape
     at_x = ((np.arange(width, dtype=np.float32) + 0.5) * (columns / width) - 0.5)[None]
-    result = frame.copy()
+    result: Pixels = frame.copy()
     for top in range(0, height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, height)
         at_y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) * (rows / height) - 0.5)[:, None]

@@ -55,11 +55,12 @@ def reduced_grey(frame: Pixels, factor: int) -> Greys:
     height, width = frame.shape[0] // factor * factor, frame.shape[1] // factor * factor
     size = (width // factor, height // factor)
     small = frame if factor == 1 else cv2.resize(frame[:height, :width], size, interpolation=cv2.INTER_AREA)
-    scale = 1.0 if small.dtype == np.float32 else 1.0 / float(np.iinfo(small.dtype).max)
+    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(small.dtype.name, 1.0)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     brightest = np.maximum(np.maximum(small[..., 0], small[..., 1]), small[..., 2])
     both = np.stack([grey, brightest], axis=2).astype(np.float32) * np.float32(scale)
-    return np.clip(both, 0.0, 1.0)
+    result: Greys = np.clip(both, 0.0, 1.0)
+    return result
 
 
 def level(greys: Greys, full_trust: float = 0.17) -> Level:
@@ -68,15 +69,22 @@ def level(greys: Greys, full_trust: float = 0.17) -> Level:
     return Level(stops, _trust(greys, full_trust))
 
 
-def detail(level: Level, trust: Plane | None = None, *, sigma_px: float = 4.0) -> Detail:
+def detail(level: Level, trust: Plane | None = None) -> Detail:
     """High-pass of the logarithm, averaged over trusted neighbours (`trust`: the level's own if None)."""
-    import cv2
 
     weight = level.trust if trust is None else trust
-    mass = cv2.GaussianBlur(weight, (0, 0), sigma_px) + np.float32(1e-3)
-    mean = cv2.GaussianBlur(level.stops * weight, (0, 0), sigma_px) / mass
+    mass = _blur(weight) + np.float32(1e-3)
+    mean = _blur(level.stops * weight) / mass
     # A pixel whose neighbourhood is mostly clipped has a one-sided mean: trust it less.
     return Detail(level.stops - mean, weight * np.clip(mass * np.float32(1.25), 0, 1) ** 2)
+
+
+def _blur(plane: Plane) -> Plane:
+    """About a Gaussian of 3.7 px, at a price that does not depend on it."""
+    import cv2
+
+    result: Plane = cv2.blur(cv2.blur(plane, (9, 9)), (9, 9))
+    return result
 
 
 def joint_details(reference: Level, frame: Level, matrix: Matrix) -> tuple[Detail, Detail]:
@@ -106,7 +114,8 @@ def _linear(grey: Plane) -> Plane:
     """sRGB decoding; a camera's own curve differs by a slope, which the fit takes as a gain."""
     low = grey / np.float32(12.92)
     high = ((grey + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
-    return np.where(grey <= 0.04045, low, high)
+    result: Plane = np.where(grey <= 0.04045, low, high)
+    return result
 
 
 def _trust(greys: Greys, full_trust: float) -> Plane:

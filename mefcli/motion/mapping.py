@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.pipeline.types import Pixels
+
 Floats = NDArray[np.float32]
 BINS = 256
 FINE_BINS = 1024
@@ -23,17 +25,17 @@ class Mapping:
     curve: NDArray[np.float64]  # (3, BINS): target value in [0, 1]
     spread: NDArray[np.float64]  # (3, BINS): standard deviation of the static majority about the curve
 
-    def apply(self, source: NDArray[np.generic]) -> Floats:
+    def apply(self, source: Pixels) -> Floats:
         """Source (..., 3), integer or float in [0, 1], as the target exposure would show it, float32."""
         return _look_up(self.curve, source)
 
-    def noise(self, source: NDArray[np.generic]) -> Floats:
+    def noise(self, source: Pixels) -> Floats:
         """Expected standard deviation of the target about the mapped source."""
         return _look_up(self.spread, source)
 
 
-def _look_up(curves: NDArray[np.float64], source: NDArray[np.generic]) -> Floats:
-    levels = 65535 if source.dtype == np.float32 else int(np.iinfo(source.dtype).max)
+def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:
+    levels = 255 if source.dtype == np.uint8 else 65535
     index = np.rint(source * levels).astype(np.uint16) if source.dtype == np.float32 else source
     places = np.arange(levels + 1) / levels
     centres = (np.arange(BINS) + 0.5) / BINS

@@ -98,7 +98,7 @@ def refine(
     model: FitModel,
     *,
     steps: int = 30,
-    tolerance_px: float = 2e-3,
+    tolerance_px: float = 4e-3,
 ) -> Fit | None:
     """The motion near `start` that best explains the frame, or None when too little is seen in both."""
     import cv2
@@ -218,9 +218,9 @@ def _look(points: Points, value: Plane, weight: Plane, matrix: Matrix) -> tuple[
     near_x, near_y = np.rint(x * 32) / 32, np.rint(y * 32) / 32
     count = len(x)
     padded = -(-count // 256) * 256
-    map_x, map_y = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-    map_x[:count], map_y[:count] = near_x, near_y
-    map_x, map_y = map_x.reshape(-1, 256), map_y.reshape(-1, 256)
+    rows = np.zeros((2, padded), np.float32)
+    rows[0, :count], rows[1, :count] = near_x, near_y
+    map_x, map_y = rows.reshape(2, -1, 256)
     moved = cv2.remap(value, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()[:count]
     trust = cv2.remap(weight, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     moved = (

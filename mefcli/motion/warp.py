@@ -71,7 +71,8 @@ def mix(frame: Pixels, stand_in: NDArray[np.float32], weight: NDArray[np.float32
     """`weight` of the frame, the rest of the stand-in (given in [0, 1]); in the frame's depth."""
     if frame.dtype == np.float32:
         return (frame * weight + stand_in * (1 - weight)).astype(np.float32)
-    top = np.iinfo(frame.dtype).max
+    top = 255 if frame.dtype == np.uint8 else 65535
     blended = np.rint(frame * weight + stand_in * np.float32(top) * (1 - weight))
     # Where the frame has the whole weight its own levels stay, whatever rounding does.
-    return np.where(weight >= 1, frame, np.clip(blended, 0, top).astype(frame.dtype))
+    result: Pixels = np.where(weight >= 1, frame, np.clip(blended, 0, top).astype(frame.dtype))
+    return result

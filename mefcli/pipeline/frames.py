@@ -50,5 +50,6 @@ def write_frames(stack: Stack, outputs: Sequence[Path], job: Job, on_step: OnSte
 
 def _deep(frame: Pixels, job: Job) -> Pixels:
     if frame.dtype == np.uint8 and job.bit_depth == 16:
-        return frame.astype(np.uint16) * np.uint16(257)
+        deeper: Pixels = frame.astype(np.uint16) * np.uint16(257)
+        return deeper
     return frame
