@@ -23,6 +23,7 @@ RECIPE = Recipe(
     variants={
         "pairs": {"data": Data(frames=(2, 2), crop_px=224, batch=4, views="whole", spread_ev=(1.5, 9.0))},
         "no-tone": {"objective": lambda: MeasuresObjective(tone=0.0)},
+        "no-light": {"objective": lambda: MeasuresObjective(light=0.0)},
         "more-tone": {"objective": lambda: MeasuresObjective(tone=1 / 400)},
     },
 )
