@@ -42,8 +42,7 @@ class Filters:
     radial: NDArray[np.float32]  # (scales, H, W)
     angular: NDArray[np.float32]  # (orientations, H, W)
     energy: Real  # (orientations,), sum of the squared finest filter
-    own: Real  # (orientations,), sum over scales of the squared even parts
-    cross: Real  # (orientations,), sum over pairs of scales of products of even parts
+    even: Real  # (orientations,), sum of the squared even part of all scales together
 
 
 def _axis(n: int) -> Real:
@@ -70,20 +69,19 @@ def make_filters(height: int, width: int, bank: Bank) -> Filters:
         radial[s] = band
     sigma = np.pi / bank.orientations / 1.2
     angular = np.empty((bank.orientations, height, width), np.float32)
-    energy, own, cross = (np.empty(bank.orientations) for _ in range(3))
+    energy, even = np.empty(bank.orientations), np.empty(bank.orientations)
+    together = radial.sum(0, dtype=np.float64)
     for o in range(bank.orientations):
         distance = np.abs(theta - o * np.pi / bank.orientations)
         distance = np.minimum(distance, 2 * np.pi - distance)
         angular[o] = np.exp(-(distance**2) / (2 * sigma**2))
-        # Parseval: sums over space of the filters' real parts are sums over frequency of their even parts.
-        filters = (radial * angular[o]).astype(np.float64)
-        energy[o] = (filters[0] ** 2).sum()
-        even = (filters + np.roll(filters[:, ::-1, ::-1], 1, axis=(1, 2))) / 2
-        flat = even.reshape(bank.scales, -1)
-        products = flat @ flat.T
-        own[o] = np.trace(products)
-        cross[o] = (products.sum() - own[o]) / 2
-    return Filters(radial, angular, energy, own, cross)
+        energy[o] = ((radial[0] * angular[o]).astype(np.float64) ** 2).sum()
+        # The noise estimate wants sums over space of the filters' real parts, squares of each scale and twice
+        # the products of two: that is the square of their sum, and by Parseval its even part over frequency.
+        summed = together * angular[o]
+        mirrored = np.roll(summed[::-1, ::-1], 1, axis=(0, 1))
+        even[o] = ((summed + mirrored) ** 2).sum() / 4
+    return Filters(radial, angular, energy, even)
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _median(values: NDArray[np.float32]) -> float:
 def _noise_threshold(filters: Filters, o: int, finest: NDArray[np.float32], bank: Bank) -> float:
     median = _median(finest) ** 2  # amplitudes are not negative: the median of squares is the square
     power = median / np.log(2) / filters.energy[o]
-    tau = np.sqrt((2 * power * filters.own[o] + 4 * power * filters.cross[o]) / 2)
+    tau = np.sqrt(power * filters.even[o])
     return float((tau * np.sqrt(np.pi / 2) + bank.noise_stops * np.sqrt((2 - np.pi / 2) * tau**2)) / 1.7)
 
 

@@ -90,7 +90,7 @@ class Picture:
     @cached_property
     def gray(self) -> Real:
         """8-bit luma, float64 `(H, W)`."""
-        return np.floor(self.values @ np.array([0.298936, 0.587043, 0.114021]) + 0.5)
+        return np.asarray(np.floor(self.values @ np.array([0.298936, 0.587043, 0.114021]) + 0.5))
 
     def _stretched(self, divisor: float) -> Real:
         # The order of operations decides which exact half values round up, so a table per channel keeps it.
