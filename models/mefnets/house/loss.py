@@ -28,7 +28,7 @@ Q_CV_CEILING = 4000.0  # one hopeless scene must not steer a step
 
 
 def light_and_colour(frames: Tensor, fused: Tensor) -> Tensor:
-    """How far block means of the result leave those of the frames, each pixel weighted by well-exposedness."""
+    """How far block means of the result leave those of the frames, pixels weighted by well-exposedness."""
     B, N, _, H, W = frames.shape
     y = luminance(frames.flatten(0, 1)).view(B, N, 1, H, W)
     worth = torch.exp((y - 0.5) ** 2 / (-2 * 0.2**2)) + 1e-3
