@@ -113,6 +113,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)  # per stage
     peak_memory_mb: float | None = None
     notes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # file names of the frames, dark to bright
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,234 @@
+"""`encode`: finished pixels into one file, with profile, EXIF, IPTC and XMP; three channels, never an alpha.
+
+Writes exactly the file it is given: names, safety and syncing are the write stage's.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import mefcli
+from mefcli.errors import OutputError, UsageError
+from mefcli.formats import isobox
+from mefcli.formats.header import EXIF_HEAD, ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
+from mefcli.formats.icc import icc_profile, profile_name
+from mefcli.formats.ifd import LONG, RATIONAL, SHORT, UNDEFINED, Entry, Tags, exif_block, text_entry
+from mefcli.formats.iptc import carried_block
+from mefcli.formats.metadata import Metadata
+from mefcli.formats.pixels import to_depth, to_profile
+from mefcli.formats.tiffwriter import write_tiff
+from mefcli.formats.values import Encoding
+from mefcli.formats.xmp import packet
+from mefcli.pipeline.types import Pixels, Record
+
+SUFFIXES = {
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".jxl": "jxl",
+    ".avif": "avif",
+}
+DEPTHS = {"tiff": (8, 16, 32), "png": (8, 16), "jpeg": (8,), "jxl": (8, 16), "avif": (8, 10, 12)}
+COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
+JPEG_PART = 65533  # a JPEG segment's longest payload
+PNG_LEVEL = 3
+GPS_RECEIVER = frozenset({0x07, 0x08, 0x09, 0x0A, 0x0B})  # time, satellites, status, mode, precision
+
+
+@dataclass(frozen=True)
+class Companions:
+    """What is written beside the pixels."""
+
+    main: Tags
+    exif: Tags
+    gps: Tags
+    xmp: bytes
+    iptc: bytes
+    icc: bytes | None
+
+    @property
+    def block(self) -> bytes:
+        return exif_block(self.main, self.exif, self.gps)
+
+
+def encode(
+    path: Path,
+    pixels: Pixels,
+    *,
+    icc: bytes | None,
+    metadata: Metadata | None,
+    options: Encoding,
+    record: Record | None = None,
+) -> tuple[str, ...]:
+    """Write the file at `path`; returns notes on what had to be changed on the way."""
+    path = Path(path)
+    kind = format_of(path, options)
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise OutputError(f"{path} needs three colour channels, not the shape {pixels.shape}.")
+    notes: tuple[str, ...] = ()
+    depth = depth_of(kind, options, pixels)
+    pixels = to_depth(pixels, depth if depth in (8, 32) else 16)
+    if kind == "jxl" and icc is not None and not is_srgb(icc):
+        converted = to_profile(pixels, icc, icc_profile("srgb"))
+        if converted is not None:
+            pixels, icc, notes = converted, None, ("converted to sRGB for JPEG XL",)
+    beside = companions(kind, pixels, icc, metadata or Metadata(), record)
+    if kind == "tiff":
+        write_tiff(path, pixels, options.compression, beside.main, beside.exif, beside.gps)
+    elif kind == "png":
+        path.write_bytes(_png(pixels, beside))
+    elif kind == "jpeg":
+        path.write_bytes(_jpeg(pixels, options.quality, beside))
+    elif kind == "jxl":
+        path.write_bytes(_jpeg_xl(pixels, options.quality, beside))
+    else:
+        path.write_bytes(_avif(pixels, depth, options.quality, beside))
+    return notes
+
+
+def format_of(path: Path, options: Encoding) -> str:
+    kind = options.format or SUFFIXES.get(path.suffix.lower())
+    if kind not in DEPTHS:
+        raise UsageError(f"{path} has a suffix mef cannot write.", f"Use one of: {', '.join(SUFFIXES)}.")
+    if options.compression not in COMPRESSIONS:
+        raise UsageError(
+            f"{options.compression} is no compression mef knows.", f"Use one of: {', '.join(COMPRESSIONS)}."
+        )
+    if not 1 <= options.quality <= 100:
+        raise UsageError(f"Quality {options.quality} is out of range.", "Give a number from 1 to 100.")
+    return kind
+
+
+def depth_of(kind: str, options: Encoding, pixels: Pixels) -> int:
+    """The depth that is written: the one asked for as far as the format goes, else the pixels' own."""
+    deep = 8 if pixels.dtype == np.uint8 else 16 if pixels.dtype == np.uint16 or kind != "tiff" else 32
+    wanted = options.bit_depth or (10 if kind == "avif" and deep > 8 else deep)
+    return max((depth for depth in DEPTHS[kind] if depth <= wanted), default=DEPTHS[kind][0])
+
+
+def is_srgb(icc: bytes) -> bool:
+    return icc == icc_profile("srgb") or "srgb" in profile_name(icc).lower()
+
+
+def companions(
+    kind: str, pixels: Pixels, icc: bytes | None, metadata: Metadata, record: Record | None
+) -> Companions:
+    version = str(mefcli.__version__)
+    height, width = pixels.shape[:2]
+    main: Tags = dict(metadata.main)
+    main[0x0112] = Entry(SHORT, (1,))  # upright already
+    main[0x011A] = main[0x011B] = Entry(RATIONAL, ((300, 1),))
+    main[0x0128] = Entry(SHORT, (2,))  # per inch
+    main[0x0131] = text_entry(f"mef {version}")
+    exif: Tags = dict(metadata.exif)
+    exif[0x9000] = Entry(UNDEFINED, b"0232")
+    exif[0xA001] = Entry(SHORT, (1 if icc is None or is_srgb(icc) else 0xFFFF,))
+    exif[0xA000] = Entry(UNDEFINED, b"0100")  # FlashpixVersion
+    gps: Tags = dict(metadata.gps)
+    if kind != "tiff":  # where the main directory has the size
+        exif[0xA002], exif[0xA003] = Entry(LONG, (width,)), Entry(LONG, (height,))
+    elif gps.keys() & GPS_RECEIVER:
+        # TIFF wants to know where the position came from; only a receiver writes these.
+        gps.setdefault(0x001B, Entry(UNDEFINED, b"ASCII\0\0\0GPS"))
+    if record is not None and len(record.sources) > 1:
+        exif[0xA460] = Entry(SHORT, (2,))  # CompositeImage: made of several shots
+    if kind == "jpeg":
+        main[0x0213] = Entry(SHORT, (1,))  # YCbCrPositioning: centred; 4:4:4 has no other
+        exif[0x9101] = Entry(UNDEFINED, b"\1\2\3\0")  # ComponentsConfiguration: Y, Cb, Cr
+    block = carried_block(metadata.iptc)
+    xmp = packet(metadata.xmp, metadata.iptc, metadata.rating, record, version)
+    if kind == "tiff":
+        main[0x02BC] = Entry(1, xmp)
+        if icc is not None:
+            main[0x8773] = Entry(UNDEFINED, icc)
+        if block:
+            main[0x83BB] = Entry(LONG, _as_longs(block))
+    return Companions(main, exif, gps, xmp, block, icc)
+
+
+def _as_longs(block: bytes) -> tuple[int, ...]:
+    """IIM bytes as TIFF expects them: in LONGs of the file's byte order, zero-padded."""
+    padded = block + b"\0" * (-len(block) % 4)
+    return struct.unpack(f"<{len(padded) // 4}I", padded)
+
+
+def _jpeg(pixels: Pixels, quality: int, beside: Companions) -> bytes:
+    import imagecodecs
+
+    coded = bytes(imagecodecs.jpeg8_encode(pixels, level=quality, subsampling="444", optimize=True))
+    if coded[2:4] == b"\xff\xe0":  # ours says more than this JFIF header, and EXIF wants to come first
+        coded = coded[:2] + coded[4 + int.from_bytes(coded[4:6], "big") :]
+    parts = [(0xE1, EXIF_HEAD + beside.block)]
+    xmp = beside.xmp if len(XMP_HEAD) + len(beside.xmp) <= JPEG_PART else b""
+    if xmp:
+        parts.append((0xE1, XMP_HEAD + xmp))
+    if beside.iptc and len(beside.iptc) < JPEG_PART - 64:
+        padded = beside.iptc + b"\0" * (len(beside.iptc) % 2)
+        resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(beside.iptc)) + padded
+        parts.append((0xED, PHOTOSHOP_HEAD + resource))
+    if beside.icc:
+        size = JPEG_PART - len(ICC_HEAD) - 2
+        pieces = [beside.icc[at : at + size] for at in range(0, len(beside.icc), size)]
+        for number, piece in enumerate(pieces, start=1):
+            parts.append((0xE2, ICC_HEAD + bytes((number, len(pieces))) + piece))
+    head = b"".join(
+        b"\xff" + bytes((marker,)) + struct.pack(">H", 2 + len(body)) + body for marker, body in parts
+    )
+    return coded[:2] + head + coded[2:]
+
+
+def _png(pixels: Pixels, beside: Companions) -> bytes:
+    import imagecodecs
+
+    coded = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=PNG_LEVEL))
+    chunks = []
+    if beside.icc:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(beside.icc, 9)))
+    chunks.append((b"eXIf", beside.block))
+    chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + beside.xmp))
+    after_header = 8 + 25
+    extra = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+    return coded[:after_header] + extra + coded[after_header:]
+
+
+def _jpeg_xl(pixels: Pixels, quality: int, beside: Companions) -> bytes:
+    import imagecodecs
+
+    data = np.ascontiguousarray(pixels)
+    if quality >= 100:
+        coded = imagecodecs.jpegxl_encode(data, lossless=True, usecontainer=False)
+    else:
+        # libjxl's own mapping from JPEG's quality to visual distance
+        distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 6.4 + (30 - quality) * 0.3
+        coded = imagecodecs.jpegxl_encode(data, distance=distance, usecontainer=False)
+    return isobox.jpeg_xl(bytes(coded), beside.block, beside.xmp)
+
+
+def _avif(pixels: Pixels, depth: int, quality: int, beside: Companions) -> bytes:
+    import imagecodecs
+
+    data = np.ascontiguousarray(pixels)
+    if data.dtype == np.uint16:
+        data = ((data.astype(np.uint32) * ((1 << depth) - 1) + 32767) // 65535).astype(np.uint16)
+    srgb = beside.icc is None or is_srgb(beside.icc)
+    coded = imagecodecs.avif_encode(
+        data,
+        level=quality,
+        speed=8,  # a third of the default's time for a few per cent more bytes
+        bitspersample=depth,
+        pixelformat="444",
+        primaries=1 if srgb else 2,  # BT.709, or: see the profile
+        transfer=13 if srgb else 2,
+        matrix=6,
+    )
+    return isobox.avif(bytes(coded), beside.icc, beside.block, beside.xmp)

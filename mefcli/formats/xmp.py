@@ -1,0 +1,201 @@
+"""The XMP packet of a result: what the photographer said of the reference frame, and how it was made.
+
+Carried are words about the picture (rating, keywords, title, rights, place); never what describes the
+source's bytes or its development. Standard: ISO 16684-1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree
+
+from mefcli.formats import iptc
+from mefcli.pipeline.types import Record
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+XML = "http://www.w3.org/XML/1998/namespace"
+MEF = "urn:mef:fusion:1.0/"
+PREFIXES = {
+    "rdf": RDF,
+    "x": "adobe:ns:meta/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "digiKam": "http://www.digikam.org/ns/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "cc": "http://creativecommons.org/ns#",
+    "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
+    "mef": MEF,
+}
+# What may pass: names, or None for the whole namespace.
+CARRIED: dict[str, frozenset[str] | None] = {
+    "dc": frozenset({"title", "description", "creator", "rights", "subject", "publisher", "contributor"}),
+    "xmp": frozenset({"Rating", "Label"}),
+    "xmpRights": None,
+    "photoshop": frozenset(
+        {"Headline", "City", "State", "Country", "Credit", "Source", "AuthorsPosition", "CaptionWriter"}
+        | {"Category", "SupplementalCategories", "Urgency", "TransmissionReference", "Instructions"}
+    ),
+    "lr": frozenset({"hierarchicalSubject", "weightedFlatSubject"}),
+    "Iptc4xmpCore": None,
+    "Iptc4xmpExt": frozenset(
+        {"PersonInImage", "Event", "LocationCreated", "LocationShown", "OrganisationInImageName"}
+    ),
+    "digiKam": frozenset({"TagsList", "ColorLabel", "PickLabel"}),
+    "MicrosoftPhoto": frozenset({"Rating", "LastKeywordXMP"}),
+    "cc": frozenset({"license", "attributionName", "attributionURL"}),
+}
+CONTAINERS = {
+    "dc:title": "Alt",
+    "dc:description": "Alt",
+    "dc:rights": "Alt",
+    "dc:creator": "Seq",
+    "dc:subject": "Bag",
+}
+MAX_PACKET_BYTES = 1 << 20
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
+
+Element = ElementTree.Element
+
+
+def packet(
+    source: bytes | None, iim: bytes | None, rating: int | None, record: Record | None, version: str
+) -> bytes:
+    """The whole packet, in UTF-8."""
+    for prefix, uri in PREFIXES.items():
+        ElementTree.register_namespace(prefix, uri)
+    description = ElementTree.Element(f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
+    present = _carry(source, description)
+    for name, values in iptc.words(iim).items():
+        if name not in present and any(values):
+            _add(description, name, [value for value in values if value])
+    if rating is not None and "xmp:Rating" not in present:
+        _add(description, "xmp:Rating", [str(rating)])
+    _add(description, "xmp:CreatorTool", [f"mef {version}"])
+    if record is not None:
+        _describe(description, record, version)
+    root = ElementTree.Element(f"{{{PREFIXES['x']}}}xmpmeta")
+    ElementTree.SubElement(root, f"{{{RDF}}}RDF").append(description)
+    body = ElementTree.tostring(root, encoding="unicode")
+    head = "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>\n"
+    return (head + body + "\n<?xpacket end='w'?>").encode("utf-8")
+
+
+def carried_rating(source: bytes | None) -> int | None:
+    for name, element in _properties(source):
+        if name == "xmp:Rating":
+            try:
+                return round(float(element.text or ""))
+            except ValueError:
+                return None
+    return None
+
+
+def carried_keywords(source: bytes | None, iim: bytes | None) -> tuple[str, ...]:
+    for name, element in _properties(source):
+        if name == "dc:subject":
+            return tuple(text for item in element.iter(f"{{{RDF}}}li") if (text := (item.text or "").strip()))
+    return tuple(iptc.words(iim).get("dc:subject", ()))
+
+
+def _carry(source: bytes | None, description: Element) -> set[str]:
+    present: set[str] = set()
+    for name, element in _properties(source):
+        prefix, _, local = name.partition(":")
+        if prefix not in CARRIED or name in present:
+            continue
+        names = CARRIED[prefix]
+        if names is None or local in names:
+            _clean(element)
+            description.append(element)
+            present.add(name)
+    return present
+
+
+def _properties(source: bytes | None) -> list[tuple[str, Element]]:
+    """(prefix:name, element) of each top-level property; nothing from a broken packet."""
+    root = _parsed(source)
+    if root is None:
+        return []
+    found = []
+    for description in root.iter(f"{{{RDF}}}Description"):
+        for key, value in description.attrib.items():
+            name = _short(key)
+            if name and not name.startswith("rdf:"):
+                element = ElementTree.Element(key)
+                element.text = value
+                found.append((name, element))
+        found += [(name, child) for child in description if (name := _short(child.tag))]
+    return found
+
+
+def _parsed(source: bytes | None) -> Element | None:
+    if not source or len(source) > MAX_PACKET_BYTES:
+        return None
+    start, end = source.find(b"<x:xmpmeta"), source.rfind(b"</x:xmpmeta>")
+    if start < 0 or end < 0:
+        start, end = source.find(b"<rdf:RDF"), source.rfind(b"</rdf:RDF>")
+        end = end + len(b"</rdf:RDF>") if end >= 0 else -1
+    else:
+        end += len(b"</x:xmpmeta>")
+    body = source[start:end]
+    if (
+        start < 0 or end < start or b"<!" in body.replace(b"<!--", b"")
+    ):  # no document types: no entities, no bombs
+        return None
+    try:
+        return ElementTree.fromstring(body.decode("utf-8", "replace"))
+    except ElementTree.ParseError:
+        return None
+
+
+def _short(tag: str) -> str:
+    uri, _, local = tag[1:].partition("}") if tag.startswith("{") else ("", "", tag)
+    return next((f"{prefix}:{local}" for prefix, known in PREFIXES.items() if known == uri), "")
+
+
+def _clean(element: Element) -> None:
+    for part in element.iter():
+        part.tail = None
+        if len(part):
+            part.text = None
+
+
+def _add(parent: Element, name: str, values: Sequence[str], container: str | None = None) -> None:
+    prefix, _, local = name.partition(":")
+    element = ElementTree.SubElement(parent, f"{{{PREFIXES[prefix]}}}{local}")
+    container = container or CONTAINERS.get(name)
+    if container is None:
+        element.text = plain(values[0])
+        return
+    holder = ElementTree.SubElement(element, f"{{{RDF}}}{container}")
+    for value in values[:1] if container == "Alt" else values:
+        item = ElementTree.SubElement(holder, f"{{{RDF}}}li")
+        if container == "Alt":
+            item.set(f"{{{XML}}}lang", "x-default")
+        item.text = plain(value)
+
+
+def _describe(parent: Element, record: Record, version: str) -> None:
+    _add(parent, "mef:Version", [version])
+    _add(parent, "mef:Model", [record.model])
+    if record.weights_sha256:
+        _add(parent, "mef:WeightsSHA256", [record.weights_sha256])
+    lists: Mapping[str, Sequence[str]] = {
+        "mef:Sources": record.sources,
+        "mef:Settings": [f"{name}={value}" for name, value in sorted(record.settings.items())],
+        "mef:Notes": record.notes,
+    }
+    for name, values in lists.items():
+        if values:
+            _add(parent, name, values, "Seq")
+
+
+def plain(text: str) -> str:
+    """Text that XML can hold: no control characters, no lone surrogates, and of reasonable length."""
+    return _UNFIT.sub("\ufffd", str(text))[:2000]
