@@ -4,9 +4,19 @@ from __future__ import annotations
 
 
 def main() -> None:
+    import os
+    import sys
+    import threading
+
     from mefcli.cli.app import run
 
-    raise SystemExit(run())
+    code = run()
+    if any(thread.name == "import of the engine" and thread.is_alive() for thread in threading.enumerate()):
+        # After an early refusal nobody needs torch; Python would wait two seconds for its import to end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

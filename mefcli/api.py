@@ -25,7 +25,7 @@ from mefcli.pipeline.job import (
     StrategyName,
 )
 from mefcli.pipeline.report import Done, Failed, Result
-from mefcli.pipeline.types import Bracket, OnStep, Shot, silent
+from mefcli.pipeline.types import Bracket, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -195,3 +195,10 @@ def clipping(shot: Shot) -> tuple[float, float]:
     from mefcli.pipeline.bracket import clipped_shares
 
     return clipped_shares(shot)
+
+
+def read_stack(bracket: Bracket, **options: Unpack[Options]) -> Stack:
+    """The decoded frames of a bracket, dark to bright."""
+    from mefcli.pipeline.read import read
+
+    return read(bracket, Job(**options))

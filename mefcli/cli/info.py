@@ -54,11 +54,13 @@ def info(
     shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
     clipping = {shot.path: _clipping(shot) for shot in shots} if wanted else {}
-    bracket, why_not = _as_bracket(shots)
+    bracket, why_not = _as_bracket(shots, measure=wanted)
     if json:
         screen.put_json(_object(shots, clipping, bracket, why_not, bad))
     else:
         screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))
+        if wanted:
+            _show_thumbnails(bracket.shots if bracket else shots)
         screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
     for _, error in bad:
         screen.show_error(error.message, error.hint)
@@ -66,10 +68,23 @@ def info(
         raise typer.Exit(1)
 
 
-def _as_bracket(shots: Sequence[Shot]) -> tuple[Bracket | None, str | None]:
-    """The shots as one bracket if their headers say they are one."""
-    if any(shot.ev is None for shot in shots):
-        return None, "some files record no exposure time; mef fuse would measure their brightness."
+def _show_thumbnails(shots: Sequence[Shot]) -> None:
+    """The pictures in a row, where the terminal can."""
+    from mefcli.report.terminal import ability, thumbnail_row
+
+    how = ability()
+    if how == "none" or not shots:
+        return
+    from mefcli.formats import decode_reduced
+
+    pictures = [decode_reduced(shot.path, 160).pixels for shot in shots]
+    print(thumbnail_row(pictures, how=how, columns=screen.stdout().width), end="", flush=True)
+
+
+def _as_bracket(shots: Sequence[Shot], *, measure: bool) -> tuple[Bracket | None, str | None]:
+    """The shots as one bracket, if their headers say they are one, or their pixels may be looked at."""
+    if not measure and any(shot.ev is None for shot in shots):
+        return None, "some record no exposure time; mef fuse would measure their brightness (--pixels)."
     try:
         return api.bracket_of(shots), None
     except MefError as error:

@@ -132,4 +132,5 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "reach_px": spec.reach,
         "state": state_of(spec),
         "weights": str(path) if path else spec.weights,
+        "trained": checkpoints.read_header(path.read_bytes()) if path else None,
     }

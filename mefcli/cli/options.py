@@ -194,7 +194,7 @@ BitDepth = Annotated[
     int | None,
     typer.Option(
         "--bit-depth",
-        help="8, 16 or 32 (float). Without it: 16 for TIFF, PNG and JPEG XL, else 8.",
+        help="8, 16 or 32 (float). Without it: 8 for JPEG, 10 for AVIF, else 16.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -47,7 +47,7 @@ def make_bracket(
 ) -> list[Path]:
     """Write the room as a bracket with EXIF into a folder: 8-bit JPEG or PNG, 16-bit TIFF, or RAW (DNG)."""
     from mefcli.demo.camera import mosaic, photograph
-    from mefcli.demo.files import write_frame, write_raw
+    from mefcli.demo.files import write_frame
 
     light = scene(width) if light is None else light
     paths = []
@@ -55,6 +55,8 @@ def make_bracket(
         path = Path(folder) / f"room_{number + 1}{SUFFIXES[kind]}"
         exposure = Exposure(stop, number)
         if kind == "raw":
+            from mefcli.demo.files import write_raw
+
             write_raw(path, mosaic(light, stop, number), exposure)
         else:
             depth = 65535 if kind == "tiff" else 255

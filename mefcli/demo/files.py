@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.demo.camera import APERTURE, FOCAL_MM, ISO, MAKE, MODEL, Exposure
+from mefcli.demo.camera import (
+    APERTURE,
+    BAYER_GAINS,
+    BLACK,
+    FOCAL_MM,
+    ISO,
+    MAKE,
+    MODEL,
+    WHITE,
+    Exposure,
+)
 
 EXIF_IFD = 0x8769
 
@@ -48,22 +58,46 @@ def exif(exposure: Exposure) -> Any:
 
 
 def write_frame(path: Path, pixels: NDArray[Any], exposure: Exposure) -> None:
-    from mefcli import formats
-
-    with io.BytesIO() as buffer:
-        _small_jpeg(buffer, exposure)
-        carrier = path.with_suffix(".exif")
-        carrier.write_bytes(buffer.getvalue())
-    try:
-        metadata = formats.read_metadata(carrier)
-    finally:
-        carrier.unlink()
-    options = formats.Encoding(quality=93)
-    formats.encode(path, pixels, icc=formats.icc_profile("srgb"), metadata=metadata, options=options)
-
-
-def _small_jpeg(buffer: io.BytesIO, exposure: Exposure) -> None:
-    """EXIF in the least of files, from where `formats` reads it as it does a camera's."""
+    """An 8-bit JPEG or PNG, or a 16-bit TIFF, tagged as sRGB."""
     from PIL import Image
 
-    Image.new("RGB", (8, 8)).save(buffer, "JPEG", exif=exif(exposure).tobytes())
+    from mefcli import formats
+
+    icc = formats.icc_profile("srgb")
+    if path.suffix == ".tif":
+        carrier = path.with_suffix(".jpg")  # `formats` takes the EXIF from there, as from a camera's file
+        Image.new("RGB", (8, 8)).save(carrier, exif=exif(exposure))
+        try:
+            metadata = formats.read_metadata(carrier)
+        finally:
+            carrier.unlink()
+        formats.encode(path, pixels, icc=icc, metadata=metadata, options=formats.Encoding())
+        return
+    options: dict[str, Any] = {"quality": 93, "subsampling": 0} if path.suffix == ".jpg" else {}
+    Image.fromarray(pixels).save(path, exif=exif(exposure), icc_profile=icc, **options)
+
+
+def write_raw(path: Path, mosaic: NDArray[np.uint16], exposure: Exposure) -> None:
+    """A DNG whose white balance undoes the sensor's own colours."""
+    from mefcli import formats
+    from mefcli.formats.dng import SRGB_CAMERA
+
+    matrix = [
+        gain * value for gain, row in zip(BAYER_GAINS, _rows(SRGB_CAMERA), strict=True) for value in row
+    ]
+    formats.write_dng(
+        path,
+        mosaic,
+        exposure_s=float(exposure.seconds),
+        aperture=APERTURE,
+        iso=ISO,
+        bias_ev=exposure.stops,
+        focal_mm=FOCAL_MM,
+        taken_at=exposure.taken_at,
+        make=MAKE,
+        model=MODEL,
+        black_level=BLACK,
+        white_level=WHITE,
+        colour_matrix=matrix,
+        as_shot_neutral=BAYER_GAINS,
+    )

@@ -21,7 +21,8 @@ def hashed(x: NDArray[np.int32], y: NDArray[np.int32], seed: int) -> Floats:
     n += np.uint32((seed * 2246822519 + 3266489917) & 0xFFFFFFFF)
     n = (n ^ (n >> np.uint32(13))) * np.uint32(1274126177)
     n ^= n >> np.uint32(16)
-    return (n >> np.uint32(8)).astype(np.float32) * np.float32(1.0 / (1 << 24))
+    result: Floats = (n >> np.uint32(8)).astype(np.float32) * np.float32(1.0 / (1 << 24))
+    return result
 
 
 def noise(x: Floats, y: Floats, seed: int = 0) -> Floats:

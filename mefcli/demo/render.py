@@ -170,8 +170,7 @@ def _shade(way: Floats, distance: Floats, ids: Ids, sky: Floats, pixel: np.float
             )
         if thing and thing.glow:
             light[here] += albedo * np.float32(thing.glow) * _shine(thing, where)[:, None]
-    result: Floats = light
-    return result
+    return light
 
 
 def _normal(number: int, where: Floats) -> Floats:

@@ -6,6 +6,7 @@ one. Stages neither print nor know the screen; they report through `on_step`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import sys
@@ -23,7 +24,9 @@ from mefcli.pipeline.types import Bracket, Fused, OnStep, Stack, silent
 if TYPE_CHECKING:
     from mefnets.fuser import Fuser
 
-__all__ = ["Job", "make", "run"]
+__all__ = ["IMPORTING", "Job", "make", "run"]
+
+IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end
 
 
 def run(
@@ -40,9 +43,12 @@ def run(
     clock = Clock()
     depth = max(depth_of(output, job) for output in outputs)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
+    notes = list(fused.record.notes)
     with clock("write"):
-        written = write(fused, outputs, job, on_step)
-    record = dataclasses.replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())
+        written = write(fused, outputs, job, on_step, notes.append)
+    record = dataclasses.replace(
+        fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes)
+    )
     return done(dataclasses.replace(fused, record=record), written)
 
 
@@ -104,7 +110,12 @@ def peak_memory_mb() -> float | None:
 def _import_engine_meanwhile() -> None:
     """Importing torch costs about two seconds of CPU; let it happen while files are read."""
     if "torch" not in sys.modules:
-        threading.Thread(target=lambda: importlib.import_module("mefnets.fuser"), daemon=True).start()
+        threading.Thread(target=_import_engine, name=IMPORTING).start()
+
+
+def _import_engine() -> None:
+    with contextlib.suppress(Exception):  # whoever needs the engine imports it again, and is told
+        importlib.import_module("mefnets.fuser")
 
 
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:

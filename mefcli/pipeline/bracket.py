@@ -177,7 +177,7 @@ def _check_one_scene(shots: Sequence[Shot]) -> None:
 def _split(shots: Sequence[Shot]) -> list[list[Shot]]:
     """Runs of distinct exposures, in the order they were taken; fewer than two sets of two count as one."""
     if all(shot.taken_at for shot in shots):
-        row = sorted(shots, key=lambda shot: (shot.taken_at, shot.path.name))
+        row = sorted(shots, key=lambda shot: (str(shot.path.parent), shot.taken_at, shot.path.name))
     else:
         row = sorted(shots, key=lambda shot: str(shot.path))
     parts: list[list[Shot]] = [[row[0]]]

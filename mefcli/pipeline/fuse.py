@@ -59,6 +59,7 @@ def fuse(
         weights_sha256=_HASHES.get(fuser),
         settings=job.settings,
         notes=(*stack.notes, *fuser.notes),
+        sources=tuple(path.name for path in stack.bracket.paths),
     )
     return Fused(stack.bracket, pixels, stack.icc, record, stack.extras)
 

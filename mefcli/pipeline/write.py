@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -26,8 +26,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# What a suffix means, and the depth in bits where none is asked for.
-DEPTHS = {".tif": 16, ".tiff": 16, ".png": 16, ".jpg": 8, ".jpeg": 8, ".jxl": 16, ".avif": 8}
+# The depth in bits that the fusion needs for a suffix, where none is asked for.
+DEPTHS = {".tif": 16, ".tiff": 16, ".png": 16, ".jpg": 8, ".jpeg": 8, ".jxl": 16, ".avif": 16}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ANOTHER = "Use --overwrite to replace it, or give another name."
 ABANDONED_S = 24 * 3600  # age of a temporary file that is surely nobody's, where locks cannot tell
@@ -38,9 +38,8 @@ def default_output(first: Path, suffix: str = ".tif") -> Path:
 
 
 def depth_of(path: Path, job: Job) -> int:
-    """Bits per channel of an output: what was asked for, as far as the format can."""
-    wanted = job.bit_depth or DEPTHS[path.suffix.lower()]
-    return 8 if path.suffix.lower() in (".jpg", ".jpeg") else wanted
+    """Bits per channel that an output needs of the fusion."""
+    return 8 if path.suffix.lower() in (".jpg", ".jpeg") else job.bit_depth or DEPTHS[path.suffix.lower()]
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool = False) -> None:
@@ -93,8 +92,17 @@ def _check_folder(output: Path) -> None:
         ) from error
 
 
-def write(fused: Fused, outputs: Sequence[Path], job: Job, on_step: OnStep = silent) -> list[Path]:
-    """Write every output, then move all into place; on any trouble none of them appears."""
+def write(
+    fused: Fused,
+    outputs: Sequence[Path],
+    job: Job,
+    on_step: OnStep = silent,
+    on_note: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Write every output, then move all into place; on any trouble none of them appears.
+
+    `on_note` hears what a format could not hold and how that was met.
+    """
     from mefcli import formats
 
     metadata = formats.read_metadata(fused.bracket.shots[fused.bracket.reference].path)
@@ -106,9 +114,9 @@ def write(fused: Fused, outputs: Sequence[Path], job: Job, on_step: OnStep = sil
             with _words_for_trouble(output):
                 temporary = stack.enter_context(_temporary(target))
                 encoding = formats.Encoding(
-                    bit_depth=depth_of(output, job), compression=job.compression, quality=job.quality
+                    bit_depth=job.bit_depth, compression=job.compression, quality=job.quality
                 )
-                formats.encode(
+                notes = formats.encode(
                     temporary,
                     fused.pixels,
                     icc=fused.icc,
@@ -116,6 +124,8 @@ def write(fused: Fused, outputs: Sequence[Path], job: Job, on_step: OnStep = sil
                     options=encoding,
                     record=fused.record,
                 )
+                for note in notes if on_note else ():
+                    on_note(f"{output.name}: {note}")
                 _settle(temporary)
             finished.append((output, target, temporary))
         for output, target, temporary in finished:

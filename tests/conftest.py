@@ -1,0 +1,91 @@
+"""Small brackets with known exposures, photographed in the demo's rendered room."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mefcli import demo
+from mefcli.cli import app, state
+from mefcli.demo import DemoKind
+
+STOPS = (-2.0, 0.0, 2.0)
+WIDTH = 144
+MakeBracket = Callable[..., list[Path]]
+
+
+@pytest.fixture(scope="session")
+def light() -> NDArray[np.float32]:
+    """The room's light, float32 (96, 144, 3), for brackets of one's own."""
+    return demo.scene(WIDTH)
+
+
+@pytest.fixture(scope="session")
+def bracket_store(
+    tmp_path_factory: pytest.TempPathFactory, light: NDArray[np.float32]
+) -> dict[str, list[Path]]:
+    """Each kind of bracket, made once; use the fixtures below, which copy."""
+    kinds: tuple[DemoKind, ...] = ("jpeg", "png", "tiff")
+    store = {}
+    for kind in kinds:
+        folder = tmp_path_factory.mktemp(kind)
+        store[kind] = demo.make_bracket(folder, stops=STOPS, kind=kind, light=light)
+    return store
+
+
+@pytest.fixture
+def copy_bracket(bracket_store: dict[str, list[Path]], tmp_path: Path) -> MakeBracket:
+    """Copies a kind of bracket into a folder of the test: `copy_bracket("jpeg", "name")`."""
+
+    def copy(kind: str = "jpeg", name: str = "") -> list[Path]:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        return [Path(shutil.copy(path, folder)) for path in bracket_store[kind]]
+
+    return copy
+
+
+@pytest.fixture
+def jpegs(copy_bracket: MakeBracket) -> list[Path]:
+    """Three 144x96 JPEGs at -2, 0 and +2 EV, dark to bright, alone in a folder."""
+    return copy_bracket("jpeg")
+
+
+@pytest.fixture
+def pngs(copy_bracket: MakeBracket) -> list[Path]:
+    return copy_bracket("png")
+
+
+@pytest.fixture
+def tiffs(copy_bracket: MakeBracket) -> list[Path]:
+    """The same at 16 bits."""
+    return copy_bracket("tiff")
+
+
+class Outcome:
+    """What the program answered: exit code, stdout, stderr."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Mef = Callable[..., Outcome]
+
+
+@pytest.fixture
+def mef(capfd: pytest.CaptureFixture[str]) -> Mef:
+    """Runs the program in this process: `mef("fuse", a, b, "-o", c)`."""
+
+    def run(*arguments: object) -> Outcome:
+        state.debug = state.quiet = state.verbose = False
+        capfd.readouterr()
+        code = app.run([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run

@@ -1,0 +1,177 @@
+"""Writing: the whole file or nothing, and sources are never touched."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Mef
+
+from mefcli import formats
+
+FULL_DISK = """
+import resource, signal, sys
+from mefcli.cli.app import run
+import mefnets.fuser
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+sys.exit(run(['fuse', *sys.argv[1:]]))
+"""
+
+
+def listing(folder: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("how", ["same", "symlink", "hardlink", "dots"])
+def test_a_source_is_never_an_output_even_through_links(mef: Mef, jpegs: list[Path], how: str) -> None:
+    before = listing(jpegs[0].parent)
+    output = jpegs[0].parent / "out.jpg"
+    if how == "symlink":
+        output.symlink_to(jpegs[1])
+    elif how == "hardlink":
+        output.hardlink_to(jpegs[1])
+    elif how == "dots":
+        output = jpegs[1].parent / ".." / jpegs[1].parent.name / jpegs[1].name
+    else:
+        output = jpegs[1]
+    done = mef("fuse", *jpegs, "-o", output, "--overwrite")
+    assert done.code == 2
+    assert "source room_2.jpg" in done.err
+    after = listing(jpegs[0].parent)
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_existing_output_is_kept_and_refused_before_anything_is_decoded(
+    mef: Mef, jpegs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = jpegs[0].with_name("out.png")
+    output.write_text("precious")
+
+    def decode(*_: object, **__: object) -> None:
+        raise AssertionError("decoded for nothing")
+
+    monkeypatch.setattr(formats, "decode", decode, raising=False)
+    done = mef("fuse", *jpegs, "-o", output)
+    assert done.code == 1
+    assert "exists already" in done.err
+    assert "--overwrite" in done.err
+    assert output.read_text() == "precious"
+
+
+def test_overwrite_replaces_the_file_and_keeps_a_link_a_link(
+    mef: Mef, jpegs: list[Path], tmp_path: Path
+) -> None:
+    target, link = tmp_path / "target.png", tmp_path / "latest.png"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert mef("fuse", *jpegs, "-o", link, "--overwrite").code == 0
+    assert link.is_symlink()
+    assert formats.sniff(target) == "png"
+
+
+def test_two_outputs_of_one_name_are_refused(mef: Mef, jpegs: list[Path]) -> None:
+    output = jpegs[0].with_name("x.png")
+    assert mef("fuse", *jpegs, "-o", output, "-o", jpegs[0].parent / "." / "x.png").code == 2
+
+
+def test_a_full_disk_leaves_nothing_and_says_so(jpegs: list[Path]) -> None:
+    """A limit on the size of files stands for the end of the disk."""
+    for name in ("out.tif", "out.png", "out.jpg"):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                FULL_DISK,
+                *map(str, jpegs),
+                "-o",
+                str(jpegs[0].with_name(name)),
+                "--quality",
+                "100",
+            ],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        assert done.returncode == 1, done.stderr
+        assert "The disk is full" in done.stderr
+        assert "nothing was left behind" in done.stderr
+        assert sorted(jpegs[0].parent.iterdir()) == jpegs
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_space_under_a_librarys_own_error_is_recognised(
+    mef: Mef, jpegs: list[Path], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"half a file")
+        try:
+            raise OSError(number, os.strerror(number))
+        except OSError as error:
+            raise RuntimeError("encoder failed") from error
+
+    monkeypatch.setattr(formats, "encode", encode, raising=False)
+    done = mef("fuse", *jpegs)
+    assert done.code == 1
+    assert "The disk is full" in done.err
+    assert sorted(jpegs[0].parent.iterdir()) == jpegs
+
+
+def test_if_one_of_two_outputs_fails_neither_appears(
+    mef: Mef, jpegs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = formats.encode
+
+    def encode(path: Path, *arguments: object, **options: object) -> None:
+        if path.suffix == ".jpg":
+            raise OSError(errno.EIO, "Input/output error")
+        real(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(formats, "encode", encode, raising=False)
+    folder = jpegs[0].parent
+    done = mef("fuse", *jpegs, "-o", folder / "a.png", "-o", folder / "b.jpg")
+    assert done.code == 1
+    assert "b.jpg could not be written: Input/output error" in done.err
+    assert sorted(folder.iterdir()) == jpegs
+
+
+def test_what_a_killed_run_left_behind_is_removed_by_the_next(mef: Mef, jpegs: list[Path]) -> None:
+    folder = jpegs[0].parent
+    program = (
+        "import os, signal, sys\n"
+        "from mefcli import formats\n"
+        "from mefcli.cli.app import run\n"
+        "def stop(path, *a, **k):\n    path.write_bytes(b'half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "formats.encode = stop\n"
+        "run(['fuse', *sys.argv[1:]])\n"
+    )
+    output = folder / "out.png"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, jpegs), "-o", str(output)], capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL
+    left = [path for path in folder.iterdir() if path not in jpegs]
+    assert len(left) == 1, "the killed run left its temporary file"
+    assert left[0].name.startswith(".mef-unfinished-")
+    other = folder / ".mef-unfinished-000000000000-1-1.png"
+    other.write_bytes(b"of another target")
+    assert mef("fuse", *jpegs, "-o", output).code == 0
+    assert sorted(folder.iterdir()) == sorted([*jpegs, output, other])
+
+
+def test_sources_are_opened_for_reading_only(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    before = [(path.stat().st_mtime_ns, path.read_bytes()) for path in jpegs]
+    for path in jpegs:
+        path.chmod(0o444)
+    assert mef("fuse", *jpegs, "-o", tmp_path / "x.tif").code == 0
+    assert before == [(path.stat().st_mtime_ns, path.read_bytes()) for path in jpegs]
