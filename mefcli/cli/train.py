@@ -23,6 +23,9 @@ THREADS = typer.Option("--threads", min=1, help="CPU threads of the network.")
 TRAINABLE = ("house", "ffmef", "crmef", "crmef-fast", "crmef-align", "mefcl", "lcndr", "mgdn")
 
 
+ENDS = {"steps": "its step count", "budget": "its time budget", "interrupted": "interruption"}
+
+
 def _say(words: str) -> None:
     from mefcli.cli.screen import console
 
@@ -101,7 +104,7 @@ def _run(settings: Any) -> Outcome:
     with _shown(run.recipe.model) as on_tick:
         outcome = Trainer(run, on_tick).train()
     _say(
-        f"{run.recipe.model}: stopped by {outcome.why} at step {outcome.step}, "
+        f"{run.recipe.model}: stopped by {ENDS[outcome.why]} at step {outcome.step}, "
         f"{outcome.progress:.0%} of its curve, after {outcome.elapsed_s / 60:.1f} minutes."
     )
     return outcome

@@ -85,7 +85,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     if settings.smoke:
         steps = recipe.steps
     frames = 2 if spec.max_frames == 2 else 3
-    held = held_out(store, frames)
+    held = held_out(store, frames, 96)[:2] if settings.smoke else held_out(store, frames)
     return Run(settings, recipe, spec, device, device_words(device), store, simulator, held, state, steps)
 
 

@@ -38,31 +38,29 @@ def to_network_input(spec: ModelSpec, frames: Tensor) -> Tensor:
     return colour.to_studio(luma) if spec.luma_range == "studio" else luma
 
 
-def held_out(store: Store, frames: int = 2, views_a_scene: int = 1) -> list[Held]:
-    """Brackets of the validation scenes: darkest around mean 30, brightest around 185, mildly noisy JPEGs."""
-    taken: dict[str, int] = {}
-    found = []
+def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
+    """One bracket of each validation scene: darkest near mean 30, brightest near 185, mildly noisy JPEGs."""
+    found: list[Held] = []
     for index in store.indices("val", "panorama", "radiance"):
         entry = store.entries[index]
-        if taken.get(entry.scene, 0) >= views_a_scene:
+        if any(held.scene == entry.scene for held in found):
             continue
-        taken[entry.scene] = taken.get(entry.scene, 0) + 1
         rng = rng_of("held", entry.name)
         camera = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
         means = mean_by_ev(camera, store.thumbs[index])
         ends = ev_for_mean(means, rng.uniform(16, 50)), ev_for_mean(means, rng.uniform(165, 215))
-        view = _reduced(store, index)
+        view = _reduced(store, index, short_side_px)
         shots = tuple(camera.shoot(view, ev, rng) for ev in np.linspace(*ends, frames))
         found.append(Held(entry.scene, shots))
     return found
 
 
-def _reduced(store: Store, index: int) -> NDArray[np.float32]:
+def _reduced(store: Store, index: int, short_side_px: int) -> NDArray[np.float32]:
     import cv2
 
-    view = store.level(index, store.level_for(index, SHORT_SIDE_PX)).astype(np.float32)
+    view = store.level(index, store.level_for(index, short_side_px)).astype(np.float32)
     height, width = view.shape[:2]
-    factor = min(1.0, SHORT_SIDE_PX / min(height, width))
+    factor = min(1.0, short_side_px / min(height, width))
     size = (round(width * factor), round(height * factor))
     return np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.float32)
 
