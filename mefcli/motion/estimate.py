@@ -70,7 +70,11 @@ def estimate(
             bent = _best(reference[place], frame[place], tracks, "homography", 1)[0]
     fits = _fits(reference[0], frame[0], starts[0], starts[0] if bent is None else bent, choice)
     if not fits:
-        return NOTHING
+        if len(reference) == 1:
+            return NOTHING
+        # Noise left too few clean pixels at this size; averaged ones may do.
+        coarse = estimate(reference[1:], frame[1:], choice, scale=2 * scale)
+        return replace(coarse, matrix=rescale(coarse.matrix, 2.0))
     chosen = _simplest(fits, grid(size), 0.05 / scale)
     best = fits[chosen]
     residual = best.spread_px * scale
