@@ -82,9 +82,7 @@ def write_raw(path: Path, mosaic: NDArray[np.uint16], exposure: Exposure) -> Non
     from mefcli import formats
     from mefcli.formats.dng import SRGB_CAMERA
 
-    matrix = [
-        gain * value for gain, row in zip(BAYER_GAINS, _rows(SRGB_CAMERA), strict=True) for value in row
-    ]
+    matrix = [value * BAYER_GAINS[place // 3] for place, value in enumerate(SRGB_CAMERA)]
     formats.write_dng(
         path,
         mosaic,

@@ -149,7 +149,7 @@ def _shade(way: Floats, distance: Floats, ids: Ids, sky: Floats, pixel: np.float
     left, bottom, right, top = WINDOW
     x, y, _ = point.T
     opening = (ids == 4) & (x > left) & (x < right) & (y > bottom) & (y < top)
-    light = np.zeros_like(point)
+    light: Floats = np.zeros_like(point)
     light[opening] = _window(way[opening], float(pixel))
     for number in np.unique(ids[~opening]):
         here = np.flatnonzero((ids == number) & ~opening)

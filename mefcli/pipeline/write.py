@@ -97,7 +97,7 @@ def write(
     outputs: Sequence[Path],
     job: Job,
     on_step: OnStep = silent,
-    on_note: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[Path]:
     """Write every output, then move all into place; on any trouble none of them appears.
 
@@ -124,7 +124,7 @@ def write(
                     options=encoding,
                     record=fused.record,
                 )
-                for note in notes if on_note else ():
+                for note in notes:
                     on_note(f"{output.name}: {note}")
                 _settle(temporary)
             finished.append((output, target, temporary))
