@@ -110,5 +110,5 @@ def _tagged(picture: Picture, header: Header) -> Picture:
     icc = picture.icc
     if icc is None and header.kind != "raw" and header.channels != 4 and is_dcf_adobe_rgb(header):
         icc = icc_profile("adobergb")
-    pixels = np.ascontiguousarray(picture.pixels)
+    pixels: Pixels = np.ascontiguousarray(picture.pixels)  # type: ignore[assignment]
     return Picture(pixels, icc, picture.notes)

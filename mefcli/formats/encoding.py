@@ -39,6 +39,7 @@ DEPTHS = {"tiff": (8, 16, 32), "png": (8, 16), "jpeg": (8,), "jxl": (8, 16), "av
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
 JPEG_PART = 65533  # a JPEG segment's longest payload
 PNG_LEVEL = 3
+RATINGS = (0x4746, 0x4749)  # of no standard; the rating goes into XMP
 GPS_RECEIVER = frozenset({0x07, 0x08, 0x09, 0x0A, 0x0B})  # time, satellites, status, mode, precision
 
 
@@ -122,7 +123,7 @@ def companions(
 ) -> Companions:
     version = str(mefcli.__version__)
     height, width = pixels.shape[:2]
-    main: Tags = dict(metadata.main)
+    main: Tags = {tag: entry for tag, entry in metadata.main.items() if tag not in RATINGS}
     main[0x0112] = Entry(SHORT, (1,))  # upright already
     main[0x011A] = main[0x011B] = Entry(RATIONAL, ((300, 1),))
     main[0x0128] = Entry(SHORT, (2,))  # per inch
@@ -206,11 +207,11 @@ def _jpeg_xl(pixels: Pixels, quality: int, beside: Companions) -> bytes:
 
     data = np.ascontiguousarray(pixels)
     if quality >= 100:
-        coded = imagecodecs.jpegxl_encode(data, lossless=True, usecontainer=False)
+        coded = imagecodecs.jpegxl_encode(data, lossless=True, usecontainer=True)
     else:
         # libjxl's own mapping from JPEG's quality to visual distance
         distance = 0.1 + (100 - quality) * 0.09 if quality >= 30 else 6.4 + (30 - quality) * 0.3
-        coded = imagecodecs.jpegxl_encode(data, distance=distance, usecontainer=False)
+        coded = imagecodecs.jpegxl_encode(data, distance=distance, usecontainer=True)
     return isobox.jpeg_xl(bytes(coded), beside.block, beside.xmp)
 
 

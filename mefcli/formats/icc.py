@@ -25,7 +25,8 @@ SRGB_CURVE = (
     1 / 12.92,
     0.04045,
 )  # IEC 61966-2-1: (g, a, b, c, d) of ICC type 3
-ROMM_CURVE = (1.8, 1.0, 0.0, 1 / 16, 1 / 32)  # ISO 22028-2
+# Photo programs' ProPhoto is the plain power, without the linear start of ISO 22028-2.
+PROPHOTO_GAMMA = 1.8
 ADOBE_GAMMA = 563 / 256  # Adobe RGB (1998) section 4.3.4.2
 
 # name -> description, primaries (x, y) of R, G, B, white, curve
@@ -42,7 +43,7 @@ SPACES: dict[str, tuple[str, tuple[tuple[float, float], ...], tuple[float, float
         "ProPhoto RGB",
         ((0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105)),
         D50_XY,
-        ROMM_CURVE,
+        (PROPHOTO_GAMMA,),
     ),
 }
 
@@ -74,7 +75,8 @@ def rgb_to_xyz(primaries: tuple[tuple[float, float], ...], white: tuple[float, f
     """The matrix from linear RGB to XYZ relative to the space's own white."""
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T  # (XYZ, RGB)
     target = np.array([white[0] / white[1], 1.0, (1 - white[0] - white[1]) / white[1]])
-    return columns * np.linalg.solve(columns, target)
+    scaled: NDArray[np.float64] = columns * np.linalg.solve(columns, target)
+    return scaled
 
 
 def adaptation(white: tuple[float, float]) -> NDArray[np.float64]:

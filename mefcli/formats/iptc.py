@@ -17,7 +17,7 @@ XMP_NAMES = {
     116: "dc:rights",
     120: "dc:description",
 }
-PREVIEW = range(200, 203)
+PREVIEW, CATEGORY = range(200, 203), 15
 
 
 def records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -35,7 +35,9 @@ def carried_block(block: bytes | None) -> bytes:
     """The envelope and application records that describe the photograph."""
     out = b""
     for record, dataset, value in records(block or b""):
-        if record in (1, 2) and not (record == 2 and dataset in PREVIEW):
+        if record == 2 and (dataset in PREVIEW or (dataset == CATEGORY and len(value) > 3)):
+            continue
+        if record in (1, 2):
             out += bytes((0x1C, record, dataset)) + len(value).to_bytes(2, "big") + value
     return out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from mefcli.formats.boxes import heif_items
+from mefcli.formats.boxes import heif_items, iso_boxes
 
 PICTURE, EXIF, XMP = 1, 2, 3  # our item numbers
 
@@ -18,17 +18,16 @@ def full_box(name: bytes, version: int, flags: int, *parts: bytes) -> bytes:
     return box(name, struct.pack(">I", version << 24 | flags), *parts)
 
 
-def jpeg_xl(codestream: bytes, exif: bytes, xmp: bytes) -> bytes:
-    """A JPEG XL container: metadata first, so that readers need not skip the picture."""
+def jpeg_xl(coded: bytes, exif: bytes, xmp: bytes) -> bytes:
+    """`coded` (a JPEG XL container of one picture) with metadata, which stands first."""
     signature = b"\0\0\0\x0cJXL \r\n\x87\n"
     file_type = box(b"ftyp", b"jxl ", struct.pack(">I", 0), b"jxl ")
-    return (
-        signature
-        + file_type
-        + box(b"Exif", struct.pack(">I", 0), exif)
-        + box(b"xml ", xmp)
-        + box(b"jxlc", codestream)
-    )
+    parts = [(name, coded[start:end]) for name, start, end in iso_boxes(coded, 0, len(coded))]
+    # Lossless 16-bit pictures need the box that states a higher level, before all others.
+    level = b"".join(box(name, body) for name, body in parts if name == b"jxll")
+    picture = b"".join(box(name, body) for name, body in parts if name in (b"jxlc", b"jxlp"))
+    metadata = box(b"Exif", struct.pack(">I", 0), exif) + box(b"xml ", xmp)
+    return signature + file_type + level + metadata + picture
 
 
 def avif(coded: bytes, icc: bytes | None, exif: bytes, xmp: bytes) -> bytes:

@@ -105,7 +105,7 @@ def _by_pillow(data: bytes, path: Path, reason: Exception) -> Array:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in ("L", "RGB", "CMYK"):
-                image = image.convert("RGB")  # type: ignore[assignment]
+                image = image.convert("RGB")
             pixels: np.ndarray[Any, Any] = np.asarray(image)
     except Exception:  # Pillow reports damage by several exception types
         raise UnreadableError(f"{path} is damaged: its picture data cannot be decoded.", RESTORE) from reason

@@ -14,6 +14,7 @@ from mefcli.formats.makernotes import maker_facts
 from mefcli.formats.shot import read_shot
 
 MAX_SIDECAR_BYTES = 4 << 20
+GPS_METHODS = (b"GPS", b"CELLID", b"WLAN", b"MANUAL")  # EXIF 2.32, tag 27
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def _gps(gps: Tags) -> Tags:
         if (reference in found) != (value in found):  # half a coordinate points to a wrong place
             found.pop(reference, None)
             found.pop(value, None)
+    method = found.get(0x1B)
+    if method is not None and bytes(method.values[8:]).rstrip(b"\0 ") not in GPS_METHODS:  # type: ignore[arg-type]
+        del found[0x1B]
     if set(found) <= {0x00}:
         return {}
-    found.setdefault(0x00, Entry(1, b"\2\3\0\0"))
+    found[0x00] = Entry(1, b"\2\3\0\0")  # the version that has all of these tags
     return found
 
 

@@ -48,18 +48,17 @@ def to_depth(pixels: Pixels, bits: int) -> Pixels:
                 scaled.dtype
             )
         return scaled
-    if pixels.dtype == np.uint8:
-        if bits == 8:
-            return pixels
-        if bits == 16:
-            return pixels.astype(np.uint16) * np.uint16(257)
-        return pixels.astype(np.float32) / np.float32(255)
-    if bits == 16:
+    if bits == pixels.dtype.itemsize * 8:
         return pixels
+    converted: Pixels
     if bits == 32:
-        return pixels.astype(np.float32) / np.float32(65535)
-    table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
-    return table[pixels]
+        converted = pixels.astype(np.float32) / np.float32((1 << 8 * pixels.dtype.itemsize) - 1)
+    elif bits == 16:
+        converted = pixels.astype(np.uint16) * np.uint16(257)
+    else:
+        table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+        converted = table[pixels]
+    return converted
 
 
 def rgb(

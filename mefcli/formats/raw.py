@@ -25,7 +25,7 @@ from mefcli.formats.values import Development, Picture
 from mefcli.pipeline.types import Shot
 
 # Encoding curves as LibRaw takes them: 1/gamma and the slope near black, matching the profiles we embed.
-GAMMAS = {"srgb": (2.4, 12.92), "p3": (2.4, 12.92), "adobergb": (563 / 256, 0.0), "prophoto": (1.8, 16.0)}
+GAMMAS = {"srgb": (2.4, 12.92), "p3": (2.4, 12.92), "adobergb": (563 / 256, 0.0), "prophoto": (1.8, 0.0)}
 WHITE_BALANCES = ("camera", "auto", "daylight")
 HIGHLIGHTS = ("clip", "blend", "reconstruct")
 

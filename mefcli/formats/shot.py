@@ -109,7 +109,7 @@ def _exposure_s(header: Header, named: Named) -> float | None:
 
 def _apex_seconds(value: float) -> float:
     """Seconds of an APEX time value; one within 1/50 stop of a third-stop means that speed."""
-    seconds = 2.0**-value
+    seconds: float = 2.0**-value
     marked = [2.0 ** (-third / 3) for third in range(-30, 45)]
     nearest = min(marked, key=lambda speed: abs(math.log2(speed / seconds)))
     return nearest if abs(math.log2(nearest / seconds)) < 0.02 else seconds

@@ -123,6 +123,14 @@ GPS_RULES: dict[int, Rule] = {
     0x1F: (RATIONAL, 1),  # HPositioningError
 }
 MAX_TEXT_BYTES = 4096
+# The values that EXIF defines; cameras write others too, which would only mislead.
+DEFINED: dict[int, frozenset[int]] = {
+    0x9209: frozenset({0x00, 0x01, 0x05, 0x07, 0x08, 0x09, 0x0D, 0x0F, 0x10, 0x14, 0x18, 0x19, 0x1D, 0x1F})
+    | {0x20, 0x30, 0x41, 0x45, 0x47, 0x49, 0x4D, 0x4F, 0x50, 0x58, 0x59, 0x5D, 0x5F},
+    0xA217: frozenset({1, 2, 3, 4, 5, 7, 8}),
+    0xA300: frozenset({1, 2, 3}),
+    0xA301: frozenset({1}),
+}
 
 
 def carried(tags: Mapping[int, Entry], rules: Mapping[int, Rule]) -> Tags:
@@ -131,7 +139,9 @@ def carried(tags: Mapping[int, Entry], rules: Mapping[int, Rule]) -> Tags:
     for tag, (kind, count) in rules.items():
         entry = tags.get(tag)
         fitted = fit(entry, kind, count) if entry is not None else None
-        if fitted is not None:
+        if fitted is not None and (
+            rules is not EXIF_RULES or fitted.values[0] in DEFINED.get(tag, fitted.values)
+        ):
             found[tag] = fitted
     return found
 

@@ -93,7 +93,8 @@ def _finished(pixels: Array, page: Any, header: Header, path: Path, notes: list[
 def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
     kind = pixels.dtype.kind
     if kind == "b":
-        return pixels.astype(np.uint8) * np.uint8(255)
+        black_or_white: Array = np.where(pixels, np.uint8(255), np.uint8(0))
+        return black_or_white
     if kind == "f":
         floats = pixels.astype(np.float32)
         low, high = float(np.nanmin(floats)), float(np.nanmax(floats))
@@ -105,8 +106,6 @@ def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
         if pixels.dtype.itemsize == 4:
             notes.append("32-bit integers reduced to 16 bits")
             return (pixels >> (bits - 16) if bits >= 16 else pixels).astype(np.uint16)
-        if bits == 1 and pixels.max(initial=0) > 1:
-            return pixels
         return widened(pixels.astype(pixels.dtype.newbyteorder("=")), bits)
     raise UnreadableError(
         f"{path} holds signed or complex numbers, not a photograph.", "Save it as an 8- or 16-bit TIFF."
@@ -117,7 +116,7 @@ def _painted(indices: Array, palette: Any, bits: int) -> Array:
     # `_depth` stretched the indices to eight bits; the palette is asked for the index as stored.
     stored = indices if bits >= 8 else (indices.astype(np.uint32) * ((1 << bits) - 1) + 127) // 255
     colours = np.asarray(palette).T.astype(np.uint16)  # (entries, 3)
-    painted = colours[np.minimum(stored, len(colours) - 1)]
-    if (colours % 257 == 0).all() or (colours & 255 == 0).all():
-        return (painted >> 8).astype(np.uint8)
+    painted: Array = colours[np.minimum(stored, len(colours) - 1)]
+    if (colours % 257 == 0).all() or (colours & 255 == 0).all():  # eight-bit colours in sixteen-bit entries
+        painted = (painted >> 8).astype(np.uint8)
     return painted

@@ -27,7 +27,7 @@ PREFIXES = {
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "digiKam": "http://www.digikam.org/ns/1.0/",
-    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0",
     "cc": "http://creativecommons.org/ns#",
     "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
     "mef": MEF,
@@ -149,14 +149,23 @@ def _parsed(source: bytes | None) -> Element | None:
     ):  # no document types: no entities, no bombs
         return None
     try:
-        return ElementTree.fromstring(body.decode("utf-8", "replace"))
+        root = ElementTree.fromstring(body.decode("utf-8", "replace"))
     except ElementTree.ParseError:
         return None
+    for element in root.iter():
+        element.tag = _canonical(element.tag)
+        element.attrib = {_canonical(name): value for name, value in element.attrib.items()}
+    return root
 
 
 def _short(tag: str) -> str:
     uri, _, local = tag[1:].partition("}") if tag.startswith("{") else ("", "", tag)
     return next((f"{prefix}:{local}" for prefix, known in PREFIXES.items() if known == uri), "")
+
+
+def _canonical(tag: str) -> str:
+    """Microsoft's own programs write their namespace with and without a final slash."""
+    return tag.replace(PREFIXES["MicrosoftPhoto"] + "/}", PREFIXES["MicrosoftPhoto"] + "}")
 
 
 def _clean(element: Element) -> None:
