@@ -174,7 +174,7 @@ def _bracketing(grey: NDArray[np.float32], step: float, reference: int, frames: 
         if brightest < np.log2(0.7) and darkest > np.log2(0.004):
             break
         step -= 0.1
-    return base, max(step, 2.0)
+    return base, step
 
 
 def expose(radiance: Radiance, gain: float, rng: np.random.Generator, depth: Literal[8, 16] = 8) -> Pixels:

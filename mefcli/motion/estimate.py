@@ -75,7 +75,7 @@ def estimate(
         # Noise left too few clean pixels at this size; averaged ones may do.
         coarse = estimate(reference[1:], frame[1:], choice, scale=2 * scale)
         return replace(coarse, matrix=rescale(coarse.matrix, 2.0))
-    chosen = _simplest(fits, grid(size), 0.05 / scale)
+    chosen = _simplest(fits, grid(size), max(0.05 / scale, 0.015))
     best = fits[chosen]
     residual = best.spread_px * scale
     return Motion(chosen, best.matrix, _confidence(best, residual), residual, best.correlation, best.support)
