@@ -136,6 +136,29 @@ def test_the_log_has_rows_of_losses_and_of_validation_and_is_cut_back_on_resume(
     assert list((tmp_path / "tiny-seed0" / "validation").glob("*.jpg"))
 
 
+def test_the_memory_of_mef_cls_contrastive_term_survives_a_checkpoint() -> None:
+    """Same loss before and after: negatives and mean features come back, not only parameters."""
+    from mefcli.training.features import untrained_features
+    from mefnets.mefcl.loss import MEFCLObjective
+    from mefnets.recipe import Batch
+
+    def batch() -> Batch:
+        frames, extreme = torch.rand(2, 2, 3, 32, 32), torch.rand(4, 3, 32, 32)
+        return Batch(frames, torch.zeros(2, 2), normal=torch.rand(2, 3, 32, 32), extreme=extreme)
+
+    eyes = untrained_features()
+    first = MEFCLObjective(eyes, style=True, swap=False)
+    network = torch.nn.Identity()
+    network.forward = lambda frames: frames.mean(1)  # type: ignore[method-assign]
+    first(network, batch(), 0.0)
+    again, forgetful = (MEFCLObjective(eyes, style=True, swap=False) for _ in range(2))
+    again.load_state_dict(first.state_dict())
+    later = batch()
+    loss, recalled = (float(one(network, later, 0.0)[0]) for one in (first, again))
+    assert recalled == loss
+    assert float(forgetful(network, later, 0.0)[0]) != loss
+
+
 def test_a_checkpoint_of_another_network_is_refused(store: Store, tmp_path: Path) -> None:
     Trainer(make_run(store, tmp_path, 2)).train()
     run = make_run(store, tmp_path, 2)

@@ -113,6 +113,20 @@ class MEFCLObjective(Objective):
             features.eval().requires_grad_(False)
         self.eyes = features
 
+    def get_extra_state(self) -> dict[str, dict[str, Tensor]]:
+        """What a resumed run must find again beside the parameters: negatives kept and mean features."""
+        kept = {
+            name: m.kept for name, m in self.memories.items() if isinstance(m, Memory) and m.kept is not None
+        }
+        return {"kept": kept, "means": dict(self.means)}
+
+    def set_extra_state(self, state: dict[str, dict[str, Tensor]]) -> None:
+        self.means = dict(state["means"])
+        for name, units in state["kept"].items():
+            memory = self.memories[name]
+            assert isinstance(memory, Memory)
+            memory.kept = units
+
     def _maps(self, picture: Tensor) -> dict[str, Tensor]:
         if self.eyes is None:
             raise ValueError("MEF-CL's contrastive term has no feature network. Call use_features() first.")
