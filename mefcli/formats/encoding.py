@@ -38,7 +38,8 @@ SUFFIXES = {
 DEPTHS = {"tiff": (8, 16, 32), "png": (8, 16), "jpeg": (8,), "jxl": (8, 16), "avif": (8, 10, 12)}
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
 JPEG_PART = 65533  # a JPEG segment's longest payload
-PNG_LEVEL = 3
+# Level 1 with one filter: 0.9 CPU-s where level 3 with all takes 2.0, for 3 % more bytes (8 MP, 16 bits).
+PNG_LEVEL = 1
 RATINGS = (0x4746, 0x4749)  # of no standard; the rating goes into XMP
 GPS_RECEIVER = frozenset({0x07, 0x08, 0x09, 0x0A, 0x0B})  # time, satellites, status, mode, precision
 
@@ -188,7 +189,11 @@ def _jpeg(pixels: Pixels, quality: int, beside: Companions) -> bytes:
 def _png(pixels: Pixels, beside: Companions) -> bytes:
     import imagecodecs
 
-    coded = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=PNG_LEVEL))
+    coded = bytes(
+        imagecodecs.png_encode(
+            np.ascontiguousarray(pixels), level=PNG_LEVEL, filter=imagecodecs.PNG.FILTER.SUB
+        )
+    )
     chunks = []
     if beside.icc:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(beside.icc, 9)))

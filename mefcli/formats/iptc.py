@@ -18,6 +18,7 @@ XMP_NAMES = {
     120: "dc:description",
 }
 PREVIEW, CATEGORY = range(200, 203), 15
+FIXED_BYTES = {55: 8, 60: 11, 62: 8, 63: 11}  # dates and times
 
 
 def records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -36,6 +37,8 @@ def carried_block(block: bytes | None) -> bytes:
     out = b""
     for record, dataset, value in records(block or b""):
         if record == 2 and (dataset in PREVIEW or (dataset == CATEGORY and len(value) > 3)):
+            continue
+        if record == 2 and len(value) != FIXED_BYTES.get(dataset, len(value)):
             continue
         if record in (1, 2):
             out += bytes((0x1C, record, dataset)) + len(value).to_bytes(2, "big") + value
