@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,18 @@ def exif(exposure: Exposure) -> Any:
     stamp = when.strftime("%Y:%m:%d %H:%M:%S")
     tags = Image.Exif()
     tags.update(
-        {0x010F: MAKE, 0x0110: MODEL, 0x0112: 1, 0x0131: "mef demo", 0x0132: stamp, 0x8298: "public domain"}
+        {
+            0x010F: MAKE,
+            0x0110: MODEL,
+            0x0112: 1,
+            0x0131: "mef demo",
+            0x0132: stamp,
+            0x011A: ratio(300),
+            0x011B: ratio(300),
+            0x0128: 2,
+            0x0213: 1,
+            0x8298: "public domain",
+        }
     )
     tags.get_ifd(EXIF_IFD).update(
         {
@@ -44,6 +56,9 @@ def exif(exposure: Exposure) -> Any:
             0x8822: 3,  # aperture priority
             0x8827: ISO,
             0x9000: b"0232",
+            0x9101: b"\x01\x02\x03\x00",
+            0xA000: b"0100",
+            0xA001: 1,  # sRGB
             0x9003: stamp,
             0x9004: stamp,
             0x9204: ratio(exposure.stops),
@@ -65,12 +80,12 @@ def write_frame(path: Path, pixels: NDArray[Any], exposure: Exposure) -> None:
 
     icc = formats.icc_profile("srgb")
     if path.suffix == ".tif":
-        carrier = path.with_suffix(".jpg")  # `formats` takes the EXIF from there, as from a camera's file
-        Image.new("RGB", (8, 8)).save(carrier, exif=exif(exposure))
-        try:
+        with tempfile.TemporaryDirectory() as folder:
+            carrier = (
+                Path(folder) / "exif.jpg"
+            )  # `formats` takes the EXIF from there, as from a camera's file
+            Image.new("RGB", (8, 8)).save(carrier, exif=exif(exposure))
             metadata = formats.read_metadata(carrier)
-        finally:
-            carrier.unlink()
         formats.encode(path, pixels, icc=icc, metadata=metadata, options=formats.Encoding())
         return
     options: dict[str, Any] = {"quality": 93, "subsampling": 0} if path.suffix == ".jpg" else {}

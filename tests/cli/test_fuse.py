@@ -180,7 +180,7 @@ def test_python_gives_the_same_picture_as_the_command_line(
     picture = mefcli.fuse(jpegs)
     assert picture.dtype == np.float32
     np.testing.assert_allclose(picture, pixels(tmp_path / "x.tif"), atol=1e-7)
-    again = mefcli.fuse(jpegs, fuser=mefcli.load_fuser("mertens"))
+    again = mefcli.fuse(jpegs, fuser=mefcli.load_fuser())
     np.testing.assert_array_equal(picture, again)
 
 
