@@ -1,6 +1,6 @@
 """What the house network is trained for: structure, edges and tone, as the measures see them.
 
-    L = 3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W) + Q_CV / 800 + 5 L_light + 20 L_range
+    L = 3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W) + Q_CV / 500 + 5 L_light + 20 L_range
 
 MEF-SSIM, Q_ABF and Q_W ask for every frame's structure and edges; none of them feels the tone. Q_CV does:
 it compares large shapes with the frames, but only near strong edges: with these four alone a sunset sky went
@@ -21,7 +21,7 @@ from mefnets.house.pyramid import luminance
 from mefnets.measures import mef_ssim, q_abf, q_cv, q_w
 from mefnets.recipe import Batch, Objective
 
-W_STRUCTURE, W_EDGES, W_EDGE_SHAPE, W_TONE, W_LIGHT, W_RANGE = 3.0, 1.0, 2.0, 1 / 800, 5.0, 20.0
+W_STRUCTURE, W_EDGES, W_EDGE_SHAPE, W_TONE, W_LIGHT, W_RANGE = 3.0, 1.0, 2.0, 1 / 500, 5.0, 20.0
 BLOCK_PX = 8
 FREEDOM = 0.1  # of luminance, before L_light feels a difference
 Q_CV_CEILING = 4000.0  # one hopeless scene must not steer a step
