@@ -1,8 +1,8 @@
 """Training FFMEF:  mef train ffmef
 
 No reference is needed: pairs from the simulator, dark first, whole views reduced to 224 x 224. One step of
-two pairs (the paper's batch) costs about 0.8 CPU-seconds, the whole run about an hour; it fits in 2 GB. The paper: 482 pairs of SICE, 30 epochs of batch 2 at 320 x 320, i.e.
-7,000 steps, MEF-SSIM 0.962 on MEFB.
+two pairs (the paper's batch) costs about 0.8 CPU-seconds, the whole run about an hour; it fits in 2 GB. The
+paper: 482 pairs of SICE, 30 epochs of batch 2 at 320 x 320, i.e. 7,000 steps, MEF-SSIM 0.962 on MEFB.
 
 With 4 channels the result depends on the seed: train several and keep the best on MEF-SSIM.
 """

@@ -71,8 +71,8 @@ class PyramidBlend(nn.Module):
         for first in range(0, H, rows):
             last = min(first + rows, H)
             picture, cue = _cues(finest[..., first : last + 2, :], B)
-            coarse = [None if t is None else rows_of(t, first, last) for t in (below, state, fused)]
-            strip, _ = self._blend(picture, cue, *coarse, 0, depth, B)
+            b, s, f = (None if t is None else rows_of(t, first, last) for t in (below, state, fused))
+            strip, _ = self._blend(picture, cue, b, s, f, 0, depth, B)
             if rows == H:
                 return strip
             out[..., first:last, :] = strip
@@ -176,7 +176,7 @@ def _cues(x: Tensor, B: int) -> tuple[Tensor, Tensor]:
     mean = inner.mean(1, keepdim=True)
     saturation = torch.sqrt(((inner - mean) ** 2).mean(1, keepdim=True) + 1e-12)
     well_exposed = torch.exp(((inner - 0.5) ** 2).sum(1, keepdim=True) / (-2 * 0.2**2))
-    mertens = (laplacian.abs() * saturation * well_exposed + 1e-12).unflatten(0, (B, -1))
+    mertens = (laplacian.abs() * saturation * well_exposed + 1e-12).view(B, -1, *y.shape[1:])
     mertens = (mertens / mertens.sum(1, keepdim=True)).flatten(0, 1)
     white = torch.sigmoid(60 * (inner.amax(1, keepdim=True) - 0.95))
     black = torch.sigmoid(80 * (0.04 - y))
