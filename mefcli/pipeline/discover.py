@@ -70,6 +70,7 @@ def _pair_key(shot: Shot) -> Path:
 def _expand(inputs: Iterable[str | Path], *, folders: bool) -> Iterable[Path]:
     for given in inputs:
         path = Path(given)
+        _check_reachable(path)
         if path.is_dir():
             if not folders:
                 raise InputError(f"{path} is a folder, not a picture.", f"Name its files: mef fuse {path}/*")
@@ -86,6 +87,19 @@ def _expand(inputs: Iterable[str | Path], *, folders: bool) -> Iterable[Path]:
             yield from _expand(matches, folders=folders)
         else:
             raise InputError(f"{path} does not exist.", _near(path))
+
+
+def _check_reachable(path: Path) -> None:
+    """Links in a circle, names the system cannot take and folders that may not be entered, told as such."""
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        elif path.is_symlink() and not path.exists():
+            raise InputError(f"{path} is a link that leads to no file.", "Give the file itself.")
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}.", "Check the name.") from error
+    except ValueError as error:  # a zero byte; Python's words for it say so
+        raise InputError(f"{str(path)!r} is no file name: {error}.", "Check the name.") from error
 
 
 def _matches(pattern: Path) -> list[str]:

@@ -50,6 +50,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
                 f"{output} has a suffix that is no format for pictures here.",
                 f"Use one of: {', '.join(DEPTHS)}.",
             )
+        _check_name(output)
         if output.is_dir():
             raise UsageError(f"{output} is a folder.", f"Give a file name, such as {output / 'fused.tif'}.")
         for source in inputs:
@@ -65,6 +66,19 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
     targets = [output.resolve() for output in outputs]
     if len(set(targets)) < len(targets):
         raise UsageError("Two outputs have the same name.", "Give each its own.")
+
+
+def _check_name(output: Path) -> None:
+    """Names the system cannot take, and links in a circle."""
+    try:
+        output.exists()
+        output.resolve()
+    except OSError as error:
+        raise OutputError(
+            f"{output} cannot be written: {error.strerror}.", "Give another name with -o."
+        ) from error
+    except (RuntimeError, ValueError) as error:  # a circle of links; a zero byte
+        raise OutputError(f"{output} leads to no file: {error}.", "Give another name with -o.") from error
 
 
 def _is_same(output: Path, source: Path) -> bool:
