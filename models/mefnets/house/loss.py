@@ -6,7 +6,8 @@ MEF-SSIM, Q_ABF and Q_W ask for every frame's structure and edges; none of them 
 it compares large shapes with the frames, but only near strong edges: with these four alone a sunset sky went
 white and a rock face black. L_light therefore keeps the light and the colour of every 8 x 8 block near what
 its well exposed frames show, with some freedom in light, none in colour. L_range is how far the result
-leaves [0, 1].
+leaves [0, 1]. Q_CV is made for pairs and likes the glare of the brightest frame; the more frames, the less it
+counts and the more L_light.
 Luminance is judged, and in a third of the steps one colour channel for the edges, since Q_ABF, Q_W and Q_CV
 are read on R, G and B. The blend is convex, so the measures cannot be bribed with free pixels.
 """
@@ -70,8 +71,8 @@ class MeasuresObjective(Objective):
             W_STRUCTURE * (1 - structure)
             + W_EDGES * (1 - edges)
             + W_EDGE_SHAPE * (1 - shape)
-            + self.tone * tone
-            + self.light * light
+            + self.tone * (2 / N) * tone
+            + self.light * (N / 2) * light
             + W_RANGE * out_of_range
         )
         terms = {
