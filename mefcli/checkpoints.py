@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,11 @@ def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
     if not isinstance(options, dict):
         raise ModelError("The weights' metadata is damaged: options is no table.", "Install them again.")
     luma_range = "studio" if metadata.get("luma_range") == "studio" else spec.luma_range
-    return replace(spec, options={**spec.options, **options}, luma_range=luma_range)
+    spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
+    room = import_module(spec.module.rpartition(".")[0])
+    adapt = getattr(room, "adapt", None)  # facts that follow from the options, where a room has such
+    adapted: ModelSpec = adapt(spec) if adapt and options else spec
+    return adapted
 
 
 def missing(spec: ModelSpec) -> ModelError:

@@ -35,6 +35,7 @@ COMMANDS = (
     Entry("compare", "mefcli.cli.compare:compare", "See several models side by side.", NETWORKS),
     Entry("models", "mefcli.cli.models:COMMANDS", "List, show and verify the models.", NETWORKS),
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
+    Entry("search", "mefcli.cli.search:search", "Search a network's architecture.", NETWORKS),
     Entry("bench", "mefcli.cli.bench:bench", "Measure what fusion costs on this machine.", NETWORKS),
     Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HOUSE),
     Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HOUSE),

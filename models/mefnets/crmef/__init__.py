@@ -1,5 +1,7 @@
 """CRMEF: scene relighting, deformable self-alignment and detail repletion, found by architecture search."""
 
+from dataclasses import replace
+
 from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
@@ -10,7 +12,7 @@ PAPER = Paper(
 )
 
 # `multiple` and `tile_align` 2: the relighting maps live at half resolution, and only even sizes make that
-# an exact half everywhere. `reach` is what network.reach computes from the genotype.
+# an exact half everywhere. `reach` is what genotype.reach computes from the genotype.
 GENERAL = ModelSpec(
     name="crmef",
     title="CRMEF",
@@ -55,3 +57,14 @@ ALIGN = ModelSpec(
     aligns=True,
     summary="CRMEF with deformable self-alignment for hand-held pairs",
 )
+
+
+def adapt(spec: ModelSpec) -> ModelSpec:
+    """The spec of a model with a genotype of its own: its reach follows from its operators."""
+    from mefnets.crmef import genotype as genotypes
+
+    chosen = spec.options.get("genotype")
+    if chosen is None:
+        return spec
+    genotype = genotypes.from_table(chosen) if isinstance(chosen, dict) else genotypes.read(str(chosen))
+    return replace(spec, reach=genotypes.reach(genotype))

@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.crmef import operators
-from mefnets.crmef.deform import REACH_PX
-from mefnets.crmef.genotype import Genotype
+from mefnets.crmef.genotype import REACH_PX
 from mefnets.crmef.operators import conv
+from mefnets.crmef.strips import in_strips
+
+# What the finest level and the cascade see: a bounded offset, up to 3 for the kernel, 1 for what follows.
+RADIUS = int(REACH_PX) + 4
 
 Levels = tuple[Tensor, Tensor, Tensor]
 
@@ -32,7 +35,7 @@ class Pyramid(nn.Module):
         self.down3, self.conv3 = conv(c, c, stride=2), conv(c, c)
 
     def forward(self, x: Tensor) -> Levels:
-        level1 = self.block_2(F.relu_(self.block_1(x))) + x  # (B, c, H, W)
+        level1 = self.block_2(F.relu_(self.block_1(x))).add_(x)  # (B, c, H, W)
         level2 = lr(self.conv2(lr(self.down2(level1))))  # (B, c, H/2, W/2)
         level3 = lr(self.conv3(lr(self.down3(level2))))  # (B, c, H/4, W/4)
         return level1, level2, level3
@@ -72,23 +75,20 @@ class DASM(nn.Module):
         o2 = self.level2.offsets(n2, r2, o3)
         a2 = self.level2.deform(n2, o2)
         a2 = lr(self.level2.fuse(torch.cat((a2, up(a3)), 1)))  # (B, c, H/2, W/2)
-        o1 = self.level1.offsets(n1, r1, o2)
-        a1 = self.level1.deform(n1, o1)
-        a1 = self.level1.fuse(torch.cat((a1, up(a2)), 1))  # (B, c, H, W), no activation
-        o = self.cascade.offsets(a1, r1, None)
-        return lr(self.cascade.deform(a1, o))  # (B, c, H, W)
+        del o3, a3, n2, r2, n3, r3
 
+        def fine(n1: Tensor, r1: Tensor, o2: Tensor, a2: Tensor) -> Tensor:
+            o1 = self.level1.offsets(n1, r1, o2)
+            a1 = self.level1.deform(n1, o1)
+            fused: Tensor = self.level1.fuse(torch.cat((a1, up(a2)), 1))
+            return fused  # (B, c, H, W), no activation
 
-def reach(genotype: Genotype) -> int:
-    """How far pyramid and DASM see together, from bounded offsets, in pixels of the full resolution."""
-    offset = int(REACH_PX)
-    r3, r2, r1, rc = (operators.radius(name) for name in genotype.dasm)
-    p1, p2, p3 = 2, 2 + 1 + 2, 2 + 1 + 2 + 2 + 4  # features of the pyramid's levels
-    o3 = p3 + 4 * 2
-    a3 = max(p3 + 4 * (r3 + offset), o3 + 4 * r3)
-    o2 = max(p2 + 2, o3 + 4) + 2 * 2  # o3 enters beside the first convolution's output
-    a2 = max(p2 + 2 * (r2 + offset), o2 + 2 * r2, a3 + 4) + 2
-    o1 = max(p1 + 1, o2 + 2) + 1 * 2
-    a1 = max(p1 + r1 + offset, o1 + r1, a2 + 2) + 1
-    o = a1 + 2
-    return max(a1 + rc + offset, o + rc)
+        def finest(a1: Tensor, r1: Tensor) -> Tensor:
+            o = self.cascade.offsets(a1, r1, None)
+            return lr(self.cascade.deform(a1, o))  # (B, c, H, W)
+
+        if self.training or n1.requires_grad:
+            return finest(fine(n1, r1, o2, a2), r1)
+        a1 = in_strips(fine, n1, r1, o2, a2, radius=RADIUS)
+        del n1, o2, a2
+        return in_strips(finest, a1, r1, radius=RADIUS)

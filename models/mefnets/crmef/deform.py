@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-REACH_PX = 8.0  # offsets are bounded: a runaway cannot break training, and tiles have a known reach
+from mefnets.crmef.genotype import REACH_PX
 
 
 def deform_conv(

@@ -19,6 +19,8 @@ SPACES = {"srsm": SRSM_SPACE, "drm": DRM_SPACE, "dasm": DASM_SPACE}
 
 FOLDER = Path(__file__).parent / "genotypes"
 
+REACH_PX = 8.0  # bound of learnt offsets: a runaway cannot break training, and tiles have a known reach
+
 
 @dataclass(frozen=True)
 class Genotype:
@@ -60,3 +62,43 @@ def from_table(table: Mapping[str, object]) -> Genotype:
 
 def write(genotype: Genotype, path: Path) -> None:
     path.write_text(json.dumps(asdict(genotype), indent=1) + "\n", encoding="utf-8")
+
+
+# ---- how far a model sees ---------------------------------------------------------------------------------
+
+
+def parse(name: str) -> tuple[str, int]:
+    kind, _, k = name.partition("-")
+    return kind, int(k)
+
+
+def radius(name: str) -> int:
+    """How far the operator sees, in pixels of its own level (without learnt offsets)."""
+    kind, k = parse(name)
+    return (k // 2) * (2 if "DC" in kind else 1) + (1 if kind.startswith("R") else 0)
+
+
+def reach(genotype: Genotype) -> int:
+    """The receptive-field radius, in pixels, that tiles must see beyond what they answer for."""
+    m0, m1, m2 = (radius(name) for name in genotype.srsm)
+    # Half-resolution layers count twice; pooling sees 1, the bilinear resize 1 at half resolution.
+    relight = 1 + m0 + 1 + 2 * (m1 + m2 + 1) + 1
+    replete = sum(radius(name) for name in genotype.drm)
+    if not genotype.dasm:
+        return 2 * relight + replete + 2
+    return 2 * relight + _alignment_reach(genotype) + 1 + replete
+
+
+def _alignment_reach(genotype: Genotype) -> int:
+    """How far pyramid and DASM see together, from bounded offsets, in pixels of the full resolution."""
+    offset = int(REACH_PX)
+    r3, r2, r1, rc = (radius(name) for name in genotype.dasm)
+    p1, p2, p3 = 2, 2 + 1 + 2, 2 + 1 + 2 + 2 + 4  # features of the pyramid's levels
+    o3 = p3 + 4 * 2
+    a3 = max(p3 + 4 * (r3 + offset), o3 + 4 * r3)
+    o2 = max(p2 + 2, o3 + 4) + 2 * 2  # o3 enters beside the first convolution's output
+    a2 = max(p2 + 2 * (r2 + offset), o2 + 2 * r2, a3 + 4) + 2
+    o1 = max(p1 + 1, o2 + 2) + 1 * 2
+    a1 = max(p1 + r1 + offset, o1 + r1, a2 + 2) + 1
+    o = a1 + 2
+    return max(a1 + rc + offset, o + rc)

@@ -9,7 +9,7 @@ the paper's order for misaligned pairs; "align-code" is the form that the author
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from mefnets.crmef import genotype as genotypes
 from mefnets.crmef import operators
-from mefnets.crmef.align import DASM, Pyramid
+from mefnets.crmef.align import DASM, Pyramid, lr
 from mefnets.crmef.genotype import Genotype
 from mefnets.crmef.operators import Make, activate, conv
+from mefnets.crmef.strips import in_strips
 
 FLOOR = 1e-2  # the authors add 1e-5 to L; dark pixels then explode, and half floats cannot hold it
 RELIGHT = 4.0  # untrained, an exposure comes out of its two relighting modules at a quarter
-STRIP_PX = 400_000  # pixels that detail repletion handles at once when nothing is learnt
 
 
 class SRSM(nn.Module):
@@ -105,13 +105,13 @@ class CRMEF(nn.Module):
         self.under = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
         self.over = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
         self.drm = DRM(make, genotype.width, floor, unused)
-        self.drm_radius = 2 + sum(operators.radius(name) for name in genotype.drm)
+        self.drm_radius = 2 + sum(genotypes.radius(name) for name in genotype.drm)
 
     def forward(self, frames: Tensor) -> Tensor:
         s = self.under(frames[:, 0]) + self.over(frames[:, 1])  # (B, 3, H, W)
         if s.requires_grad or self.training:
             return self.drm(s)  # type: ignore[no-any-return]
-        return in_strips(self.drm, s, self.drm_radius)
+        return in_strips(self.drm, s, radius=self.drm_radius)
 
 
 class Aligned(nn.Module):
@@ -130,13 +130,16 @@ class Aligned(nn.Module):
         if unused:
             self.unused = nn.BatchNorm2d(3)
         soften(self.head)
-        self.stack_radius = 1 + sum(operators.radius(name) for name in genotype.drm)
+        self.stack_radius = 1 + sum(genotypes.radius(name) for name in genotype.drm)
 
     def forward(self, frames: Tensor) -> Tensor:
         under, over = self.under(frames[:, 0]), self.over(frames[:, 1])
-        neighbour, reference = (self.pyramid(F.leaky_relu(self.lift(x), 0.1)) for x in (under, over))
-        merged = self.dasm(neighbour, reference) + reference[0]  # (B, 64, H, W), the paper's F
+        neighbour, reference = (self.pyramid(lr(self.lift(x))) for x in (under, over))
+        r1 = reference[0]
+        merged = self.dasm(neighbour, reference)
         del neighbour, reference
+        merged = merged + r1 if merged.requires_grad else merged.add_(r1)  # (B, 64, H, W), the paper's F
+        del r1
 
         def finish(x: Tensor) -> Tensor:
             detail: Tensor = self.head(x * self.stack(x))
@@ -145,25 +148,11 @@ class Aligned(nn.Module):
         if merged.requires_grad or self.training:
             detail = finish(merged)
         else:
-            detail = in_strips(finish, merged, self.stack_radius)
+            detail = in_strips(finish, merged, radius=self.stack_radius)
         if self.anchored:
             # The factor undoes what two relighting maps of one half take away.
             detail = detail + torch.logit((RELIGHT * over).clamp(0.02, 0.98))
         return torch.sigmoid(detail)  # (B, 3, H, W)
-
-
-def in_strips(run: Callable[[Tensor], Tensor], x: Tensor, radius: int) -> Tensor:
-    """The same as run(x) for a local `run` with this radius, in strips of rows that bound its memory."""
-    B, _, H, W = x.shape
-    rows = max(64, STRIP_PX // (B * W))
-    if rows + radius >= H:
-        return run(x)
-    parts = []
-    for top in range(0, H, rows):
-        bottom = min(H, top + rows)
-        first, last = max(0, top - radius), min(H, bottom + radius)
-        parts.append(run(x[..., first:last, :])[..., top - first : bottom - first, :])
-    return torch.cat(parts, -2)
 
 
 def soften(head: nn.Conv2d) -> None:
@@ -182,7 +171,7 @@ def fixed(genotype: Genotype) -> Make:
         if part == "dasm":
             from mefnets.crmef.deform import DeC
 
-            return DeC(n, m, operators.parse(name)[1])
+            return DeC(n, m, genotypes.parse(name)[1])
         return operators.make(name, n, m)
 
     return make
@@ -220,16 +209,3 @@ def build(
         network = CRMEF(chosen, make, floor, unused)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def reach(genotype: Genotype) -> int:
-    """The receptive-field radius, in pixels, that tiles must see beyond what they answer for."""
-    m0, m1, m2 = (operators.radius(name) for name in genotype.srsm)
-    # Half-resolution layers count twice; pooling sees 1, the bilinear resize 1 at half resolution.
-    relight = 1 + m0 + 1 + 2 * (m1 + m2 + 1) + 1
-    replete = sum(operators.radius(name) for name in genotype.drm)
-    if not genotype.dasm:
-        return 2 * relight + replete + 2
-    from mefnets.crmef.align import reach as alignment_reach
-
-    return 2 * relight + alignment_reach(genotype) + 1 + replete

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.crmef.genotype import parse
+
 Make = Callable[[str, int, int, int], nn.Module]
 """(part, index, in channels, out channels) -> the searched layer."""
 
@@ -34,22 +36,11 @@ class Residual(nn.Module):
         return y  # (B, m, H, W)
 
 
-def parse(name: str) -> tuple[str, int]:
-    kind, _, k = name.partition("-")
-    return kind, int(k)
-
-
 def make(name: str, n: int, m: int) -> nn.Module:
     """The operator `name` from n to m channels."""
     kind, k = parse(name)
     dilation = 2 if "DC" in kind else 1
     return Residual(n, m, k, dilation) if kind.startswith("R") else conv(n, m, k, dilation)
-
-
-def radius(name: str) -> int:
-    """How far the operator sees, in pixels of its own level (without learnt offsets)."""
-    kind, k = parse(name)
-    return (k // 2) * (2 if "DC" in kind else 1) + (1 if kind.startswith("R") else 0)
 
 
 def activate(x: Tensor, act: nn.PReLU) -> Tensor:

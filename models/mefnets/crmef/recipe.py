@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mefnets.crmef.genotype import FOLDER
 from mefnets.crmef.loss import CRMEFObjective
 from mefnets.recipe import Data, Recipe
 
@@ -21,6 +22,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "l1": {"objective": lambda: CRMEFObjective(gradient=0, discriminative=0)},
     "l1-gradient": {"objective": lambda: CRMEFObjective(discriminative=0)},
     "l1-critic": {"objective": lambda: CRMEFObjective(gradient=0)},
+    # A searched genotype, saved as genotypes/NAME.json, is trained as variant NAME.
+    **{path.stem: {"options": {"genotype": path.stem}} for path in sorted(FOLDER.glob("*.json"))},
 }
 
 

@@ -1,0 +1,148 @@
+"""The latency-constrained architecture search: which operator should every searched layer be?
+
+Relaxation: a layer's output is the mixture sum_o softmax(alpha)_o O(x) of all its candidates, and
+
+    min over alpha of  L_val(alpha, w*) + eta R(alpha),    L_val the mean absolute error.
+
+Weights and alpha take turns, each by one first-order step on batches of their own; alpha waits for the
+warm-up. The largest alpha of every layer makes the genotype, which is then trained from scratch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mefnets.crmef.genotype import SPACES, Genotype
+from mefnets.crmef.latency import Latency, Layer, candidate, layers
+from mefnets.crmef.loss import intensity_loss
+from mefnets.crmef.network import build
+
+Pairs = Iterator[tuple[Tensor, Tensor]]
+"""(frames (B, 2, 3, H, W), reference (B, 3, H, W)), without end."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The paper: 10 epochs of warm-up and 300 of search on about 40 pairs, lr 3e-4 and 1e-4, eta 0.5 for its
+    general and 1 for its fast model. The rates assume some ten thousand steps; shorter searches want more."""
+
+    width: int = 32
+    aligns: bool = False
+    eta: float = 0.5
+    steps: int = 12_000
+    warmup_steps: int = 400
+    lr_weights: float = 3e-4
+    lr_alpha: float = 1e-4
+    momentum: float = 0.9
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tick:
+    step: int
+    train: float  # L_int of the weights' batch
+    validation: float | None  # of alpha's batch, after the warm-up
+    latency: float  # R(alpha)
+    genotype: Genotype
+
+
+class Architecture(nn.Module):
+    """alpha: one vector for every searched layer."""
+
+    def __init__(self, of: list[Layer]) -> None:
+        super().__init__()
+        self.alpha = nn.ParameterDict({x.place: nn.Parameter(torch.zeros(len(SPACES[x.part]))) for x in of})
+
+    def probabilities(self) -> dict[str, Tensor]:
+        return {place: alpha.softmax(0) for place, alpha in self.alpha.items()}
+
+    def genotype(self, width: int) -> Genotype:
+        """The largest alpha of every layer."""
+        chosen: dict[str, list[str]] = {"srsm": [], "drm": [], "dasm": []}
+        for place, alpha in self.alpha.items():
+            part = place.rstrip("0123456789")
+            chosen[part].append(SPACES[part][int(alpha.argmax())])
+        return Genotype(tuple(chosen["srsm"]), tuple(chosen["drm"]), width, tuple(chosen["dasm"]))
+
+
+class Mixture(nn.Module):
+    """All candidates of one layer, weighted. alpha belongs to the architecture, not to the network."""
+
+    def __init__(self, part: str, n: int, m: int, probabilities: Callable[[], Tensor]) -> None:
+        super().__init__()
+        self.candidates = nn.ModuleList(candidate(name, n, m) for name in SPACES[part])
+        self.probabilities = probabilities
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        mixed: Tensor | None = None
+        for p, operator in zip(self.probabilities(), self.candidates, strict=True):
+            y = p * operator(*inputs)
+            mixed = y if mixed is None else mixed + y
+        assert mixed is not None
+        return mixed
+
+
+def supernet(architecture: Architecture, width: int, aligns: bool = False) -> nn.Module:
+    """The general (or the aligning) model with a mixture in every searched place."""
+
+    def make(part: str, index: int, n: int, m: int) -> nn.Module:
+        return Mixture(part, n, m, lambda: architecture.alpha[f"{part}{index}"].softmax(0))
+
+    filler = Genotype(("C-3",) * 3, ("RC-3",) * 4, width, ("DeC-3",) * 4 if aligns else ())
+    return build("align" if aligns else "general", genotype=asdict(filler), make=make)
+
+
+def search(
+    train: Pairs,
+    validation: Pairs,
+    table: Mapping[str, float],
+    settings: Settings,
+    size_px: int = 64,
+    device: str = "cpu",
+    on_step: Callable[[Tick], None] | None = None,
+) -> Genotype:
+    """Run the search and return what it chose. `size_px` is the size that `table` was measured at."""
+    torch.manual_seed(settings.seed)
+    places = layers(settings.width, settings.aligns)
+    latency = Latency(places, table, size_px)
+    architecture = Architecture(places).to(device)
+    network = supernet(architecture, settings.width, settings.aligns).to(device).train()
+    weights = torch.optim.SGD(network.parameters(), settings.lr_weights, momentum=settings.momentum)
+    alphas = torch.optim.Adam(architecture.parameters(), settings.lr_alpha)
+    for step in range(settings.steps):
+        for group in weights.param_groups:
+            group["lr"] = settings.lr_weights * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        loss = _error(network, next(train), device)
+        weights.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        weights.step()
+        error = None
+        if step >= settings.warmup_steps:
+            error = _error(network, next(validation), device)
+            alphas.zero_grad(set_to_none=True)
+            torch.autograd.backward(error + settings.eta * latency(architecture.probabilities()))
+            alphas.step()
+        if on_step:
+            with torch.no_grad():
+                cost = float(latency(architecture.probabilities()))
+            on_step(
+                Tick(
+                    step + 1,
+                    float(loss.detach()),
+                    None if error is None else float(error.detach()),
+                    cost,
+                    architecture.genotype(settings.width),
+                )
+            )
+    return architecture.genotype(settings.width)
+
+
+def _error(network: nn.Module, pair: tuple[Tensor, Tensor], device: str) -> Tensor:
+    frames, reference = pair
+    return intensity_loss(network(frames.to(device)), reference.to(device))
