@@ -19,6 +19,9 @@ AlignModel = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
 Crop = Literal["common", "reference", "none"]
 
 
+SMALLEST_SIDE_PX = 12  # dense flow needs as much, and less holds nothing to measure motion by
+
+
 @dataclass(frozen=True)
 class AlignSettings:
     """How frames are brought together.
@@ -39,6 +42,8 @@ def align(stack: Stack, settings: AlignSettings | None = None, on_step: OnStep =
     if settings.model == "off" or len(stack.frames) < 2:
         on_step(Step("align", 1.0, "off" if settings.model == "off" else "one frame"))
         return stack
+    if min(stack.frames[0].shape[:2]) < SMALLEST_SIDE_PX:
+        return _left_in_place(stack, settings, on_step)
     reference = stack.bracket.reference
     count = len(stack.frames)
     names = [path.name for path in stack.bracket.paths]
@@ -78,6 +83,15 @@ def align(stack: Stack, settings: AlignSettings | None = None, on_step: OnStep =
     on_step(Step("align", 1.0, _summary(placed)))
     extras = {**stack.extras, "alignment": findings, "crop_box": box}
     return replace(stack, frames=tuple(frames), notes=(*stack.notes, *notes), extras=extras)
+
+
+def _left_in_place(stack: Stack, settings: AlignSettings, on_step: OnStep) -> Stack:
+    height, width = stack.frames[0].shape[:2]
+    trouble = f"Frames of {width} x {height} px are too small to align"
+    if settings.strict:
+        raise AlignmentError(f"{trouble}.", "Leave out --strict to keep them where they are.")
+    on_step(Step("align", 1.0, "too small"))
+    return replace(stack, notes=(*stack.notes, f"{trouble}; kept in place."))
 
 
 def _box(placed: Sequence[Placed], size_px: tuple[int, int], crop: Crop) -> Box:

@@ -18,6 +18,7 @@ from mefcli.errors import MismatchError, UsageError
 from mefcli.pipeline.types import Bracket, Pixels, Shot
 
 SAME_EV = 0.1  # closer exposures count as one; cameras step by 0.3 or more
+EV_LIMIT = 100.0  # stops; starlight to the sun are forty
 PAUSE_S = 30.0  # a longer pause than this, from a full set to the next, means two brackets
 MEASURED_SIDE_PX = 256
 Grey = NDArray[np.float32]  # (h, w), linear light
@@ -132,6 +133,9 @@ def _check_count(shots: Sequence[Shot], evs: Sequence[float] | None) -> None:
             f"--ev gives {len(evs)} exposure values for {len(shots)} frames ({names}).",
             "Give one for each, in order.",
         )
+    odd = [ev for ev in evs or () if not abs(ev) <= EV_LIMIT]  # a NaN compares as odd too
+    if odd:
+        raise UsageError(f"{odd[0]} is no exposure value in stops.", "For example --ev -2,0,2.")
 
 
 def _check_sizes(shots: Sequence[Shot]) -> None:

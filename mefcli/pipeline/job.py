@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
@@ -83,6 +84,10 @@ class Job:
             raise UsageError(f"There is no bit depth {self.bit_depth}.", "Choose 8, 16 or 32 (float).")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"A quality of {self.quality} does not exist.", "Choose 1 to 100.")
+        for name, example in (("working_size", 2), ("max_memory", 2000), ("max_pixels", 400)):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} cannot be {value}.", f"Give a positive number, such as {example}.")
 
     @property
     def settings(self) -> dict[str, object]:
