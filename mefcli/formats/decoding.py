@@ -69,6 +69,8 @@ def _opened(path: Path, max_pixels: int) -> tuple[Header, bytes]:
             raise UnreadableError(f"{path} holds a picture without pixels.", "Export it again.")
         if header.size_px is None and header.kind in ("jpeg", "png", "tiff"):
             raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
+        if header.cut:
+            raise UnreadableError(f"{path} is cut off: part of its description is missing.", RESTORE)
         whole = bytes(data[0 : len(data)]) if header.kind in ("jpeg", "png", "heif") else b""
     return header, whole
 

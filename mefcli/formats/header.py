@@ -32,6 +32,7 @@ class Header:
     iptc: bytes | None = None  # IIM records
     icc: bytes | None = None
     adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
+    cut: bool = False  # TIFF: the first directory's values lie beyond the end of the file
     turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
 
     @property
@@ -197,7 +198,8 @@ def _tiff(data: Buffer) -> Header:
     except ValueError:
         return Header("tiff")
     main = reader.read(reader.first)[0]
-    header = _with_directories(Header("tiff", icc=_bytes(main.get(0x8773))), reader, main)
+    header = Header("tiff", icc=_bytes(main.get(0x8773)), cut=reader.cut)
+    header = _with_directories(header, reader, main)
     return replace(header, size_px=_size_of(main))
 
 

@@ -98,6 +98,8 @@ def rational_entry(*values: tuple[int, int], signed: bool = False) -> Entry:
 class TiffReader:
     """Walks the directories of one TIFF-structured buffer."""
 
+    cut = False  # whether a directory read so far keeps values beyond the buffer's end
+
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
         head = bytes(buffer[0:16])
@@ -128,6 +130,7 @@ class TiffReader:
             return {}, 0
         start = offset + count_size
         table = self.buffer[start : start + count * entry_size]
+        self.cut |= len(table) < count * entry_size
         tags: Tags = {}
         for at in range(0, len(table) - entry_size + 1, entry_size):
             tag, kind = struct.unpack_from(self.order + "HH", table, at)
@@ -159,6 +162,7 @@ class TiffReader:
             at = struct.unpack(self.order + count_code, place)[0]
             data = self.buffer[at : at + length]
             if len(data) < length:
+                self.cut = True
                 return None
         return self._parse(kind, count, bytes(data), at)
 

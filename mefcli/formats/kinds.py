@@ -94,7 +94,11 @@ def _tiff_is_raw(data: Buffer, path: Path) -> bool:
         return True
     if bytes(data[8:10]) == b"CR" or bytes(data[8:12]) in (b"IIII", b"MMMM"):  # Canon CR2; Phase One
         return True
-    return any(is_sensor_data(tags) or 0xC612 in tags for tags in TiffReader(data).chain())
+    try:
+        reader = TiffReader(data)
+    except ValueError:  # a few bytes, no more
+        return False
+    return any(is_sensor_data(tags) or 0xC612 in tags for tags in reader.chain())
 
 
 def is_sensor_data(tags: Tags) -> bool:

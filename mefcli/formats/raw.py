@@ -134,6 +134,8 @@ def check_whole(path: Path) -> None:
             ends = [at + size for at, size in zip(offsets.numbers, counts.numbers, strict=False)]
             if ends and max(ends) > len(data):
                 raise UnreadableError(f"{path} is cut off: part of its sensor data is missing.", RESTORE)
+        if reader.cut:
+            raise UnreadableError(f"{path} is cut off: part of its description is missing.", RESTORE)
 
 
 def _check_panasonic(tags: Tags, file_bytes: int, path: Path) -> None:
