@@ -74,4 +74,12 @@ def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step
                 f"{name} exists already.", "Use --overwrite to replace it, or give another folder."
             )
     on_step(Step("discover", 0.0, "(rendering the room)"))
-    return make_bracket(folder, width=width, kind=kind)
+    try:
+        return make_bracket(folder, width=width, kind=kind)
+    except OSError as error:
+        for name in names:
+            name.unlink(missing_ok=True)
+        raise OutputError(
+            f"The bracket cannot be written into {folder}: {error.strerror or error}.",
+            "Nothing was left behind. Make room, or give another folder.",
+        ) from error

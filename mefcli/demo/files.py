@@ -81,9 +81,8 @@ def write_frame(path: Path, pixels: NDArray[Any], exposure: Exposure) -> None:
     icc = formats.icc_profile("srgb")
     if path.suffix == ".tif":
         with tempfile.TemporaryDirectory() as folder:
-            carrier = (
-                Path(folder) / "exif.jpg"
-            )  # `formats` takes the EXIF from there, as from a camera's file
+            # `formats` takes the EXIF from there, as from a camera's file.
+            carrier = Path(folder) / "exif.jpg"
             Image.new("RGB", (8, 8)).save(carrier, exif=exif(exposure))
             metadata = formats.read_metadata(carrier)
         formats.encode(path, pixels, icc=icc, metadata=metadata, options=formats.Encoding())
