@@ -1,54 +1,268 @@
-"""Which shots belong together, from names and headers only: a run of distinct exposures without a pause."""
+"""Which shots belong together, from names and headers only.
+
+`group` cuts each stream of shots (see grouping_frames) into the brackets that are worth most together (see
+grouping_score), first from general rules, then again with the patterns this card has shown. Pixels are looked
+at only for pictures that record no exposure time, and only in small (see grouping_looks).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
-from mefcli.pipeline.bracket import SAME_EV, make_bracket, pause_s
+from mefcli.errors import UsageError
+from mefcli.pipeline.bracket import SAME_EV, make_bracket
+from mefcli.pipeline.discover import one_of_each_pair
+from mefcli.pipeline.grouping_frames import Frame, consecutive, folder_key, in_order, parted, pause_s, streams
+from mefcli.pipeline.grouping_looks import Look, look_at, same_scene
+from mefcli.pipeline.grouping_score import HAND_S, LONGEST, Terms, divide, pattern
+from mefcli.pipeline.job import RawOrJpeg
 from mefcli.pipeline.types import Bracket, Shot
 
-Mode = Literal["auto"]
-GAP_S = 4.0  # from the end of one exposure to the start of the next; hand-set brackets take longer
-WHY = "taken one after the other with distinct exposures"
+Mode = Literal["auto", "folder"] | int
+Looker = Callable[[Shot], Look | None]
+GAP_S = 4.0  # from the end of one exposure to the start of the next
+PANORAMA_S = 30.0  # between the brackets of one panorama
+Leftover = tuple[Shot, str]
 
 
 @dataclass(frozen=True)
 class Grouping:
     brackets: tuple[Bracket, ...]
-    leftovers: tuple[tuple[Shot, str], ...]  # shots without a bracket, and why
+    leftovers: tuple[Leftover, ...]  # shots without a bracket, and why
 
 
-def group(shots: Sequence[Shot], *, mode: Mode = "auto", gap_s: float = GAP_S) -> Grouping:
-    """Brackets in the order they were taken. `gap_s` is the longest pause within one."""
-    leftovers = [(shot, "no exposure time is recorded") for shot in shots if shot.ev is None]
-    runs: list[list[Shot]] = []
-    for shot in sorted((shot for shot in shots if shot.ev is not None), key=_place):
-        if runs and _belongs(runs[-1], shot, gap_s):
-            runs[-1].append(shot)
-        else:
-            runs.append([shot])
-    leftovers += [(run[0], "no other exposure was taken with it") for run in runs if len(run) == 1]
-    brackets = [
-        make_bracket(run, [shot.ev or 0.0 for shot in run], None, WHY) for run in runs if len(run) > 1
+def group(
+    shots: Sequence[Shot],
+    *,
+    mode: Mode = "auto",
+    gap_s: float | None = None,
+    raw_or_jpeg: RawOrJpeg = "raw",
+    look: Looker | None = look_at,
+) -> Grouping:
+    """Brackets in the order they were taken.
+
+    `mode`: "auto", "folder" (each folder is one bracket), or the number of frames of every bracket. `gap_s` is
+    the longest pause within a bracket; without it 4 s, and 30 s where exposures were plainly set by hand.
+    `look` shows pictures that record no exposure; with None their names alone decide.
+    """
+    if isinstance(mode, int) and not 2 <= mode <= LONGEST:
+        raise UsageError(f"Brackets of {mode} frames are not possible.", f"Choose 2 to {LONGEST}.")
+    kept = one_of_each_pair(shots, raw_or_jpeg)
+    chosen = {id(shot) for shot in kept}
+    leftovers: list[Leftover] = [
+        (shot, f"its {'RAW' if raw_or_jpeg == 'raw' else 'JPEG'} of the same name is used")
+        for shot in shots
+        if id(shot) not in chosen
     ]
-    return Grouping(tuple(brackets), tuple(leftovers))
+    brackets: list[Bracket] = []
+    frames = [Frame(shot, shot.ev) for shot in kept]
+    if mode == "folder":
+        _by_folder(frames, look, brackets, leftovers)
+    else:
+        found = streams(frames)
+        count = mode if isinstance(mode, int) else None
+        terms = _terms(gap_s, count)
+        told = [stream for stream in found if stream[0].ev is not None]
+        terms = replace(terms, known=_habits(told, terms))
+        for stream in told:
+            _sort_out(stream, divide(stream, _for_clock(stream, terms)), "", brackets, leftovers)
+        for stream in found:
+            if stream[0].ev is None:
+                _by_looks(stream, terms, look, brackets, leftovers)
+    return Grouping(tuple(sorted(brackets, key=_when)), tuple(leftovers))
 
 
-def _place(shot: Shot) -> tuple[str, datetime, str]:
-    return str(shot.path.parent), shot.taken_at or datetime.min, shot.path.name
+def series(brackets: Sequence[Bracket]) -> list[list[Bracket]]:
+    """Brackets of one panorama or one standpoint: one pattern, one camera, one after the other."""
+    runs: list[list[Bracket]] = []
+    for bracket in brackets:
+        if runs and _goes_on(runs[-1][-1], bracket):
+            runs[-1].append(bracket)
+        else:
+            runs.append([bracket])
+    return runs
 
 
-def _belongs(run: Sequence[Shot], shot: Shot, gap_s: float) -> bool:
-    last = run[-1]
-    alike = (last.camera, last.serial, last.size_px, last.kind, last.path.parent) == (
-        shot.camera,
-        shot.serial,
-        shot.size_px,
-        shot.kind,
-        shot.path.parent,
+def _goes_on(one: Bracket, two: Bracket) -> bool:
+    a, b = one.shots[0], two.shots[0]
+    if (a.camera, a.serial, a.size_px, a.focal_mm) != (b.camera, b.serial, b.size_px, b.focal_mm):
+        return False
+    if len(one.evs) != len(two.evs) or folder_key(a.path) != folder_key(b.path):
+        return False
+    if any(abs((x - one.evs[0]) - (y - two.evs[0])) > 0.34 for x, y in zip(one.evs, two.evs, strict=True)):
+        return False
+    ends = [s.taken_at.timestamp() + (s.exposure_s or 0.0) for s in one.shots if s.taken_at]
+    starts = [s.taken_at.timestamp() for s in two.shots if s.taken_at]
+    return bool(ends and starts) and -1 <= min(starts) - max(ends) <= PANORAMA_S
+
+
+def _terms(gap_s: float | None, count: int | None) -> Terms:
+    if gap_s is not None:
+        return Terms(gap_s, gap_s, count)
+    return Terms(GAP_S, HAND_S if count is None else float("inf"), count)
+
+
+def _for_clock(stream: Sequence[Frame], terms: Terms) -> Terms:
+    """A clock that shows whole seconds may be wrong by almost one at either end of a pause."""
+    if any(frame.shot.taken_at and frame.shot.taken_at.microsecond for frame in stream):
+        return terms
+    return replace(terms, gap_s=terms.gap_s + 1.0, longest_s=terms.longest_s + 1.0)
+
+
+def _habits(found: Sequence[Sequence[Frame]], terms: Terms) -> frozenset[tuple[int, ...]]:
+    """Patterns that occur more than once: photographers set bracketing once and use it all day."""
+    counts = Counter(
+        pattern(part)
+        for stream in found
+        for part in divide(stream, _for_clock(stream, terms))
+        if len(part) > 1
     )
-    distinct = all(abs((shot.ev or 0.0) - (other.ev or 0.0)) >= SAME_EV for other in run)
-    return alike and distinct and pause_s(last, shot) <= gap_s
+    return frozenset(one for one, times in counts.items() if times > 1)
+
+
+def _sort_out(
+    stream: Sequence[Frame],
+    parts: Sequence[Sequence[Frame]],
+    how: str,
+    brackets: list[Bracket],
+    leftovers: list[Leftover],
+) -> None:
+    place = 0
+    for part in parts:
+        if len(part) > 1:
+            brackets.append(_bracket(part, how))
+        else:
+            leftovers.append((part[0].shot, _why_alone(stream, place)))
+        place += len(part)
+
+
+def _bracket(part: Sequence[Frame], how: str = "") -> Bracket:
+    evs = [frame.ev or 0.0 for frame in part]
+    return make_bracket([frame.shot for frame in part], evs, None, how or _words(part))
+
+
+def _words(part: Sequence[Frame]) -> str:
+    if all(frame.shot.drive.bracketing for frame in part):
+        return "taken in a row, marked as a bracket by the camera"
+    pauses = [pause_s(one, two) for one, two in pairwise(part)]
+    known = [max(0.0, pause) for pause in pauses if pause is not None]
+    if len(known) < len(pauses):
+        return "distinct exposures under consecutive names"
+    return f"distinct exposures with at most {max(known):.1f} s between them"
+
+
+def _why_alone(stream: Sequence[Frame], place: int) -> str:
+    frame = stream[place]
+    reasons = []
+    for other, one, two in (
+        (place - 1, place - 1, place),
+        (place + 1, place, place + 1),
+    ):
+        if not 0 <= other < len(stream):
+            continue
+        neighbour = stream[other]
+        side = "before" if other < place else "after"
+        pause = pause_s(stream[one], stream[two])
+        why = parted(stream[one], stream[two])
+        if why is None and pause is not None and pause > GAP_S:
+            why = f"a pause of {pause:.0f} s"
+        if why is None and abs((frame.ev or 0.0) - (neighbour.ev or 0.0)) < SAME_EV:
+            why = "a shot of the same exposure"
+        reasons.append(f"{why or 'a shot that does not form a bracket with it'} {side}")
+    return f"a single shot: {', '.join(reasons)}" if reasons else "the only shot of its kind here"
+
+
+def _by_folder(
+    frames: Sequence[Frame], look: Looker | None, brackets: list[Bracket], leftovers: list[Leftover]
+) -> None:
+    folders: dict[object, list[Frame]] = {}
+    for frame in frames:
+        folders.setdefault(frame.shot.path.parent, []).append(frame)
+    for folder in folders.values():
+        members = in_order(folder)
+        if any(frame.ev is None for frame in members) and look is not None:
+            looks = [look(frame.shot) for frame in members]
+            members = [
+                replace(frame, ev=seen.brightness_ev if seen else None)
+                for frame, seen in zip(members, looks, strict=True)
+            ]
+        why = _why_no_bracket(members)
+        if why:
+            leftovers += [(frame.shot, why) for frame in members]
+        else:
+            brackets.append(_bracket(members, "the pictures of one folder"))
+
+
+def _why_no_bracket(members: Sequence[Frame]) -> str | None:
+    if len(members) < 2:
+        return "it is alone in its folder"
+    if len({frame.shot.size_px for frame in members}) > 1:
+        return "its folder holds pictures of several sizes"
+    evs = sorted(frame.ev for frame in members if frame.ev is not None)
+    if any(b - a < SAME_EV for a, b in pairwise(evs)):
+        return "its folder holds several pictures of one exposure"
+    return None
+
+
+def _by_looks(
+    stream: Sequence[Frame],
+    terms: Terms,
+    look: Looker | None,
+    brackets: list[Bracket],
+    leftovers: list[Leftover],
+) -> None:
+    """Pictures without exposures: runs of names, divided where the scene changes or brightness repeats."""
+    looks = [look(frame.shot) if look else None for frame in stream]
+    runs: list[list[Frame]] = []
+    for place, frame in enumerate(stream):
+        seen = looks[place]
+        seen_frame = replace(frame, ev=seen.brightness_ev if seen else None)
+        if runs and _same_run(stream[place - 1], frame, looks[place - 1], seen, terms):
+            runs[-1].append(seen_frame)
+        else:
+            runs.append([seen_frame])
+    for run in runs:
+        if all(frame.ev is not None for frame in run):
+            parts = divide(run, replace(terms, measured=True, known=frozenset()))
+            _sort_out(run, parts, "no exposure is recorded; one scene by its looks", brackets, leftovers)
+        elif len(run) > 1 and len(run) <= LONGEST and terms.count in (None, len(run)):
+            brackets.append(
+                _bracket([replace(f, ev=0.0) for f in run], "consecutive names; no exposure is recorded")
+            )
+        else:
+            leftovers += [
+                (frame.shot, "no exposure time is recorded, and its name tells nothing") for frame in run
+            ]
+
+
+def _same_run(one: Frame, two: Frame, a: Look | None, b: Look | None, terms: Terms) -> bool:
+    if parted(one, two):
+        return False
+    pause = pause_s(one, two)
+    if pause is not None and pause > terms.longest_s:
+        return False
+    if a is None or b is None:
+        return a is b and consecutive(one, two)
+    return same_scene(a, b)
+
+
+def _when(bracket: Bracket) -> tuple[str, datetime, str]:
+    first = min(bracket.shots, key=lambda shot: (shot.taken_at or datetime.min, shot.path.name))
+    return str(folder_key(first.path)), first.taken_at or datetime.min, first.path.name
+
+
+def parse_mode(text: str) -> Mode:
+    """`auto`, `folder` or a number, as typed."""
+    if text in ("auto", "folder"):
+        return "auto" if text == "auto" else "folder"
+    if text.isdecimal() and 2 <= int(text) <= LONGEST:
+        return int(text)
+    raise UsageError(f"--group cannot be {text!r}.", f"Choose auto, folder, or a number from 2 to {LONGEST}.")
+
+
+__all__ = ["GAP_S", "Grouping", "Mode", "group", "parse_mode", "series"]

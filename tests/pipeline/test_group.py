@@ -1,0 +1,187 @@
+"""Which shots belong together, on cards whose truth is known."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cards import ORDERS, Card, random_card
+
+from mefcli.errors import UsageError
+from mefcli.pipeline.group import Grouping, group, series
+from mefcli.pipeline.types import Shot
+
+
+def card(**facts: object) -> Card:
+    return Card(random.Random(1), **facts)  # type: ignore[arg-type]
+
+
+def found(grouping: Grouping) -> list[frozenset[Path]]:
+    return [frozenset(bracket.paths) for bracket in grouping.brackets]
+
+
+def alone(grouping: Grouping) -> dict[str, str]:
+    return {shot.path.name: why for shot, why in grouping.leftovers}
+
+
+def test_of_500_random_cards_99_percent_of_brackets_are_found_exactly() -> None:
+    right = wrong = missed = 0
+    for seed in range(500):
+        one = random_card(seed)
+        got, truth = set(found(group(one.shots, look=None))), set(one.truth)
+        right += len(got & truth)
+        wrong += len(got - truth)
+        missed += len(truth - got)
+    assert right > 2000
+    assert right / (right + missed) >= 0.99, (right, wrong, missed)
+    assert right / (right + wrong) >= 0.99, (right, wrong, missed)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("count", [3, 5, 7, 9])
+def test_identical_brackets_back_to_back_are_told_apart(order: str, count: int) -> None:
+    one = card()
+    for _ in range(4):
+        one.bracket(count, 1.0, order, 1 / 60, (0.15, 0.2))
+    assert found(group(one.shots, look=None)) == one.truth
+
+
+def test_a_pause_counts_from_the_end_of_a_30_second_exposure() -> None:
+    one = card()
+    one.bracket(3, 2.0, "rising", 8.0, (0.3, 0.5))
+    assert max(shot.exposure_s or 0 for shot in one.shots) > 30
+    assert found(group(one.shots, look=None, gap_s=1.0)) == one.truth
+
+
+def test_a_burst_of_one_exposure_is_no_bracket_and_says_so() -> None:
+    one = card()
+    for _ in range(8):
+        one.shoot(1 / 500)
+        one.pause(0.1, 0.1)
+    grouping = group(one.shots, look=None)
+    assert not grouping.brackets
+    assert all("same exposure" in why for why in alone(grouping).values())
+    assert len(grouping.leftovers) == 8
+
+
+def test_the_clock_set_back_an_hour_mixes_nothing() -> None:
+    one = card()
+    for _ in range(3):
+        one.bracket(3, 1.0, "zero first", 1 / 60)
+        one.pause(2, 3)
+    one.now -= timedelta(seconds=8)
+    for _ in range(3):
+        one.bracket(3, 1.0, "zero first", 1 / 60)
+        one.pause(2, 3)
+    assert set(found(group(one.shots, look=None))) == set(one.truth)
+
+
+def test_a_bracket_may_run_into_the_cards_next_folder_but_not_into_any_other() -> None:
+    one = card(number=9998)
+    one.bracket(5, 1.0, "rising", 1 / 60)
+    assert {path.parent.name for path in one.truth[0]} == {"100CANON", "101CANON"}
+    assert found(group(one.shots, look=None)) == one.truth
+    moved = [
+        replace(shot, path=Path("a" if i < 2 else "b") / shot.path.name) for i, shot in enumerate(one.shots)
+    ]
+    assert one.truth[0] != set(found(group(moved, look=None))[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size_px": (4000, 6000)}, {"lens": "other"}, {"focal_mm": 50.0}, {"orientation": 6}, {"serial": "2"}],
+)
+def test_what_cannot_be_of_one_scene_is_parted(change: dict[str, object]) -> None:
+    one = card()
+    one.bracket(3, 1.0, "rising", 1 / 60)
+    shots = [*one.shots[:2], replace(one.shots[2], **change)]  # type: ignore[arg-type]
+    assert one.truth[0] not in found(group(shots, look=None))
+
+
+def test_of_raw_and_jpeg_one_is_used_and_the_other_named() -> None:
+    one = card()
+    one.bracket(3, 1.0, "rising", 1 / 60)
+    raws = [replace(shot, kind="raw", path=shot.path.with_suffix(".CR3")) for shot in one.shots]
+    grouping = group([*one.shots, *raws], look=None)
+    assert found(grouping) == [frozenset(shot.path for shot in raws)]
+    assert set(alone(grouping).values()) == {"its RAW of the same name is used"}
+    assert found(group([*one.shots, *raws], look=None, raw_or_jpeg="jpeg")) == one.truth
+
+
+def test_without_exposures_runs_of_names_are_brackets() -> None:
+    names = ["a1", "a2", "a3", "b7", "b8", "b9"]
+    shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in names]
+    brackets = group(shots, look=None).brackets
+    assert [[path.stem for path in bracket.paths] for bracket in brackets] == [names[:3], names[3:]]
+
+
+def test_a_number_takes_brackets_of_that_length_only() -> None:
+    one = card(tells_bias=False)
+    one.bracket(5, 1.0, "rising", 1 / 60)
+    one.bracket(3, 1.0, "rising", 1 / 60)
+    lengths = [len(bracket.shots) for bracket in group(one.shots, mode=3, look=None).brackets]
+    assert set(lengths) == {3}
+    assert one.truth[1] in found(group(one.shots, mode=3, look=None))
+    with pytest.raises(UsageError):
+        group(one.shots, mode=1)
+
+
+def test_folder_mode_takes_each_folder_as_one_bracket() -> None:
+    one = card()
+    one.bracket(3, 1.0, "rising", 1 / 60, (100, 200))
+    assert found(group(one.shots, mode="folder", look=None)) == one.truth
+
+
+def test_the_brackets_of_a_panorama_form_a_series() -> None:
+    one = card()
+    for pause in (3, 3, 500, 3):
+        one.bracket(3, 2.0, "zero first", 1 / 60)
+        one.pause(pause, pause)
+    assert [len(run) for run in series(group(one.shots, look=None).brackets)] == [3, 1]
+
+
+def test_every_shot_is_in_one_bracket_or_left_over_with_a_reason() -> None:
+    for seed in range(40):
+        one = random_card(seed)
+        grouping = group(one.shots, look=None)
+        used = [path for bracket in grouping.brackets for path in bracket.paths]
+        assert sorted([*used, *(shot.path for shot, _ in grouping.leftovers)]) == sorted(
+            s.path for s in one.shots
+        )
+        assert all(why for _, why in grouping.leftovers)
+
+
+def test_ten_thousand_shots_are_grouped_in_seconds() -> None:
+    one = card()
+    while len(one.shots) < 10_000:
+        one.bracket(5, 1.0, "zero first", 1 / 60)
+        one.pause(1, 20)
+    start = time.process_time()
+    assert len(group(one.shots, look=None).brackets) == len(one.truth)
+    assert time.process_time() - start < 15
+
+
+BRACKETS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/brackets"
+
+
+@pytest.mark.skipif(not BRACKETS.is_dir(), reason="the real brackets are not beside the repository")
+def test_real_brackets_thrown_into_one_folder_are_found_again(tmp_path: Path) -> None:
+    from mefcli.formats import read_shot
+
+    truth, shots, number = set(), [], 1
+    for scene in sorted(path for path in BRACKETS.iterdir() if path.is_dir()):
+        paths = sorted(path for path in scene.iterdir() if path.name[:2].isdecimal())
+        links = []
+        for path in paths:
+            link = tmp_path / f"IMG_{number:04d}{path.suffix}"
+            link.symlink_to(path)
+            links.append(link)
+            number += 1
+        truth.add(frozenset(links))
+        shots += [read_shot(link) for link in links]
+    got = set(found(group(shots)))
+    assert len(got & truth) >= len(truth) - 1, sorted(sorted(p.name for p in one) for one in got ^ truth)
