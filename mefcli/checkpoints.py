@@ -56,6 +56,15 @@ def find_weights(spec: ModelSpec) -> Path | None:
     return None
 
 
+def needs_weights(spec: ModelSpec) -> bool:
+    return not spec.module.startswith("mefnets.classic")
+
+
+def is_ready(spec: ModelSpec) -> bool:
+    """Whether `mef fuse --model` can run it on this machine."""
+    return not needs_weights(spec) or find_weights(spec) is not None
+
+
 def load_fuser_weights(name_or_path: str, weights: str | Path | None = None) -> Weights:
     """A model's spec, tensors, SHA-256 and metadata. Tensors and hash are None where nothing is learned.
 
@@ -92,10 +101,11 @@ def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
 
 
 def missing(spec: ModelSpec) -> ModelError:
+    ready = ", ".join(name for name, other in MODELS.items() if is_ready(other))
     return ModelError(
-        f"The weights of {spec.name} are not on this machine.",
-        "Name a file with --weights, or a folder with the environment variable MEF_WEIGHTS; "
-        "mef models list shows which models are ready.",
+        f"{spec.name} has no trained weights on this machine.",
+        f"Train it with mef train {spec.name}, name a file with --weights, or choose a model that is ready: "
+        f"{ready}.",
     )
 
 

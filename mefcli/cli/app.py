@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mefcli.cli import state
+from mefcli.cli import state, threads
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.errors import MefError
 
@@ -33,7 +33,13 @@ COMMANDS = (
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
     Entry("eval", "mefcli.cli.eval:evaluate", "Measure results on a folder of scenes.", NETWORKS),
     Entry("compare", "mefcli.cli.compare:compare", "See several models side by side.", NETWORKS),
-    Entry("models", "mefcli.cli.models:COMMANDS", "List, show and verify the models.", NETWORKS),
+    Entry(
+        "models",
+        "mefcli.cli.models:COMMANDS",
+        "List, verify and import models.",
+        NETWORKS,
+        alone="list",
+    ),
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
     Entry("search", "mefcli.cli.search:search", "Search a network's architecture.", NETWORKS),
     Entry("bench", "mefcli.cli.bench:bench", "Measure what fusion costs on this machine.", NETWORKS),
@@ -44,6 +50,10 @@ COMMANDS = (
 
 class Mef(LazyGroup):
     entries = COMMANDS
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        threads.settle(args[0])  # before the command's module can load the engine
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -107,13 +107,13 @@ def _codecs() -> Iterator[Check]:
 
 def _weights() -> Iterator[Check]:
     from mefcli import checkpoints
-    from mefcli.cli.models import needs_weights, state_of
+    from mefcli.cli.models import state_of
     from mefcli.errors import MefError
     from mefnets import DEFAULT_MODEL, MODELS
 
     for spec in MODELS.values():
         found = state_of(spec)
-        if found == "ready" and needs_weights(spec):
+        if found == "ready" and checkpoints.needs_weights(spec):
             path = checkpoints.find_weights(spec)
             try:
                 sha256 = checkpoints.read_checked(path)[1] if path else ""

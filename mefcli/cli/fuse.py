@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mefcli import api
+from mefcli.checkpoints import find_model
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import MefError
+from mefcli.pipeline.estimate import Estimate, estimate
 from mefcli.pipeline.job import Job
 from mefcli.pipeline.report import Done, Failed, plan_object, result_object
 from mefcli.pipeline.types import Bracket
@@ -31,6 +33,7 @@ def fuse(
     align: o.Align_ = _JOB.align,
     crop: o.Crop_ = _JOB.crop,
     deghost: o.Deghost = _JOB.deghost,
+    debug_dir: o.DebugDir = _JOB.debug_dir,
     reference: o.Reference = _JOB.reference,
     ev: o.Ev = None,
     strict: o.Strict = _JOB.strict,
@@ -70,6 +73,7 @@ def fuse(
             align=align,
             crop=crop,
             deghost=deghost,
+            debug_dir=debug_dir,
             reference=reference,
             strict=strict,
             resolution=resolution,
@@ -92,13 +96,16 @@ def fuse(
         outputs = output or [default_output(_first_named(files, bracket))]
         check_outputs(outputs, inputs, overwrite=overwrite)
         check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=overwrite)
+        find_model(job.model)
+        guess = estimate(bracket, outputs, job)
         if verbose or dry_run:
-            _show_plan(bracket, outputs, job, show_table=not json)
+            _show_plan(bracket, outputs, job, guess, show_table=not json)
         if dry_run:
             if json:
-                screen.put_json(plan_object(bracket, outputs))
+                told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
+                screen.put_json({**plan_object(bracket, outputs), "estimate": told})
             return
-        with screen.Progress() as progress:
+        with screen.Progress(seconds=guess.seconds) as progress:
             result = api.fuse_bracket(bracket, outputs, job=job, on_step=progress)
         if report is not None:
             from mefcli.report.html import write_report
@@ -116,7 +123,9 @@ def _first_named(files: Sequence[Path], bracket: Bracket) -> Path:
     return files[0] if files[0].exists() else min(bracket.paths)
 
 
-def _show_plan(bracket: Bracket, outputs: Sequence[Path], job: Job, *, show_table: bool) -> None:
+def _show_plan(
+    bracket: Bracket, outputs: Sequence[Path], job: Job, guess: Estimate, *, show_table: bool
+) -> None:
     if show_table:
         from mefcli.cli.tables import bracket_table
 
@@ -124,6 +133,8 @@ def _show_plan(bracket: Bracket, outputs: Sequence[Path], job: Job, *, show_tabl
     screen.say(f"{len(bracket.shots)} frames, {bracket.why}; fused with {job.model}, alignment {job.align}.")
     for output in outputs:
         screen.say(f"Output: {output}")
+    cpu, memory = screen.seconds(guess.total_s), max(0.1, guess.memory_mb / 1024)
+    screen.say(f"Estimate: {cpu} of one processor core, {memory:.1f} GB of memory.")
 
 
 def _show_result(result: Done, *, json: bool) -> None:

@@ -22,7 +22,8 @@ from mefcli.cli import state
 class Entry:
     """One command: its name, `module:function` (or a table of entries, or a Typer app), and a line of help.
 
-    The function's docstring is the help page. What follows `Examples:` in it is shown at the page's end.
+    `alone` names the command that a table runs when none is named. The function's docstring is the help page.
+    What follows `Examples:` in it is shown at the page's end.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Entry:
     summary: str
     panel: str | None = None
     hidden: bool = False
+    alone: str | None = None
 
     def load(self) -> Any:
         module, _, name = self.target.partition(":")
@@ -49,6 +51,7 @@ class Command(TyperCommand):
 
 class LazyGroup(TyperGroup):
     entries: ClassVar[Sequence[Entry]] = ()
+    alone: ClassVar[str | None] = None
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -58,6 +61,9 @@ class LazyGroup(TyperGroup):
                 TyperCommand(name=entry.name, help=entry.summary, hidden=entry.hidden, **panel), entry.name
             )
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ([self.alone] if self.alone else []))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         for entry in self.entries:
@@ -66,9 +72,9 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
 
-def group(entries: Sequence[Entry], **attributes: Any) -> typer.Typer:
+def group(entries: Sequence[Entry], alone: str | None = None, **attributes: Any) -> typer.Typer:
     """A Typer app whose commands are `entries`, each imported on use."""
-    kind = type("Group", (LazyGroup,), {"entries": tuple(entries)})
+    kind = type("Group", (LazyGroup,), {"entries": tuple(entries), "alone": alone})
     return typer.Typer(cls=kind, no_args_is_help=True, pretty_exceptions_enable=False, **attributes)
 
 
@@ -78,7 +84,7 @@ def build(entry: Entry) -> Any:
     if isinstance(target, typer.Typer):  # a group with options of its own
         command = typer.main.get_command(target)
     elif not callable(target):
-        app = group(target, name=entry.name, help=entry.summary, add_completion=False)
+        app = group(target, entry.alone, name=entry.name, help=entry.summary, add_completion=False)
         app.callback()(_nothing)
         command = typer.main.get_command(app)
     else:

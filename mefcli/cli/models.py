@@ -12,13 +12,14 @@ from mefcli import api, checkpoints
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.lazy import Entry
-from mefcli.errors import MefError, ModelError
+from mefcli.errors import MefError, ModelError, OutputError
 from mefnets import DEFAULT_MODEL, ModelSpec
 
 COMMANDS = (
     Entry("list", "mefcli.cli.models:list_", "List the models and whether they are ready."),
     Entry("show", "mefcli.cli.models:show", "Show what is known about a model."),
     Entry("verify", "mefcli.cli.models:verify", "Check the weights against their SHA-256."),
+    Entry("import", "mefcli.cli.models:import_", "Turn a checkpoint into weights that mef loads."),
 )
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=o.complete_models, show_default=False)]
@@ -26,13 +27,7 @@ Name = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=o.complete_
 
 def state_of(spec: ModelSpec) -> str:
     """ready, or what is missing."""
-    if spec.weights is None:
-        return "ready" if not needs_weights(spec) else "no weights yet"
-    return "ready" if checkpoints.find_weights(spec) else "weights missing"
-
-
-def needs_weights(spec: ModelSpec) -> bool:
-    return not spec.module.startswith("mefnets.classic")
+    return "ready" if checkpoints.is_ready(spec) else "not trained yet"
 
 
 def list_(json: o.Json = False) -> None:
@@ -72,9 +67,12 @@ def show(name: Name, json: o.Json = False) -> None:
         screen.put_json(facts)
         return
     for key, value in facts.items():
-        if value not in (None, {}, ""):
-            words = ", ".join(f"{v}" for v in value.values()) if isinstance(value, dict) else value
-            print(f"{key.replace('_', ' '):<16} {words}")
+        if isinstance(value, dict):
+            print(key)
+            value = {f"  {inner}": words for inner, words in value.items() if words not in ("", "{}")}
+        for name, words in (value if isinstance(value, dict) else {key: value}).items():
+            if words is not None:
+                print(f"{name.replace('_', ' '):<16} {words}")
 
 
 def verify(json: o.Json = False) -> None:
@@ -96,6 +94,44 @@ def verify(json: o.Json = False) -> None:
     broken = [result for result in results if result["state"] != "whole"]
     if broken:
         raise ModelError(f"{len(broken)} of {len(results)} files are not as shipped.", "Install mef again.")
+
+
+def import_(
+    name: Name,
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A .pth or .safetensors file.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .safetensors file to write.")
+    ],
+    zero_padding: Annotated[
+        bool, typer.Option("--zero-padding", help="These weights were trained with zeros beyond the border.")
+    ] = False,
+    studio_luma: Annotated[
+        bool, typer.Option("--studio-luma", help="These weights expect luminance from 16 to 235.")
+    ] = False,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+) -> None:
+    """Turn a checkpoint into weights that mef loads.
+
+    A .pth is read by PyTorch's safe loader, which runs no code. Its authors' names of layers are translated
+    where mef knows them; layers that do not fit are named. Use the result with mef fuse --weights.
+
+    Examples:
+    mef models import ffmef best.pth -o best.safetensors
+    mef models import ffmef authors.pth -o authors.safetensors --zero-padding --studio-luma
+    """
+    from mefcli.importing import import_checkpoint
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists.", "Use --overwrite to replace it, or name another file.")
+    facts = import_checkpoint(name, path, output, zero_padding=zero_padding, studio_luma=studio_luma)
+    if json:
+        screen.put_json({**facts, "output": str(output)})
+        return
+    screen.say(f"Use it: mef fuse --model {name} --weights {output} FILES")
+    print(output)
 
 
 def _folders() -> list[Path]:

@@ -147,6 +147,15 @@ Deghost = Annotated[
         rich_help_panel=FRAMES,
     ),
 ]
+DebugDir = Annotated[
+    str | None,
+    typer.Option(
+        "--debug-dir",
+        help="With --deghost: also write what was replaced, and where frames agree, as pictures in here.",
+        metavar="FOLDER",
+        rich_help_panel=FRAMES,
+    ),
+]
 Reference = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from mefcli.pipeline.types import Step
+    from mefcli.pipeline.types import StageName, Step
 
 WORDS = {
     "discover": "Finding pictures",
@@ -28,16 +29,19 @@ WORDS = {
     "fuse": "Fusing",
     "write": "Writing",
 }
-# Share of the whole that is done when a stage begins, and its length, as measured on 24 MP brackets.
-SHARES = {
-    "discover": (0.0, 0.0),
-    "group": (0.0, 0.0),
-    "read": (0.0, 0.3),
-    "align": (0.3, 0.15),
-    "deghost": (0.45, 0.1),
-    "fuse": (0.55, 0.35),
-    "write": (0.9, 0.1),
-}
+# Seconds of each stage where nobody has estimated them; only their ratios count.
+TYPICAL: Mapping[StageName, float] = {"read": 1.0, "align": 1.5, "deghost": 0.0, "fuse": 5.0, "write": 1.5}
+
+
+def shares(seconds: Mapping[StageName, float]) -> dict[StageName, tuple[float, float]]:
+    """For each stage: the share of the whole that is done when it begins, and its own share."""
+    total = sum(seconds.values()) or 1.0
+    found: dict[StageName, tuple[float, float]] = {"discover": (0.0, 0.0), "group": (0.0, 0.0)}
+    begun = 0.0
+    for stage, taken in seconds.items():
+        found[stage] = (begun, taken / total)
+        begun += taken / total
+    return found
 
 
 def console() -> Console:
@@ -79,10 +83,14 @@ def put_json(value: Any) -> None:
 
 
 class Progress:
-    """Give it as `on_step`: `with Progress() as progress: run(..., on_step=progress)`."""
+    """Give it as `on_step`: `with Progress() as progress: run(..., on_step=progress)`.
 
-    def __init__(self, title: str = "") -> None:
+    `seconds` estimates the stages of the run ahead, in their order, so that bar and time left are even.
+    """
+
+    def __init__(self, title: str = "", seconds: Mapping[StageName, float] | None = None) -> None:
         self.title = title
+        self.shares = shares(seconds or TYPICAL)
         self.stage = ""
         self.bar: Bar | None = None
         self.task: TaskID | None = None
@@ -113,7 +121,7 @@ class Progress:
         if state.quiet:
             return
         if self.bar is not None and self.task is not None:
-            start, length = SHARES[step.stage]
+            start, length = self.shares[step.stage]
             self.bar.update(
                 self.task,
                 completed=start + length * min(1.0, step.done),

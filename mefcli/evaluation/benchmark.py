@@ -34,11 +34,12 @@ def from_folder(folder: Path, scenes: Sequence[Scene]) -> dict[str, Maker]:
 
 
 def chosen_models(text: str) -> list[str]:
-    """'all' (those whose weights are here) or a list with commas."""
+    """'all' (what can run here and leaves alignment to mef), or a list with commas."""
+    from mefcli.checkpoints import is_ready
     from mefnets import MODELS
 
     if text == "all":
-        return list(MODELS)
+        return [name for name, spec in MODELS.items() if is_ready(spec) and not spec.aligns]
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in MODELS]
     if unknown:

@@ -62,11 +62,13 @@ def make(
     clock: Clock | None = None,
 ) -> Fused:
     """One bracket from files to a fused picture in memory."""
-    from mefcli.checkpoints import find_model
+    from mefcli.checkpoints import find_model, is_ready, missing
     from mefcli.pipeline.read import read
 
     clock = clock or Clock()
-    find_model(job.model)  # a slip in its name shows before the work begins
+    spec = find_model(job.model)  # a slip in its name shows before the work begins
+    if fuser is None and job.weights is None and not is_ready(spec):
+        raise missing(spec)
     _import_engine_meanwhile()
     with clock("read"):
         stack = read(bracket, job, on_step)
@@ -134,5 +136,6 @@ def _deghost(stack: Stack, job: Job, on_step: OnStep) -> Stack:
     settings = DeghostSettings(
         strength="auto" if job.deghost == "auto" else int(job.deghost),
         reference="auto" if job.reference is None else stack.bracket.reference + 1,
+        debug_dir=None if job.debug_dir is None else Path(job.debug_dir),
     )
     return deghost(stack, settings, on_step)

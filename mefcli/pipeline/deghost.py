@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mefcli.errors import UsageError
+from mefcli.errors import OutputError, UsageError
 from mefcli.motion.fill import small_rgb, small_size
 from mefcli.motion.ghosts import AUTO_STRENGTH, Ghosts, find_ghosts, replace_ghosts
 from mefcli.pipeline.types import OnStep, Pixels, Stack, Step, silent
@@ -98,8 +98,13 @@ def _write_debug(folder: Path, name: str, ghosts: Ghosts) -> None:
     """`<frame>.ghosts.png` (white: replaced) and `<frame>.confidence.png` (white: agrees)."""
     import cv2
 
-    folder.mkdir(parents=True, exist_ok=True)
     agree = 255 * np.exp(-ghosts.score / 4)
-    for kind, picture in (("ghosts", 255.0 * ghosts.mask), ("confidence", agree)):
-        _, data = cv2.imencode(".png", picture.astype(np.uint8))
-        (folder / f"{Path(name).stem}.{kind}.png").write_bytes(data.tobytes())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, picture in (("ghosts", 255.0 * ghosts.mask), ("confidence", agree)):
+            _, data = cv2.imencode(".png", picture.astype(np.uint8))
+            (folder / f"{Path(name).stem}.{kind}.png").write_bytes(data.tobytes())
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot take pictures: {error.strerror}.", "Name another folder with --debug-dir."
+        ) from error

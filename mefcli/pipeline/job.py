@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     align: Align
     crop: Crop
     deghost: str
+    debug_dir: str | None
     reference: str | None
     strict: bool
     resolution: Resolution
@@ -53,6 +54,7 @@ class Job:
     align: Align = "auto"
     crop: Crop = "common"
     deghost: str = "off"  # "off", "auto", or a strength from 1 to 10
+    debug_dir: str | None = None  # a folder for pictures of what ghost removal replaced
     reference: str | None = None  # a number, dark to bright from 1, or a file name
     strict: bool = False
     resolution: Resolution = "auto"
