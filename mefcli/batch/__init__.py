@@ -1,0 +1,1 @@
+"""Many brackets, unattended: a plan, a journal beside the outputs, and ways to run."""

@@ -29,6 +29,7 @@ HOUSE = "This installation"
 
 COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
+    Entry("batch", "mefcli.cli.batch:batch", "Fuse every bracket of a card.", PHOTOGRAPHS),
     Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
     Entry("eval", "mefcli.cli.eval:evaluate", "Measure results on a folder of scenes.", NETWORKS),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mefcli import api
+from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
@@ -31,10 +32,18 @@ Pixels = Annotated[
     ),
 ]
 
+Groups = Annotated[
+    bool,
+    typer.Option("--groups", help="Show the brackets among the pictures, folders opened with all below."),
+]
+
 
 def info(
     files: Inputs,
     pixels: Pixels = None,
+    groups: Groups = False,
+    group: g.Group = "auto",
+    gap: g.Gap = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -47,9 +56,13 @@ def info(
     Examples:
     mef info *.jpg
     mef info card/ --json
+    mef info CARD/ --groups   which brackets mef batch would fuse
     mef info *.NEF --pixels   also how much is clipped
     """
     state.set_talk(silent=quiet, talkative=verbose)
+    if groups:
+        _show_groups(files, group, gap, json=json)
+        return
     bad: list[tuple[Path, MefError]] = []
     shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
@@ -62,6 +75,26 @@ def info(
         if wanted:
             _show_thumbnails(bracket.shots if bracket else shots)
         screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
+    for _, error in bad:
+        screen.show_error(error.message, error.hint)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bool) -> None:
+    from mefcli.batch.sources import find_pictures, read_all
+    from mefcli.pipeline.group import group, parse_mode
+
+    shots, bad = read_all(find_pictures(files))
+    found = group(shots, mode=parse_mode(how), gap_s=gap)
+    if json:
+        errors = [{"file": str(path), "message": e.message, "hint": e.hint} for path, e in bad]
+        screen.put_json(g.grouping_object(found) | {"errors": errors})
+    else:
+        screen.stdout().print(g.brackets_table(found))
+        for line in g.leftover_lines(found):
+            print(f"left over: {line}")
+        screen.say(f"{len(found.brackets)} brackets, {len(found.leftovers)} shots left over.")
     for _, error in bad:
         screen.show_error(error.message, error.hint)
     if bad:

@@ -60,8 +60,9 @@ def make(
     *,
     depth: int | None = None,
     clock: Clock | None = None,
+    stack: Stack | None = None,
 ) -> Fused:
-    """One bracket from files to a fused picture in memory."""
+    """One bracket from files to a fused picture in memory. A `stack` that was read ahead is not read again."""
     from mefcli.checkpoints import find_model, is_ready, missing
     from mefcli.pipeline.read import read
 
@@ -70,8 +71,9 @@ def make(
     if fuser is None and job.weights is None and not is_ready(spec):
         raise missing(spec)
     _import_engine_meanwhile()
-    with clock("read"):
-        stack = read(bracket, job, on_step)
+    if stack is None:
+        with clock("read"):
+            stack = read(bracket, job, on_step)
     with clock("align"):
         stack = _align(stack, job, on_step)
     with clock("deghost"):

@@ -46,8 +46,8 @@ def group(
 ) -> Grouping:
     """Brackets in the order they were taken.
 
-    `mode`: "auto", "folder" (each folder is one bracket), or the number of frames of every bracket. `gap_s` is
-    the longest pause within a bracket; without it 4 s, and 30 s where exposures were plainly set by hand.
+    `mode`: "auto", "folder" (each folder is one bracket), or the number of frames of each bracket. `gap_s`
+    is the longest pause within a bracket; without it 4 s, and 30 s where exposures were plainly set by hand.
     `look` shows pictures that record no exposure; with None their names alone decide.
     """
     if isinstance(mode, int) and not 2 <= mode <= LONGEST:

@@ -1,6 +1,7 @@
-"""Shots as the grouping sees them: in the order they were taken, with pauses, and with what parts them for sure.
+"""Shots as the grouping sees them: in the order they were taken, the pauses, and what surely parts them.
 
-A card's shots fall into streams: one folder (a camera's numbered folders count as one), one camera. Within a
+A card's shots fall into streams: one folder (a camera's numbered folders count as one), one camera, one
+picture size. Within a
 stream the file names tell the order where the clock agrees with them or was plainly set back, else the clock.
 """
 
@@ -49,7 +50,7 @@ def streams(frames: Sequence[Frame]) -> list[list[Frame]]:
     found: dict[tuple[object, ...], list[Frame]] = {}
     for frame in frames:
         shot = frame.shot
-        key = (folder_key(shot.path), shot.camera, shot.serial, frame.ev is None)
+        key = (folder_key(shot.path), shot.camera, shot.serial, shot.kind, shot.size_px, frame.ev is None)
         found.setdefault(key, []).append(frame)
     return [in_order(stream) for stream in found.values()]
 

@@ -17,8 +17,8 @@ from mefcli.pipeline.types import Shot
 
 SIDE_PX = 128
 CELLS = 24  # a hand moves less than a cell
-# Neighbours of one scene in our test brackets agree by 0.76 and more, of two scenes by 0.65 at most; where one
-# is darker than a thousandth of white, noise of 8 bits leaves 0.59.
+# Neighbours of one scene in our test brackets agree by 0.76 and more, of two by 0.65 at most; where one is
+# darker than a thousandth of white, noise of 8 bits leaves 0.59.
 SAME_SCENE = 0.7
 SAME_DARK_SCENE = 0.5
 DARK_EV = -10.0

@@ -1,4 +1,4 @@
-"""What speaks for a run of shots being one bracket, as a number; and the division of a run that is worth most.
+"""What speaks for a run of shots being one bracket, as a number; and the best division of a run.
 
 A bracket has distinct exposures, usually in even steps, in an order that cameras use, without long pauses.
 Cameras that record the compensation of each frame, or the place in the series, say it themselves.

@@ -46,7 +46,7 @@ class Card:
             round(exposure_s, 6),
             8.0,
             100.0,
-            bias if self.tells_bias else 0.0,
+            bias * self.tells_bias,
             taken,
         )
         self.shots.append(replace(shot, drive=drive or Drive(), **self.facts))  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def random_card(seed: int) -> Card:
                 card.pause(0.05, 0.15)
         elif kind == "night":
             card.bracket(3, 2.0, order, 7.5, (0.2, 1.0))  # up to 30 s
-        elif kind == "by hand":
+        elif kind == "hand":
             bias, drive = card.tells_bias, card.tells_drive
             card.tells_bias = card.tells_drive = False
             card.bracket(5, 2.0, rng.choice(["rising", "falling"]), 1 / 30, (6, 14))

@@ -1,0 +1,85 @@
+"""The same works on a Dask cluster whose workers see the same files under the same paths.
+
+Twice as many brackets as workers are handed out, no more. When a worker is lost the scheduler gives its
+bracket to another; outputs appear whole or not at all, so a bracket fused twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mefcli.batch.plan import Work
+from mefcli.batch.runners import Finished, OnStart
+from mefcli.batch.work import failure, fuse_work
+from mefcli.errors import MefError, MissingExtraError, UsageError
+
+HANDED_OUT = 2  # brackets per worker: one in work, one waiting
+
+
+def on_cluster(
+    works: Iterable[Work], address: str, jobs: int | None = None, on_start: OnStart | None = None
+) -> Iterator[Finished]:
+    """`address` is a scheduler's, such as tcp://host:8786, or `local` for `jobs` workers on this machine."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("--cluster needs Dask.", "Install it: pip install 'mef[cluster]'.") from error
+    with ExitStack() as stack:
+        if address == "local":
+            cluster = distributed.LocalCluster(
+                n_workers=jobs or 2, threads_per_worker=1, processes=True, dashboard_address=None
+            )
+            address = stack.enter_context(cluster).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout="10s", set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"No Dask scheduler answers at {address}.", "Start one with: dask scheduler."
+            ) from error
+        yield from _collect(client, distributed, iter(works), on_start)
+
+
+def _collect(
+    client: Any, distributed: Any, queue: Iterator[Work], on_start: OnStart | None
+) -> Iterator[Finished]:
+    futures = distributed.as_completed(with_results=False)
+    running: dict[Any, Work] = {}
+
+    def hand_out() -> None:
+        room = max(1, HANDED_OUT * len(client.scheduler_info(n_workers=-1)["workers"]))
+        while len(running) < room and (work := next(queue, None)) is not None:
+            if on_start:
+                on_start(work)
+            future = client.submit(fuse_work, _absolute(work), pure=False, retries=2)
+            running[future] = work
+            futures.add(future)
+
+    hand_out()
+    for future in futures:
+        work = running.pop(future)
+        if future.status == "finished":
+            result = future.result()
+        else:
+            reason = MefError(f"The cluster gave it up: {future.exception()}", "Run the same command again.")
+            result = failure(work, reason)
+        future.release()
+        hand_out()
+        yield work, result
+
+
+def _absolute(work: Work) -> Work:
+    """Workers have folders of their own to stand in."""
+    shots = tuple(replace(shot, path=shot.path.absolute()) for shot in work.bracket.shots)
+    weights = work.job.weights
+    if weights is not None and Path(weights).is_file():
+        weights = str(Path(weights).absolute())
+    return replace(
+        work,
+        bracket=replace(work.bracket, shots=shots),
+        outputs=tuple(output.absolute() for output in work.outputs),
+        job=replace(work.job, weights=weights),
+    )

@@ -1,0 +1,59 @@
+"""A batch: what the journal has is passed over, the rest goes to a runner, and every result is entered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mefcli.batch.journal import Journal, content_hash
+from mefcli.batch.plan import Work
+from mefcli.batch.runners import Finished, Runner
+from mefcli.batch.work import failure
+from mefcli.errors import MefError
+from mefcli.pipeline.job import Job
+
+
+def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterator[Finished]:
+    """Results as they come. Brackets finished by an earlier run come first, with status "finished before"."""
+    todo: list[Work] = []
+    for work in works:
+        before = journal.finished(work)
+        if before is not None and not work.job.overwrite:
+            yield work, {**before, "status": "finished before"}
+            continue
+        try:
+            journal.check_free(work)
+        except MefError as error:
+            yield work, failure(work, error)
+            continue
+        todo.append(work)
+    if not todo:
+        return
+    for work, result in runner(_begun(todo, journal)):
+        if result["status"] == "done":
+            journal.finish(work, result)
+        else:
+            journal.fail(work, result)
+        yield work, result
+
+
+def _begun(works: Iterable[Work], journal: Journal) -> Iterator[Work]:
+    for work in works:
+        journal.begin(work)
+        yield work
+
+
+def weights_print(job: Job) -> str:
+    """What tells one file of weights from another; empty for models that need none."""
+    from mefcli.checkpoints import find_model, find_weights
+
+    path = Path(job.weights) if job.weights else find_weights(find_model(job.model))
+    if path is None or not path.is_file():
+        return hashlib.sha256(str(job.weights or "").encode()).hexdigest() if job.weights else ""
+    return content_hash(path)
+
+
+def exit_code(results: Iterable[dict[str, Any]], bad: int) -> int:
+    return 1 if bad or any(result["status"] == "failed" for result in results) else 0

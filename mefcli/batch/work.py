@@ -1,0 +1,83 @@
+"""One bracket of a batch, from files to a JSON object, in whatever process it is called."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from mefcli.batch.plan import Work
+from mefcli.errors import MefError
+from mefcli.pipeline.report import Failed, done, result_object
+from mefcli.pipeline.types import Bracket, OnStep, Stack, silent
+
+if TYPE_CHECKING:
+    from mefnets.fuser import Fuser
+
+
+def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | None = None) -> dict[str, Any]:
+    """Fuse and write. Whatever goes wrong with this bracket is told in the result, not raised."""
+    start = time.perf_counter()
+    try:
+        result = _fuse(work, on_step, stack)
+    except MefError as error:
+        result = failure(work, error)
+    except MemoryError:
+        result = failure(work, MefError("This machine's memory does not suffice.", "Try --max-memory."))
+    except Exception as error:  # the outer edge: one bracket's fault must not stop the others
+        result = failure(work, MefError(f"Unexpected {type(error).__name__}: {error}"))
+    return {**result, "seconds_total": round(time.perf_counter() - start, 3)}
+
+
+def failure(work: Work, error: MefError) -> dict[str, Any]:
+    return {**result_object(Failed(work.bracket.paths, error, work.bracket)), "status": "failed"}
+
+
+def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
+    from mefcli.pipeline.read import read
+
+    return read(complete(work.bracket), work.job, on_step)
+
+
+def complete(bracket: Bracket) -> Bracket:
+    """A bracket whose files tell no exposures, put in order by measured brightness."""
+    if len(set(bracket.evs)) == len(bracket.evs):
+        return bracket
+    from mefcli.pipeline.bracket import one_bracket
+
+    return one_bracket(bracket.shots)
+
+
+def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[str, Any]:
+    from mefcli.pipeline import Clock, make, peak_memory_mb
+    from mefcli.pipeline.write import check_outputs, depth_of, write
+
+    job = replace(work.job, overwrite=True)  # the journal has settled whose files these are
+    for output in work.outputs:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    check_outputs(work.outputs, work.bracket.paths, overwrite=True)
+    if isinstance(stack, Exception):
+        raise stack
+    bracket = complete(work.bracket) if stack is None else stack.bracket
+    clock = Clock()
+    depth = max(depth_of(output, job) for output in work.outputs)
+    fuser = fuser_for(job.model, job.weights, job.device)
+    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)
+    if work.curve is not None:
+        from mefcli.batch.look import apply_curve
+
+        fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
+    notes = list(fused.record.notes)
+    with clock("write"):
+        written = write(fused, work.outputs, job, on_step, notes.append)
+    record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
+    return {**result_object(done(replace(fused, record=record), written)), "status": "done"}
+
+
+@lru_cache(maxsize=1)
+def fuser_for(model: str, weights: str | None, device: str) -> Fuser:
+    """Loaded once in each process."""
+    from mefcli.pipeline.fuse import load_fuser
+
+    return load_fuser(model, weights=weights, device=device)

@@ -1,0 +1,325 @@
+"""`mef batch`: every bracket of a card or a tree of folders, unattended and restartable."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mefcli.batch import engine, plan, runners, sources
+from mefcli.batch.journal import Journal
+from mefcli.cli import grouping as g
+from mefcli.cli import options as o
+from mefcli.cli import screen, state
+from mefcli.errors import InputError, UsageError
+from mefcli.pipeline.group import Grouping, group, parse_mode
+from mefcli.pipeline.job import Job
+from mefcli.pipeline.types import OnStep, Shot, silent
+
+_JOB = Job()
+RUNNING = "How it runs"
+LOOK_AGAIN_S = 1.0
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CARD...", help="Folders, opened with all below them, or pictures.", show_default=False
+    ),
+]
+Into = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="Folder for the results and the journal.", rich_help_panel=o.OUTPUT),
+]
+Name = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}.",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Formats = Annotated[
+    list[str],
+    typer.Option("--format", help="tif png jpg jxl avif. Several are possible.", rich_help_panel=o.OUTPUT),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", help="Brackets at a time, each in a process.", min=1, rich_help_panel=RUNNING
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="A Dask scheduler, tcp://host:8786, whose workers see the same files; or local.",
+        metavar="ADDRESS",
+        rich_help_panel=RUNNING,
+    ),
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Go on as pictures arrive, until Ctrl-C.", rich_help_panel=RUNNING)
+]
+WatchIdle = Annotated[
+    float | None,
+    typer.Option(
+        "--watch-idle", help="Stop watching after so many seconds without work.", rich_help_panel=RUNNING
+    ),
+]
+SameLook = Annotated[
+    bool,
+    typer.Option(
+        "--same-look",
+        help="One tone for the brackets of a panorama.",
+        rich_help_panel=o.FUSION,
+    ),
+]
+
+
+def batch(
+    cards: Inputs,
+    output: Into,
+    name: Name = plan.NAME,
+    formats: Formats = ["tif"],  # noqa: B006 - Typer reads it only
+    group_: g.Group = "auto",
+    gap: g.Gap = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
+    watch: Watch = False,
+    watch_idle: WatchIdle = None,
+    same_look: SameLook = False,
+    model: o.Model = _JOB.model,
+    weights: o.Weights = _JOB.weights,
+    resolution: o.Resolution_ = _JOB.resolution,
+    working_size: o.WorkingSize = _JOB.working_size,
+    strategy: o.Strategy = _JOB.strategy,
+    device: o.Device = _JOB.device,
+    max_memory: o.MaxMemory = None,
+    align: o.Align_ = _JOB.align,
+    crop: o.Crop_ = _JOB.crop,
+    deghost: o.Deghost = _JOB.deghost,
+    strict: o.Strict = _JOB.strict,
+    max_pixels: o.MaxPixels = _JOB.max_pixels,
+    raw_or_jpeg: o.RawOrJpeg_ = _JOB.raw_or_jpeg,
+    raw_space: o.RawSpace_ = _JOB.raw_space,
+    raw_wb: o.RawWb = _JOB.raw_wb,
+    highlights: o.Highlights_ = _JOB.highlights,
+    bit_depth: o.BitDepth = _JOB.bit_depth,
+    compression: o.Compression_ = _JOB.compression,
+    quality: o.Quality = _JOB.quality,
+    overwrite: o.Overwrite = _JOB.overwrite,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Find every bracket on a card and fuse them all.
+
+    Pictures are sorted into brackets by time, exposure and what the camera says; see it with --dry-run. What
+    is done is kept in a journal beside the results: run the same command again after an interruption and it
+    goes on; changed settings or sources redo what they touch. One bad bracket does not stop the others.
+
+    With --json there is a line for each bracket.
+
+    Examples:
+    mef batch CARD/ -o fused/ --dry-run               which brackets there are
+    mef batch CARD/ -o fused/                         fuse them all, or go on
+    mef batch CARD/ -o fused/ --format jpg --jobs 2   JPEGs, two at a time
+    mef batch CARD/ -o out/ --name "{date}/{first}-{last}"
+    mef batch PANO/ -o out/ --same-look               one tone for a panorama
+    mef batch INBOX/ -o out/ --watch                  while shooting tethered
+    mef batch CARD/ -o /shared/out --cluster tcp://host:8786
+    """
+    state.set_talk(silent=quiet, talkative=verbose)
+    job = Job(
+        model=model,
+        weights=weights,
+        align=align,
+        crop=crop,
+        deghost=deghost,
+        strict=strict,
+        resolution=resolution,
+        working_size=working_size,
+        strategy=strategy,
+        device=device,
+        max_memory=o.parse_memory(max_memory),
+        max_pixels=max_pixels,
+        raw_or_jpeg=raw_or_jpeg,
+        raw_space=raw_space,
+        raw_wb=raw_wb,
+        highlights=highlights,
+        bit_depth=bit_depth,
+        compression=compression,
+        quality=quality,
+        overwrite=overwrite,
+    )
+    mode = parse_mode(group_)
+    plan.check_name(name)
+    if watch and (cluster or same_look):
+        raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
+
+    def look_over(held_back_s: float = 0.0) -> tuple[Grouping, list[plan.Work], list[sources.Bad]]:
+        roots = sources.find_pictures(cards, without=output)
+        shots, bad = sources.read_all(roots)
+        found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=raw_or_jpeg)
+        if held_back_s:
+            ready = tuple(b for b in found.brackets if _settled(b.shots, held_back_s))
+            found = Grouping(ready, found.leftovers)
+        return (
+            found,
+            plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats),
+            bad,
+        )
+
+    results: list[dict[str, Any]] = []
+    if watch:
+        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=json)
+        _end(results, bad, None)
+        return
+    found, works, bad = look_over()
+    if dry_run:
+        _show_plan(found, works, bad, json=json)
+        raise typer.Exit(1 if bad else 0)
+    if not works and not bad:
+        raise InputError("There is no bracket among these pictures.", "See why: mef info CARD/ --groups.")
+    journal = Journal(output, weights=engine.weights_print(job))
+    try:
+        if same_look:
+            from mefcli.batch.look import same_look as with_one_look
+
+            screen.say("Measuring the tone of each series.")
+            works = with_one_look(works)
+        for result in _run(works, journal, jobs, cluster):
+            _tell(result, json=json)
+            results.append(result)
+    finally:
+        journal.close()
+    _end(results, bad, found)
+
+
+def _run(
+    works: Sequence[plan.Work], journal: Journal, jobs: int, cluster: str | None
+) -> Iterator[dict[str, Any]]:
+    from mefcli.cli.screen import Progress
+
+    total, begun = len(works), 0
+    with Progress() as progress:
+
+        def on_start(work: plan.Work) -> None:
+            nonlocal begun
+            begun += 1
+            progress.title = f"[{begun}/{total}] {work.outputs[0].stem}:"
+            progress.stage = ""
+
+        runner: runners.Runner
+        if cluster is not None:
+            from mefcli.batch.cluster import on_cluster
+
+            runner = partial(on_cluster, address=cluster, jobs=jobs if jobs > 1 else None, on_start=on_start)
+        elif jobs > 1:
+            runner = partial(runners.processes, jobs=jobs, on_start=on_start)
+        else:
+            on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
+            runner = partial(runners.here, on_step=on_step, on_start=on_start)
+        for _, result in engine.run_batch(works, journal, runner):
+            begun += result["status"] == "finished before"
+            yield result
+
+
+def _settled(shots: Sequence[Shot], seconds: float) -> bool:
+    """Whether nothing has been written to a bracket's files for a while."""
+    return all(time.time() - shot.path.stat().st_mtime > seconds + (shot.exposure_s or 0) for shot in shots)
+
+
+def _watch(
+    look_over: Any,
+    output: Path,
+    job: Job,
+    results: list[dict[str, Any]],
+    jobs: int,
+    gap: float | None,
+    idle_s: float | None,
+    *,
+    json: bool,
+) -> list[sources.Bad]:
+    from mefcli.pipeline.group import GAP_S
+
+    journal = Journal(output, weights=engine.weights_print(job))
+    told: set[tuple[str, ...]] = set()
+    last = time.monotonic()
+    bad: list[sources.Bad] = []
+    screen.say("Watching; stop with Ctrl-C.")
+    try:
+        while idle_s is None or time.monotonic() - last < idle_s:
+            _, works, bad = look_over(GAP_S if gap is None else max(gap, 0.5))
+            fresh = [work for work in works if tuple(map(str, work.bracket.paths)) not in told]
+            for result in _run(fresh, journal, jobs, None):
+                told.add(tuple(result["inputs"]))
+                _tell(result, json=json)
+                results.append(result)
+                last = time.monotonic()
+            time.sleep(LOOK_AGAIN_S)
+    finally:
+        journal.close()
+    return bad
+
+
+def _tell(result: dict[str, Any], *, json: bool) -> None:
+    if json:
+        screen.put_json(result)
+    elif result["status"] != "failed":
+        for path in result["outputs"]:
+            print(path, flush=True)
+    if result["status"] == "failed":
+        screen.show_error(
+            f"{Path(result['inputs'][0]).name}: {result['error']['message']}", result["error"]["hint"]
+        )
+    for note in result["warnings"] if result["status"] == "done" else ():
+        screen.warn(f"{Path(result['inputs'][0]).name}: {note}")
+
+
+def _show_plan(
+    found: Grouping, works: Sequence[plan.Work], bad: Sequence[sources.Bad], *, json: bool
+) -> None:
+    outputs = [work.outputs for work in works]
+    if json:
+        screen.put_json(
+            g.grouping_object(found, outputs)
+            | {"errors": [{"file": str(path), "message": error.message} for path, error in bad]}
+        )
+    else:
+        screen.stdout().print(g.brackets_table(found, outputs))
+        for line in g.leftover_lines(found):
+            screen.say(f"Left over: {line}")
+    for _, error in bad:
+        screen.show_error(error.message, error.hint)
+
+
+def _end(results: Sequence[dict[str, Any]], bad: Sequence[sources.Bad], found: Grouping | None) -> None:
+    for _, error in bad:
+        screen.show_error(error.message, error.hint)
+    if not state.quiet:
+        _summary(results, len(bad), len(found.leftovers) if found else 0)
+    raise typer.Exit(engine.exit_code(results, len(bad)))
+
+
+def _summary(results: Sequence[dict[str, Any]], unreadable: int, leftovers: int) -> None:
+    from rich.table import Table
+
+    counts = {
+        status: sum(r["status"] == status for r in results)
+        for status in ("done", "finished before", "failed")
+    }
+    seconds = sum(r["seconds_total"] for r in results if r["status"] == "done")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("Fused", str(counts["done"]), f"{seconds:.1f} s of work")
+    table.add_row("Finished before", str(counts["finished before"]), "")
+    table.add_row("Failed", str(counts["failed"]), "")
+    table.add_row("Unreadable files", str(unreadable), "")
+    table.add_row("Shots left over", str(leftovers), "--dry-run tells why" if leftovers else "")
+    screen.console().print(table)

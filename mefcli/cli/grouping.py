@@ -1,0 +1,72 @@
+"""The plan of a card for people and for programs: brackets, and what is left over and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mefcli.cli.tables import exposure_words
+from mefcli.pipeline.group import Grouping
+from mefcli.pipeline.report import plan_object
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HOW = "How pictures are sorted"
+Group = Annotated[
+    str,
+    typer.Option(
+        "--group",
+        help="auto, folder (each folder is one bracket), or the number of frames of each bracket.",
+        metavar="HOW",
+        rich_help_panel=HOW,
+    ),
+]
+Gap = Annotated[
+    float | None,
+    typer.Option(
+        "--gap",
+        help="Longest pause within a bracket in seconds, from the end of one exposure to the next. "
+        "Without it 4, and 30 where exposures were plainly set by hand.",
+        min=0.0,
+        rich_help_panel=HOW,
+    ),
+]
+
+
+def brackets_table(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("#", "frames", "files, dark to bright", "EV", "reference", "why"):
+        table.add_column(heading, overflow="fold")
+    if outputs:
+        table.add_column("output", overflow="fold")
+    for number, bracket in enumerate(grouping.brackets, 1):
+        row = [
+            str(number),
+            str(len(bracket.shots)),
+            " ".join(path.name for path in bracket.paths),
+            " ".join(f"{ev:+.1f}" for ev in bracket.evs),
+            exposure_words(bracket.shots[bracket.reference]),
+            bracket.why,
+        ]
+        if outputs:
+            row.append(" ".join(str(output) for output in outputs[number - 1]))
+        table.add_row(*row)
+    return table
+
+
+def grouping_object(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -> dict[str, Any]:
+    places = list(outputs) or [()] * len(grouping.brackets)
+    return {
+        "brackets": [plan_object(b, place) for b, place in zip(grouping.brackets, places, strict=True)],
+        "leftovers": [{"file": str(shot.path), "reason": why} for shot, why in grouping.leftovers],
+    }
+
+
+def leftover_lines(grouping: Grouping) -> list[str]:
+    return [f"{shot.path}: {why}" for shot, why in grouping.leftovers]
