@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from toolkit import STOPS, MakeBracket, Mef, Outcome
 
 from mefcli import demo
 from mefcli.cli import app, state
 from mefcli.demo import DemoKind
 
-STOPS = (-2.0, 0.0, 2.0)
 WIDTH = 144
-MakeBracket = Callable[..., list[Path]]
 
 
 @pytest.fixture(scope="session")
@@ -65,16 +63,6 @@ def pngs(copy_bracket: MakeBracket) -> list[Path]:
 def tiffs(copy_bracket: MakeBracket) -> list[Path]:
     """The same at 16 bits."""
     return copy_bracket("tiff")
-
-
-class Outcome:
-    """What the program answered: exit code, stdout, stderr."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Mef = Callable[..., Outcome]
 
 
 @pytest.fixture

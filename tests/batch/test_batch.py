@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Mef
 from numpy.typing import NDArray
+from toolkit import Mef
 
 from mefcli import demo, formats
 from mefcli.batch.journal import Journal

@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import Mef, Outcome
 from PIL import Image
+from toolkit import Mef, Outcome
 
 
 def refused(outcome: Outcome, code: int, *words: str) -> None:

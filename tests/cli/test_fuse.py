@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Mef
+from toolkit import Mef
 
 import mefcli
 from mefcli import api, formats

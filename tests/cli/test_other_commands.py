@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeBracket, Mef
+from toolkit import MakeBracket, Mef
 
 import mefcli
 from mefcli import checkpoints, demo, formats

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Mef
+from toolkit import Mef
 
 from mefcli import api, checkpoints
 from mefcli.cli import screen, threads

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Mef
+from toolkit import Mef
 
 from mefcli import formats
 
