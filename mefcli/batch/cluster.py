@@ -46,7 +46,7 @@ def on_cluster(
 def _collect(
     client: Any, distributed: Any, queue: Iterator[Work], on_start: OnStart | None
 ) -> Iterator[Finished]:
-    futures = distributed.as_completed(with_results=False)
+    futures = distributed.as_completed(loop=client.loop)  # not the default client's
     running: dict[Any, Work] = {}
 
     def hand_out() -> None:
