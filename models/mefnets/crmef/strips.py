@@ -20,10 +20,18 @@ def in_strips(run: Callable[..., Tensor], *inputs: Tensor, radius: int) -> Tenso
     rows = max(64, STRIP_PX // (B * W) // 2 * 2)
     if rows + radius >= H:
         return run(*inputs)
-    parts = []
+    out: Tensor | None = None
     for top in range(0, H, rows):
         bottom = min(H, top + rows)
         first, last = max(0, top - radius), min(H, bottom + radius)
-        cut = [x[..., first * x.shape[-2] // H : last * x.shape[-2] // H, :] for x in inputs]
-        parts.append(run(*cut)[..., top - first : bottom - first, :].clone())
-    return torch.cat(parts, -2)
+        part = run(*(x[..., first * x.shape[-2] // H : last * x.shape[-2] // H, :] for x in inputs))
+        if out is None:
+            out = torch.empty(
+                (B, part.shape[1], H, W),
+                dtype=part.dtype,
+                device=part.device,
+                memory_format=torch.channels_last,
+            )
+        out[..., top:bottom, :] = part[..., top - first : bottom - first, :]
+    assert out is not None
+    return out
