@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 SCALES_PX = (6, 24, 90, 350, 1400)  # of the noise that stands for texture, at any picture size
 SPREAD_EV = 4.0
+TINTS = (1.1, 1.0, 0.85)  # of the light, in red, green and blue
 
 
 def write_bracket(folder: Path, megapixels: float, count: int) -> list[Path]:
@@ -31,11 +32,11 @@ def write_bracket(folder: Path, megapixels: float, count: int) -> list[Path]:
     return paths
 
 
-def radiance(height: int, width: int) -> NDArray[np.float32]:
+def radiance(height: int, width: int, seed: int = 20) -> NDArray[np.float32]:
     """Log-light of a landscape of smooth noise, with hard-edged shapes that reach six stops apart."""
     import cv2
 
-    rng = np.random.default_rng(20)
+    rng = np.random.default_rng(seed)
     light = np.zeros((height, width), np.float32)
     for scale in SCALES_PX:
         grid = rng.standard_normal((max(2, height // scale), max(2, width // scale))).astype(np.float32)
@@ -57,7 +58,7 @@ def expose(light: NDArray[np.float32], ev: float, seed: int) -> NDArray[np.uint8
     out = np.empty((*light.shape, 3), np.uint8)
     for top in range(0, light.shape[0], 256):
         rows = light[top : top + 256]
-        for channel, tint in enumerate((1.1, 1.0, 0.85)):
+        for channel, tint in enumerate(TINTS):
             linear = np.exp(rows) * np.float32(0.25 * tint * 2.0**ev)
             shown = np.clip(linear, 0, 1) ** np.float32(1 / 2.2) * 255
             shown += rng.standard_normal(rows.shape, dtype=np.float32)

@@ -54,7 +54,7 @@ def runners(models: Sequence[str], extra: Sequence[str] = ()) -> dict[str, Runne
 
 
 def _mef(python: str, model: str, extra: Sequence[str]) -> Runner:
-    settings = ["--align", "off", "--compression", "none", "--overwrite", "--quiet", "--json", *extra]
+    settings = ["--compression", "none", "--overwrite", "--quiet", "--json", *extra]
     return lambda files, folder: run(
         [python, "-m", "mefcli", "fuse", *files, "-o", "mef.tif", "--model", model, *settings], folder
     )

@@ -5,18 +5,24 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mefcli.cli import screen
 from mefcli.errors import UsageError
+from mefcli.pipeline.job import Align
 
 if TYPE_CHECKING:
+    from mefcli.bench.alignment import AlignmentRow
     from mefcli.bench.suite import Row
 
 
 def bench(
+    what: Annotated[
+        Literal["fusion", "alignment"],
+        typer.Argument(help="fusion: its cost. alignment: how exactly frames of known motion are found."),
+    ] = "fusion",
     megapixels: Annotated[str, typer.Option(help="Picture sizes, with commas between.")] = "6,24",
     frames: Annotated[str, typer.Option(help="Numbers of exposures, with commas between.")] = "3",
     models: Annotated[
@@ -24,6 +30,12 @@ def bench(
     ] = "",
     repeats: Annotated[int, typer.Option(help="Whole processes for each median.", min=1)] = 3,
     max_memory: Annotated[str | None, typer.Option(help="Passed on to mef fuse.", metavar="SIZE")] = None,
+    align: Annotated[Align, typer.Option(help="Passed on to mef fuse.")] = "off",
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="alignment: folder of radiance maps (.hdr); else made up.", metavar="FOLDER"),
+    ] = None,
+    cases: Annotated[int, typer.Option(help="alignment: number of brackets.", min=1)] = 20,
     only_mef: Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")] = False,
 ) -> None:
@@ -37,7 +49,11 @@ def bench(
     mef bench                                   6 and 24 MP, three exposures
     mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
     mef bench -m house,mertens --json           for scripts
+    mef bench alignment --megapixels 0.4        what is left of known motions, in pixels
     """
+    if what == "alignment":
+        _alignment(maps, cases, _numbers(megapixels, 0.01), only_mef=only_mef, json=json)
+        return
     from mefcli.bench.suite import measure, runners
     from mefnets import DEFAULT_MODEL, MODELS
 
@@ -46,7 +62,8 @@ def bench(
     for name in names:
         if name not in MODELS:
             raise UsageError(f"There is no model {name!r}.", f"Choose from: {', '.join(MODELS)}.")
-    programs = runners(names, ["--max-memory", max_memory] if max_memory else [])
+    settings = ["--align", align, *(["--max-memory", max_memory] if max_memory else [])]
+    programs = runners(names, settings)
     if only_mef:
         programs = {name: runner for name, runner in programs.items() if name.startswith("mef ")}
     sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
@@ -57,6 +74,37 @@ def bench(
                     screen.put_json(asdict(row))
             if not json:
                 _show(rows)
+
+
+def _alignment(maps: Path | None, cases: int, sizes: list[float], *, only_mef: bool, json: bool) -> None:
+    from mefcli.bench.alignment import measure, methods
+
+    chosen = {name: method for name, method in methods().items() if name.startswith("mef") or not only_mef}
+    for size in sizes:
+        screen.say(f"{cases} brackets of {size:g} MP: {', '.join(chosen)}")
+        rows = measure(maps, cases, size, chosen)
+        if json:
+            for row in rows:
+                screen.put_json({"megapixels": size, **asdict(row)})
+        else:
+            _show_alignment(rows, size)
+
+
+def _show_alignment(rows: list[AlignmentRow], megapixels: float) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"What is left of known motions, {megapixels:g} MP, {rows[0].frames} frames")
+    for heading in ("method", "median px", "95 % below px", "within 1 px", "given up"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for row in rows:
+        table.add_row(
+            row.method,
+            f"{row.median_px:.3f}",
+            f"{row.p95_px:.2f}",
+            f"{row.within_a_pixel:.0%}",
+            f"{row.given_up}",
+        )
+    screen.stdout().print(table)
 
 
 def _numbers(text: str, least: float) -> list[float]:

@@ -119,7 +119,7 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(
         "--max-memory",
-        help="What fusion may take beside the pictures, such as 2G.",
+        help="Memory for the whole process, pictures included, such as 2G. Else half of what is free.",
         metavar="SIZE",
         rich_help_panel=FUSION,
     ),

@@ -1,0 +1,112 @@
+"""`mef bench`: whole processes measured, at sizes of a thumbnail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="the kernel's process counters are read on Unix only")
+
+from mefcli.bench import measure, scene, suite
+from mefcli.bench.measure import Cost
+from mefcli.cli import app
+from mefcli.errors import MefError
+
+
+def test_a_process_costs_what_it_burns_and_holds(tmp_path: Path) -> None:
+    idle = measure.run([sys.executable, "-c", "pass"], tmp_path)
+    code = "import time as t; b = bytearray(200 << 20)\nwhile t.process_time() < 0.5: 0"
+    busy = measure.run([sys.executable, "-c", code], tmp_path)
+    assert busy.cpu_s > idle.cpu_s + 0.2
+    assert busy.peak_mb > idle.peak_mb + 150
+    assert busy.wall_s >= 0.3
+
+
+def test_a_failing_program_is_told_by_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(MefError, match=r"code 3: no such luck"):
+        measure.run(
+            [sys.executable, "-c", "import os; os.write(2, b'no such luck'); os._exit(3)"],
+            tmp_path,
+        )
+
+
+def test_the_same_bracket_is_made_every_time_dark_to_bright(tmp_path: Path) -> None:
+    from mefcli import formats
+
+    first = [path.read_bytes() for path in scene.write_bracket(tmp_path, 0.02, 3)]
+    again = scene.write_bracket(tmp_path, 0.02, 3)
+    assert first == [path.read_bytes() for path in again]
+    means = [formats.decode(path).pixels.mean() for path in again]
+    assert means[0] < means[1] < means[2]
+
+
+def test_medians_and_ratios_are_to_enfuse_in_the_same_rounds(tmp_path: Path) -> None:
+    costs = iter([4.0, 1.0, 9.0])
+    said = json.dumps({"seconds": {"read": 0.5, "fuse": 1.5}})
+    programs: dict[str, suite.Runner] = {
+        "mef mertens": lambda files, folder: Cost(next(costs), 1.0, 100.0, said),
+        suite.REFERENCE: lambda files, folder: Cost(8.0, 1.0, 100.0),
+    }
+    (rows,) = suite.measure(tmp_path, programs, [0.01], [2], 3, lambda note: None)
+    assert [row.cpu_s for row in rows] == [4.0, 8.0]
+    assert [row.cpu_ratio for row in rows] == [0.5, 1.0]
+    assert rows[0].stages_s == {"read": 0.5, "fuse": 1.5}
+    assert not list(tmp_path.glob("*.jpg"))
+
+
+def test_a_program_that_fails_leaves_its_trouble_in_the_table(tmp_path: Path) -> None:
+    def fail(files: list[Path], folder: Path) -> Cost:
+        raise MefError("It broke.")
+
+    (rows,) = suite.measure(tmp_path, {"broken": fail}, [0.01], [2], 2, lambda note: None)
+    assert rows[0].trouble == "It broke."
+
+
+def test_the_command_prints_one_json_object_a_program_with_its_stages(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    code = app.run(
+        [
+            "bench",
+            "--megapixels",
+            "0.01",
+            "--frames",
+            "2",
+            "-m",
+            "average",
+            "--repeats",
+            "1",
+            "--only-mef",
+            "--json",
+        ]
+    )
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    (row,) = [json.loads(line) for line in out.splitlines()]
+    assert (row["program"], row["megapixels"], row["frames"]) == ("mef average", 0.01, 2)
+    assert row["trouble"] == ""
+    assert row["cpu_s"] > 0
+    assert {"read", "fuse", "write"} <= set(row["stages_s"])
+
+
+@pytest.mark.parametrize(
+    "wrong", [["-m", "nosuch"], ["--megapixels", "six"], ["--frames", "1"], ["alignment", "--maps", "."]]
+)
+def test_a_slip_in_the_options_is_told_in_one_sentence(
+    wrong: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.run(["bench", *wrong]) == 2
+    assert "Error" in capfd.readouterr().err
+
+
+def test_alignment_finds_known_motions_to_a_fraction_of_a_pixel(capfd: pytest.CaptureFixture[str]) -> None:
+    code = app.run(["bench", "alignment", "--megapixels", "0.06", "--cases", "2", "--only-mef", "--json"])
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    row = json.loads(out)
+    assert (row["method"], row["frames"]) == ("mef align", 4)
+    assert row["median_px"] < 0.5
