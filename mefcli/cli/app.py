@@ -6,6 +6,7 @@ To add a command, write a function in a file of its own and one line in COMMANDS
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -67,6 +68,9 @@ class Mef(LazyGroup):
             raise  # Typer's own business: it knows how to end these
         except MemoryError:
             _fail("This machine's memory does not suffice.", "Try --max-memory, or smaller pictures.", 1)
+        except OSError as error:  # one that no part of the program foresaw
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror or error}.", "Check the disk and the folder's permissions.", 1)
         except Exception as error:
             _fail(
                 f"Unexpected {type(error).__name__}: {error}",
@@ -106,6 +110,8 @@ def run(args: Sequence[str] | None = None) -> int:
     """Run the program; the exit code."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names come out as the bytes they are
     try:
         app(args=None if args is None else list(args), prog_name="mef")
     except SystemExit as end:

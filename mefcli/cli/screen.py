@@ -78,8 +78,13 @@ def warn(message: str) -> None:
 
 
 def put_json(value: Any) -> None:
-    """One object, one line, on stdout."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One object, one line, on stdout. Names that are no text are escaped, so that the line stays JSON."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        line = json.dumps(value)
+    print(line, flush=True)
 
 
 class Progress:

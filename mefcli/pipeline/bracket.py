@@ -209,10 +209,15 @@ def _check_distinct(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -
             names = sorted((shots[one].path.name, shots[other].path.name))
             raise MismatchError(
                 f"{names[0]} and {names[1]} {trouble}.",
-                "Leave one out, or say what they are with --ev (in the order of the files), such as --ev "
-                + ",".join(f"{2 * i - (len(shots) - 1):+d}" for i in range(len(shots)))
-                + ".",
+                "Leave one out, or say what they are with --ev (in the order of the files), such as "
+                f"--ev {_example(len(shots))}.",
             )
+
+
+def _example(count: int) -> str:
+    """Exposure values for so many frames, two stops apart; of many only the first."""
+    values = [f"{2 * i - (count - 1):+d}" for i in range(count)]
+    return ",".join(values if count <= 9 else [*values[:3], "..."])
 
 
 def _size(shot: Shot) -> str | None:

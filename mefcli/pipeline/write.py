@@ -152,7 +152,7 @@ def write(
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A new, locked file beside `target`; removed at the end unless it was moved away."""
-    key = hashlib.sha256(target.name.encode()).hexdigest()[:12]
+    key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
     _remove_abandoned(target.parent, key)
     name = f".mef-unfinished-{key}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
     temporary = target.parent / name

@@ -21,8 +21,9 @@ Ability = Literal["kitty", "sixel", "blocks", "none"]
 SIXEL_TERMINALS = ("mlterm", "foot", "contour", "yaft")
 
 
-def ability(stream: TextIO = sys.stdout, env: Mapping[str, str] = os.environ) -> Ability:
+def ability(stream: TextIO | None = None, env: Mapping[str, str] = os.environ) -> Ability:
     """What the terminal says of itself in the environment; nothing is asked of it, so nothing can hang."""
+    stream = stream or sys.stdout
     term, program = env.get("TERM", ""), env.get("TERM_PROGRAM", "")
     if not stream.isatty() or term in ("", "dumb") or "NO_COLOR" in env:
         return "none"
