@@ -1,0 +1,151 @@
+"""What is fuzzed: our own parsers and writers, each fed arbitrary bytes. A target must not raise.
+
+What they read comes from strangers; what they write must be read back as it was.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mefcli.errors import MefError
+from mefcli.formats import dng, icc, ifd, iptc, makernotes, tags, xmp
+from mefcli.formats.header import parse_header, with_exif
+from mefcli.formats.kinds import kind_of
+from mefcli.formats.shot import read_shot
+from mefcli.pipeline.types import Record
+
+Target = Callable[[bytes], None]
+PLACE = Path("x.dng")
+
+
+class Chooser:
+    """Numbers and strings from a run of bytes; zeros when they are used up."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, size: int) -> bytes:
+        part = self.data[self.at : self.at + size]
+        self.at += size
+        return part.ljust(size, b"\0")
+
+    def number(self, size: int = 4) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+
+def directories(data: bytes) -> None:
+    """The directory reader, and the facts drawn from it."""
+    try:
+        reader = ifd.TiffReader(data)
+    except ValueError:
+        return
+    for found in reader.chain():
+        for entry in found.values():
+            assert isinstance(entry.text, str)
+            assert entry.integer is None or isinstance(entry.integer, int)
+    makernotes.maker_facts(data, reader.read(reader.first)[0], data[8:20].decode("latin-1"))
+
+
+def entries(data: bytes) -> None:
+    """What the directory writer writes, the reader reads back the same."""
+    chooser, wanted = Chooser(data), dict[int, ifd.Entry]()
+    while chooser.at < len(data) and len(wanted) < 40:
+        tag, kind, count = chooser.number(2), chooser.number(1) % 13, chooser.number(1) % 24
+        if tag in (ifd.EXIF_POINTER, ifd.GPS_POINTER, ifd.INTEROP_POINTER, ifd.SUB_IFDS) or not count:
+            continue
+        if kind in (ifd.BYTE, ifd.ASCII, ifd.UNDEFINED):
+            wanted[tag] = ifd.Entry(kind, chooser.take(count))
+        elif kind in (ifd.SHORT, ifd.LONG):
+            size = ifd.SIZES[kind]
+            wanted[tag] = ifd.Entry(kind, tuple(chooser.number(size) for _ in range(count)))
+        elif kind == ifd.RATIONAL:
+            wanted[tag] = ifd.Entry(kind, tuple((chooser.number(), chooser.number()) for _ in range(count)))
+    reader = ifd.TiffReader(ifd.exif_block(wanted, wanted, wanted))
+    main = reader.read(reader.first)[0]
+    for found in (main, reader.pointed(main, ifd.EXIF_POINTER), reader.pointed(main, ifd.GPS_POINTER)):
+        kept = {tag: entry for tag, entry in found.items() if tag in wanted}
+        if wanted:
+            assert kept == wanted
+    assert not reader.cut
+
+
+def carried_tags(data: bytes) -> None:
+    """Tags taken over from any source fit the standard's types, and can be written."""
+    try:
+        reader = ifd.TiffReader(data)
+    except ValueError:
+        return
+    main = reader.read(reader.first)[0]
+    kept = [tags.carried(main, rules) for rules in (tags.MAIN_RULES, tags.EXIF_RULES, tags.GPS_RULES)]
+    ifd.TiffReader(ifd.exif_block(*kept))
+
+
+def profiles(data: bytes) -> None:
+    """Names and colour models of any profile; ours have theirs."""
+    assert isinstance(icc.profile_name(data), str)
+    icc.colour_model(data)
+    ours = ("srgb", "p3", "adobergb", "prophoto")
+    damaged = bytearray(icc.icc_profile(ours[len(data) % 4]))
+    chooser = Chooser(data)
+    for _ in range(min(8, len(data) // 3)):
+        damaged[chooser.number(2) % len(damaged)] = chooser.number(1)
+    assert isinstance(icc.profile_name(bytes(damaged)), str)
+
+
+def raw_files(data: bytes) -> None:
+    """The RAW writer: any sizes and facts give a file that tells them again."""
+    chooser = Chooser(data)
+    shape = 2 * (1 + chooser.number(1) % 8), 2 * (1 + chooser.number(1) % 8)
+    iso = float(1 + chooser.number(2) % 60000)
+    make = chooser.take(chooser.number(1) % 40).decode("latin-1")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.dng"
+        dng.write_dng(
+            path,
+            np.frombuffer(chooser.take(2 * shape[0] * shape[1]), np.uint16).reshape(shape),
+            exposure_s=(1 + chooser.number()) / 1e5,
+            iso=iso,
+            make=make,
+            orientation=1 + chooser.number(1) % 8,
+        )
+        reader = ifd.TiffReader(path.read_bytes())
+        main = reader.read(reader.first)[0]
+        assert not reader.cut
+        assert (main[0x0100].integer, main[0x0101].integer) == (shape[1], shape[0])
+        found = read_shot(path)
+        assert found.kind == "raw"
+        assert found.exposure_s is not None
+        assert found.iso == iso
+
+
+def headers(data: bytes) -> None:
+    """Any file's header: the kind by content, sizes, EXIF, XMP, IPTC and profile."""
+    try:
+        header = parse_header(data, kind_of(data, PLACE))
+    except MefError:
+        return
+    assert 1 <= header.orientation <= 8
+    with_exif(header, data)
+
+
+def descriptions(data: bytes) -> None:
+    """XMP made from a stranger's packet and records is well formed, and holds nothing that acts."""
+    half = len(data) // 2
+    block = iptc.carried_block(data[half:])
+    record = Record(data[:20].decode("latin-1"), None, {}, notes=(data.decode("utf-8", "surrogateescape"),))
+    made = xmp.packet(data[:half], block, None, record, "1")
+    root = ElementTree.fromstring(made[made.index(b"<x:xmpmeta") : made.rindex(b"</x:xmpmeta>") + 12])
+    assert root.tag.endswith("xmpmeta")
+    assert b"<!ENTITY" not in made
+    assert b"<script" not in made.lower()
+
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target
+    for target in (directories, entries, carried_tags, profiles, raw_files, headers, descriptions)
+}
