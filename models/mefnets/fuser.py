@@ -44,7 +44,7 @@ Progress = Callable[[float, str], None]
 """Called with how far the fusion is, 0..1, and what it is doing."""
 
 GUIDED_ABOVE_PX = 2_000_000
-WORKING_SIZE_MP = 1.0
+WORKING_SIZE_MP = 0.5  # docs/engine.md has what it gains and costs
 TILE_PX = 1024  # side of a tile where memory allows
 STATISTICS_PX = 4_000_000  # most pixels that whole-picture statistics are taken from
 GLOBAL_FADE_PX = 32  # half the seam between tiles of networks without a known reach
