@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mefcli.motion.geometry import IDENTITY, Matrix, Model, apply, distance, grid, is_plausible, rescale
 from mefcli.motion.grey import Greys, Level, halve, joint_details, level
-from mefcli.motion.refine import Fit, FitModel, choose_points, refine
+from mefcli.motion.refine import Fit, FitModel, choose_points, reach, refine
 from mefcli.motion.start import global_starts
 
 ModelChoice = Literal["auto", "shift", "rigid", "homography"]
@@ -32,6 +32,9 @@ class Motion:
 
 TRUSTED = 0.35
 POINTS = 60_000
+WIDE = 0.5
+"""A homography is fitted where the detail that two frames share reaches this far over the picture; detail
+everywhere counts 1. From one bright window in a dark frame it would bend all the rest by guesswork."""
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
@@ -95,7 +98,10 @@ def _fits(
         one, other = joint_details(reference, frame, bent)
         points = choose_points(one, limit=POINTS)
         fits = {}
-        for model in _wanted(choice):
+        wanted = _wanted(choice)
+        if choice == "auto" and reach(points) < WIDE:
+            wanted = wanted[:-1]
+        for model in wanted:
             start = {"shift": _only_shift(matrix, size), "rigid": matrix, "homography": bent}[model]
             found = refine(points, other, np.linalg.inv(bent) @ start, model)
             if found is None:

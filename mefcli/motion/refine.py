@@ -86,6 +86,19 @@ def choose_points(reference: Detail, limit: int = 60_000) -> Points:
     )
 
 
+def reach(points: Points) -> float:
+    """How far the points spread over the picture, the lesser of both axes; 1 is evenly, all over."""
+    weight = points.weight * (points.grad_x**2 + points.grad_y**2)
+    total = float(weight.sum())
+    if not total > 0:
+        return 0.0
+    spreads = []
+    for at, side in ((points.x, points.size_px[0]), (points.y, points.size_px[1])):
+        middle = float((weight * at).sum()) / total
+        spreads.append((float((weight * (at - middle) ** 2).sum()) / total) ** 0.5 / (side / 12**0.5))
+    return min(spreads)
+
+
 _DERIVATIVE = np.array([1, -8, 0, 8, -1], np.float64) / 12  # fourth order; symmetric, so noise adds no bias
 _SMOOTH = np.array([1.0])
 """Kernels of the gradient: none along the other axis, the picture is smoothed once before."""

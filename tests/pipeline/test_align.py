@@ -61,6 +61,24 @@ def test_auto_takes_the_simplest_model_that_explains_the_motion() -> None:
         assert models == [kind, "identity", kind]
 
 
+def test_one_bright_window_in_a_dark_frame_does_not_bend_the_whole_frame() -> None:
+    """Highlights bloom, so a window looks larger in the longer exposure; that is no motion of the picture."""
+    import cv2
+
+    rng = np.random.default_rng(1)
+    radiance = scene(SIZE) * 0.2
+    left, top, right, bottom = 40, 40, 110, 100
+    grown = cv2.resize(radiance[top:bottom, left:right], None, fx=1.02, fy=1.02)[
+        : bottom - top, : right - left
+    ]
+    dark = np.full_like(radiance, 1e-5)
+    dark[top:bottom, left:right] = grown[: bottom - top, : right - left]
+    done = align(stack_of([expose(dark, 1.0, rng), expose(radiance, 1.0, rng)], reference=1))
+    assert done.extras["alignment"][0]["model"] != "homography"
+    matrix = np.array(done.extras["alignment"][0]["matrix"])
+    assert float(distance(matrix, np.eye(3), grid(SIZE)).max()) < 2.0
+
+
 def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     rng = np.random.default_rng(1)
     radiance = scene(SIZE) * 0.2
