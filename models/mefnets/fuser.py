@@ -299,7 +299,8 @@ class Fuser:
         """The fused luminance, (1, h, w), of (N, 3, h, w) planes."""
         y = colour.luminance(frames)[:, None]  # (N, 1, h, w)
         if self.spec.luma_range == "studio":
-            return colour.from_studio(self._fuse_planes(colour.to_studio(y), steps)).clamp_(0.0, 1.0)
+            # Not clipped here: studio range has room above white, which colour may bring back below it.
+            return colour.from_studio(self._fuse_planes(colour.to_studio(y), steps))
         return self._fuse_planes(y, steps)
 
     def _fuse_planes(self, frames: Tensor, steps: Schedule) -> Tensor:  # (N, C, h, w) -> (C, h, w)

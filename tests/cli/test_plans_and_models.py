@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from toolkit import Mef
 
-from mefcli import api, checkpoints
+from mefcli import api, checkpoints, formats
 from mefcli.cli import screen, threads
 from mefcli.evaluation.benchmark import chosen_models
 from mefcli.pipeline.estimate import MERGE, estimate
 from mefcli.pipeline.job import Job
 from mefcli.pipeline.types import Step
 from mefnets import DEFAULT_MODEL, MODELS
+
+CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/checkpoints"
 
 
 def test_a_dry_run_estimates_time_and_memory(mef: Mef, jpegs: list[Path]) -> None:
@@ -103,6 +105,21 @@ def test_an_imported_checkpoint_fuses(mef: Mef, jpegs: list[Path], tmp_path: Pat
     assert mef("models", "import", "ffmef", tmp_path / "x.pth", "-o", out).code == 1  # it exists
     fused = mef("fuse", *jpegs, "--weights", out, "--model", "ffmef", "-o", tmp_path / "x.png")
     assert fused.code == 0, fused.err
+
+
+@pytest.mark.skipif(not CHECKPOINTS.is_dir(), reason="needs the authors' checkpoint and result")
+def test_the_authors_weights_give_the_authors_picture(mef: Mef, tmp_path: Path) -> None:
+    weights, out = tmp_path / "authors.safetensors", tmp_path / "out.png"
+    pth = CHECKPOINTS / "ffmef_authors_mef.pth"
+    assert mef("models", "import", "ffmef", pth, "-o", weights, "--zero-padding", "--studio-luma").code == 0
+    frames = [CHECKPOINTS / "ffmef_507" / name for name in ("over.png", "under.png")]
+    options = ["--weights", weights, "--model", "ffmef", "--align", "off", "--bit-depth", "8", "-o", out]
+    assert mef("fuse", *frames, *options).code == 0
+    ours, theirs = (
+        formats.decode(path).pixels.astype(int)
+        for path in (out, CHECKPOINTS / "ffmef_507" / "authors_result.png")
+    )
+    assert abs(ours - theirs).max() <= 1
 
 
 def test_debug_dir_holds_pictures_of_what_was_replaced(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
