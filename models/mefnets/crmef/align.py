@@ -14,7 +14,7 @@ from mefnets.crmef.strips import in_strips
 # What the finest level and the cascade see: a bounded offset, up to 3 for the kernel, 1 for what follows.
 RADIUS = int(REACH_PX) + 4
 
-Levels = tuple[Tensor, Tensor, Tensor]
+Levels = list[Tensor]
 
 
 def lr(x: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Pyramid(nn.Module):
         level1 = self.block_2(F.relu_(self.block_1(x))).add_(x)  # (B, c, H, W)
         level2 = lr(self.conv2(lr(self.down2(level1))))  # (B, c, H/2, W/2)
         level3 = lr(self.conv3(lr(self.down3(level2))))  # (B, c, H/4, W/4)
-        return level1, level2, level3
+        return [level1, level2, level3]
 
 
 class Level(nn.Module):
@@ -69,7 +69,10 @@ class DASM(nn.Module):
         self.cascade = Level(make("dasm", 3, c, c), c, coarsest=True)
 
     def forward(self, neighbour: Levels, reference: Levels) -> Tensor:
+        """Empties both lists: what is no longer needed is freed on the way."""
         (n1, n2, n3), (r1, r2, r3) = neighbour, reference
+        neighbour.clear()
+        reference.clear()
         o3 = self.level3.offsets(n3, r3, None)
         a3 = lr(self.level3.deform(n3, o3))  # (B, c, H/4, W/4)
         o2 = self.level2.offsets(n2, r2, o3)

@@ -137,7 +137,6 @@ class Aligned(nn.Module):
         neighbour, reference = (self.pyramid(lr(self.lift(x))) for x in (under, over))
         r1 = reference[0]
         merged = self.dasm(neighbour, reference)
-        del neighbour, reference
         merged = merged + r1 if merged.requires_grad else merged.add_(r1)  # (B, 64, H, W), the paper's F
         del r1
 
