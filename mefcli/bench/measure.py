@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,6 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mefcli.errors import MefError
+
+# A process starts with its parent's peak memory as its own. Between this process, which may be large, and the
+# measured one therefore stands a small one, which also keeps its own CPU time out of the figures.
+LAUNCHER = """
+import os, sys
+pipe, command = int(sys.argv[1]), sys.argv[2:]
+os.set_inheritable(pipe, False)
+try:
+    child = os.posix_spawnp(command[0], command, os.environ)
+except OSError as reason:
+    sys.exit(str(reason))
+_, status, used = os.wait4(child, 0)
+os.write(pipe, f"{used.ru_utime} {used.ru_stime} {used.ru_maxrss}".encode())
+code = os.waitstatus_to_exitcode(status)
+os._exit(code if code >= 0 else 128 - code)
+"""
 
 
 @dataclass(frozen=True)
@@ -33,18 +50,23 @@ def run(command: Sequence[str | Path], folder: Path) -> Cost:
         raise MefError("mef bench reads the kernel's process counters, which this system does not have.")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
         began = time.perf_counter()
-        process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=out, stderr=talk)
-        _, status, used = os.wait4(process.pid, 0)
+        reading, writing = os.pipe()
+        launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(writing), *(str(part) for part in command)]
+        process = subprocess.Popen(launch, cwd=folder, stdout=out, stderr=talk, pass_fds=(writing,))
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            counted = pipe.read().split()
+        process.wait()
         wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         talk.seek(0)
         said, complained = out.read().decode(errors="replace"), talk.read().decode(errors="replace")
-    if process.returncode:
+    if len(counted) != 3 or process.returncode:
         last = (complained.strip() or said.strip() or "no word").splitlines()[-1]
         raise MefError(f"{Path(str(command[0])).name} ended with code {process.returncode}: {last}")
-    kilobytes = used.ru_maxrss / 1024 if os.uname().sysname == "Darwin" else used.ru_maxrss
-    return Cost(used.ru_utime + used.ru_stime, wall, kilobytes / 1024, said)
+    cpu_s, maxrss = float(counted[0]) + float(counted[1]), float(counted[2])
+    kilobytes = maxrss / 1024 if os.uname().sysname == "Darwin" else maxrss
+    return Cost(cpu_s, wall, kilobytes / 1024, said)
 
 
 def median(costs: Sequence[Cost]) -> Cost:

@@ -62,7 +62,7 @@ def make(
     clock: Clock | None = None,
     stack: Stack | None = None,
 ) -> Fused:
-    """One bracket from files to a fused picture in memory. A `stack` that was read ahead is not read again."""
+    """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again."""
     from mefcli.checkpoints import find_model, is_ready, missing
     from mefcli.pipeline.read import read
 
