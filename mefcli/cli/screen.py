@@ -96,7 +96,7 @@ class Progress:
     def __init__(self, title: str = "", seconds: Mapping[StageName, float] | None = None) -> None:
         self.title = title
         self.shares = shares(seconds or TYPICAL)
-        self.stage = ""
+        self.stage = self.note = ""
         self.bar: Bar | None = None
         self.task: TaskID | None = None
 
@@ -132,8 +132,8 @@ class Progress:
                 completed=start + length * min(1.0, step.done),
                 description=" ".join(word for word in (self.title, WORDS[step.stage]) if word),
             )
-        elif step.stage != self.stage or (state.verbose and step.note):
-            self.stage = step.stage
+        elif step.stage != self.stage or (state.verbose and step.note not in ("", self.note)):
+            self.stage, self.note = step.stage, step.note
             say(" ".join(word for word in (self.title, WORDS[step.stage], step.note) if word))
 
 

@@ -21,6 +21,7 @@ SAME_EV = 0.1  # closer exposures count as one; cameras step by 0.3 or more
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
 PAUSE_S = 30.0  # a longer pause than this, from a full set to the next, means two brackets
 MEASURED_SIDE_PX = 256
+NAMED = 5  # files, or groups of them, that an error spells out
 Grey = NDArray[np.float32]  # (h, w), linear light
 
 
@@ -232,7 +233,12 @@ def _by(shots: Sequence[Shot], fact: Callable[[Shot], str | None]) -> str:
     groups: dict[str, list[str]] = {}
     for shot in shots:
         groups.setdefault(fact(shot) or "unknown", []).append(shot.path.name)
-    return "; ".join(f"{value}: {' '.join(names)}" for value, names in groups.items())
+    said = [f"{value}: {_some(names)}" for value, names in groups.items()]
+    return "; ".join(said[:NAMED]) + (f"; and {len(said) - NAMED} more" if len(said) > NAMED else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return " ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _commands(shots: Sequence[Shot], fact: Callable[[Shot], object]) -> str:
