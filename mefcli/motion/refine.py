@@ -95,8 +95,9 @@ def reach(points: Points) -> float:
     spreads = []
     for at, side in ((points.x, points.size_px[0]), (points.y, points.size_px[1])):
         middle = float((weight * at).sum()) / total
-        spreads.append((float((weight * (at - middle) ** 2).sum()) / total) ** 0.5 / (side / 12**0.5))
-    return min(spreads)
+        variance = float((weight * (at - middle) ** 2).sum()) / total
+        spreads.append(math.sqrt(12 * variance) / side)
+    return float(min(spreads))
 
 
 _DERIVATIVE = np.array([1, -8, 0, 8, -1], np.float64) / 12  # fourth order; symmetric, so noise adds no bias
