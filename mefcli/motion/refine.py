@@ -7,6 +7,7 @@ branches that moved on their own are outvoted by Tukey's biweight.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 

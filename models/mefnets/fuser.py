@@ -309,7 +309,8 @@ class Fuser:
         row = list(frames)
         for under, over in steps:
             row.append(self._once(torch.stack((row[under], row[over]))))
-        return row[-1]
+        last: Tensor = row[-1]
+        return last
 
     def _once(self, frames: Tensor) -> Tensor:  # (N, C, h, w) -> (C, h, w)
         if self.half:

@@ -12,6 +12,7 @@ full-resolution frames they give a full-resolution picture whose every detail co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ FIT_STRIP_PX = 60_000
 
 def factor_for(pixels: int, working_px: float) -> int:
     """The whole number by which both sides shrink to come near `working_px`."""
-    return max(1, round((pixels / working_px) ** 0.5))
+    return max(1, round(math.sqrt(pixels / working_px)))
 
 
 def reduce_frames(frames: Sequence[Frame], factor: int) -> Tensor:
@@ -55,7 +56,7 @@ def reduce_frames(frames: Sequence[Frame], factor: int) -> Tensor:
         for index, frame in enumerate(frames):
             for y in range(top, bottom):
                 rows = frame[y * factor : (y + 1) * factor]
-                line = np.add.reduce(rows, axis=0, dtype=total)  # (W, 3)
+                line = rows.sum(axis=0, dtype=total)  # (W, 3)
                 sums = np.empty((w, 3), np.float32)
                 whole = torch.from_numpy(line[: full * factor].astype(np.float32)).view(full, factor, 3)
                 torch.sum(whole, 1, out=torch.from_numpy(sums[:full]))

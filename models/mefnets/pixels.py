@@ -49,7 +49,8 @@ def convert(frame: Frame, depth: int) -> Frame:
     """One frame at another depth, without loss where the new depth holds the old."""
     height, width, _ = frame.shape
     if frame.dtype == DTYPES[depth]:
-        return frame.copy()
+        same: Frame = frame.copy()
+        return same
     out = empty_picture(height, width, depth)
     for top, bottom in strips(height, 256):
         store_planes(load_planes(frame[top:bottom]), out[top:bottom])
