@@ -45,8 +45,11 @@ def reduce_frames(frames: Sequence[Frame], factor: int) -> Tensor:
     out = torch.empty(len(frames), 3, h, w)
     kind = frames[0].dtype
     # Sums of `factor` rows fit in the next wider integer.
-    wider = {"uint8": np.dtype(np.uint16 if factor <= 256 else np.uint32), "uint16": np.dtype(np.uint32)}
-    total = wider.get(kind.name, np.dtype(np.float32))
+    total: type[np.generic] = np.float32
+    if kind == np.uint8 and factor <= 256:
+        total = np.uint16
+    elif kind != np.float32:
+        total = np.uint32
     across = np.full(w, factor)
     across[-1] = width - (w - 1) * factor
     full = width // factor  # columns that have all their pixels
