@@ -73,7 +73,7 @@ class RB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         t = F.leaky_relu_(self.norm(self.conv_1(x)), 0.2)
-        y: Tensor = F.leaky_relu_(self.conv_2(t), 0.2) + self.identity(x)
+        y: Tensor = self.identity(x).add_(F.leaky_relu_(self.conv_2(t), 0.2))
         return y  # (B, o, H, W)
 
 
@@ -100,7 +100,7 @@ class Merge(nn.Module):
         self.b = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, p: Tensor, y: Tensor) -> Tensor:
-        merged: Tensor = self.a * self.body(torch.cat((p, y), 1)) + self.b * y
+        merged: Tensor = (self.a * self.body(torch.cat((p, y), 1))).add_(self.b * y)
         return merged  # (B, C, H, W)
 
 
@@ -174,7 +174,7 @@ class FilterHead(nn.Module):
     def forward(self, R: Tensor) -> Tensor:
         t = F.relu_(self.conv_2(F.relu_(self.conv_1(R))))
         # The last layer as weight times pixels: it leaves whole planes, as the filtering wants them.
-        taps = torch.matmul(self.conv_3.weight.flatten(1), t.flatten(2)) + self.tap_bias
+        taps = torch.matmul(self.conv_3.weight.flatten(1), t.flatten(2)).add_(self.tap_bias)
         return taps.view_as(t)  # (B, k*k, H, W)
 
     @property
