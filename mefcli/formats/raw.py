@@ -26,6 +26,7 @@ from mefcli.pipeline.types import Shot
 
 # Encoding curves as LibRaw takes them: 1/gamma and the slope near black, matching the profiles we embed.
 GAMMAS = {"srgb": (2.4, 12.92), "p3": (2.4, 12.92), "adobergb": (563 / 256, 0.0), "prophoto": (1.8, 0.0)}
+MOST_PIXELS_A_BYTE = 16  # the hardest lossy compression of sensor data spends more than half a bit a pixel
 WHITE_BALANCES = ("camera", "auto", "daylight")
 HIGHLIGHTS = ("clip", "blend", "reconstruct")
 
@@ -67,6 +68,9 @@ def decode_raw(
         if size[0] * size[1] > max_pixels:
             raise too_large(path, size, max_pixels)
         multipliers = development.multipliers or _white_balance(raw, development.wb)
+        # LibRaw leaves what a short file lacks as it found the memory: often black, but not always.
+        if size[0] * size[1] > MOST_PIXELS_A_BYTE * path.stat().st_size:
+            raise UnreadableError(f"{path} is cut off: part of its sensor data is missing.", RESTORE)
         mosaic = raw.raw_image if raw.raw_type == rawpy.RawType.Flat else None
         if mosaic is not None and is_blank(mosaic):
             raise UnreadableError(f"{path} is cut off: part of its sensor data is missing.", RESTORE)
