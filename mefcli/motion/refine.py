@@ -88,7 +88,7 @@ def choose_points(reference: Detail, limit: int = 60_000) -> Points:
 
 
 def reach(points: Points) -> float:
-    """How far the points spread over the picture, the lesser of both axes; 1 is evenly, all over."""
+    """How far the points spread over the picture, along the better of both axes; 1 is evenly, all over."""
     weight = points.weight * (points.grad_x**2 + points.grad_y**2)
     total = float(weight.sum())
     if not total > 0:
