@@ -32,10 +32,10 @@ class Motion:
 
 TRUSTED = 0.35
 POINTS = 60_000
-WIDE = 0.65
-"""A homography is fitted where the detail that two frames share reaches this far over the picture; detail
-everywhere counts 1. From one bright window in a dark frame (0.14 to 0.6 in an office) it would bend all the
-rest by guesswork; a horizon across the whole picture (0.71 to 1.1) holds it."""
+WIDE_BOTH, WIDE_ONE = 0.5, 0.65
+"""A homography is fitted where the detail that two frames share reaches this far over the picture, along both
+axes or along one; detail everywhere counts 1. From one bright window in a dark frame (at most 0.41 and 0.6 in
+an office) it would bend all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
@@ -100,7 +100,8 @@ def _fits(
         points = choose_points(one, limit=POINTS)
         fits = {}
         wanted = _wanted(choice)
-        if choice == "auto" and reach(points) < WIDE:
+        lesser, greater = reach(points)
+        if choice == "auto" and lesser < WIDE_BOTH and greater < WIDE_ONE:
             wanted = wanted[:-1]
         for model in wanted:
             start = {"shift": _only_shift(matrix, size), "rigid": matrix, "homography": bent}[model]

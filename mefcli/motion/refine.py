@@ -87,18 +87,18 @@ def choose_points(reference: Detail, limit: int = 60_000) -> Points:
     )
 
 
-def reach(points: Points) -> float:
-    """How far the points spread over the picture, along the better of both axes; 1 is evenly, all over."""
+def reach(points: Points) -> tuple[float, float]:
+    """How far the points spread over the picture, lesser axis first; 1 is evenly, from side to side."""
     weight = points.weight * (points.grad_x**2 + points.grad_y**2)
     total = float(weight.sum())
     if not total > 0:
-        return 0.0
+        return 0.0, 0.0
     spreads = []
     for at, side in ((points.x, points.size_px[0]), (points.y, points.size_px[1])):
         middle = float((weight * at).sum()) / total
         variance = float((weight * (at - middle) ** 2).sum()) / total
         spreads.append(math.sqrt(12 * variance) / side)
-    return float(min(spreads))
+    return min(spreads), max(spreads)
 
 
 _DERIVATIVE = np.array([1, -8, 0, 8, -1], np.float64) / 12  # fourth order; symmetric, so noise adds no bias
