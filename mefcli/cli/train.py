@@ -48,6 +48,12 @@ def train_one(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, THREADS] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision", help="auto (what the device is quick at), float32 or bfloat16."
+        ),
+    ] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Threads that simulate brackets.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again; otherwise a run continues.")] = False,
     start_from: Annotated[
@@ -82,6 +88,7 @@ def train_one(
         seed=seed,
         device=device,
         threads=threads,
+        precision=precision,  # type: ignore[arg-type]  # checked where it is used
         workers=workers,
         smoke=smoke,
         fresh=fresh or smoke,

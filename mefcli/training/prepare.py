@@ -11,6 +11,7 @@ import torch
 
 from mefcli.errors import InputError, ModelError
 from mefcli.training import pack as packing
+from mefcli.training import precision
 from mefcli.training.settings import Settings, find_recipe, shortened
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state
@@ -81,12 +82,15 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     objective = recipe.objective().to(device)
     give_eyes(objective, settings, device)
     state = new_state(recipe, network, objective)
+    dtype = precision.choose(settings.precision, recipe.wide, device)
+    precision.compute_in(network, dtype, device)
     steps = check_length(recipe, settings.budget_s, settings.steps)
     if settings.smoke:
         steps = recipe.steps
     frames = 2 if spec.max_frames == 2 else 3
     held = held_out(store, frames, 96)[:2] if settings.smoke else held_out(store, frames)
-    return Run(settings, recipe, spec, device, device_words(device), store, simulator, held, state, steps)
+    words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
+    return Run(settings, recipe, spec, device, words, store, simulator, held, state, steps)
 
 
 def start(network: torch.nn.Module, weights: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mefcli.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from mefcli.training.precision import Precision
     from mefnets.recipe import Recipe
 
 SMOKE_STEPS = 6
@@ -28,6 +29,7 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
+    precision: Precision = "auto"
     workers: int = 1
     smoke: bool = False
     fresh: bool = False  # start again even where a checkpoint exists

@@ -68,5 +68,6 @@ class Recipe:
     clip_norm: float | None = 1.0
     ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
     critic_lr: float = 1e-4
+    wide: bool = True  # gains from bfloat16 units and bears their rounding while it learns
     options: dict[str, object] = field(default_factory=dict)  # passed to build() beside the SPEC's own
     variants: dict[str, dict[str, object]] = field(default_factory=dict)  # ablations: name -> changes

@@ -22,6 +22,7 @@ RECIPE = Recipe(
     weight_decay=0.01,
     # The paper's step schedule never comes to its first step; a cosine ends calmer at the same cost.
     schedule="cosine",
+    wide=False,
     variants={
         # The paper's ablations of the loss.
         "raw-masks": {"objective": lambda: GIFObjective(GIF(masks="raw"))},

@@ -20,6 +20,7 @@ RECIPE = Recipe(
     warmup_steps=30,
     clip_norm=1.0,
     ema=0.995,
+    wide=False,
     variants={
         "pairs": {"data": Data(frames=(2, 2), crop_px=320, batch=2, views="whole", spread_ev=(1.5, 9.0))},
         "no-tone": {"objective": lambda: MeasuresObjective(tone=0.0)},

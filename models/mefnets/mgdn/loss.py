@@ -115,7 +115,7 @@ class MGDNObjective(Objective):
         structure = 1 - ssim(fused, batch.target).mean()
         loss = absolute + self.ssim_weight * structure
         terms = {"l1": absolute.item(), "ssim": structure.item()}
-        kept = getattr(network, "kept", [])
+        kept = [[o.float() for o in stage] for stage in getattr(network, "kept", [])]
         if self.mi_weight and kept:
             shared = self.mutual_information(kept)
             loss = loss + self.mi_weight * shared
