@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from mefcli.errors import UsageError
 from mefcli.training import precision
 from mefnets import MODELS
