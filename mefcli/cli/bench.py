@@ -33,9 +33,15 @@ def bench(
     align: Annotated[Align, typer.Option(help="Passed on to mef fuse.")] = "off",
     maps: Annotated[
         Path | None,
-        typer.Option(help="alignment: folder of radiance maps (.hdr); else made up.", metavar="FOLDER"),
+        typer.Option(
+            help="alignment: folder of radiance maps (.hdr); else the demo's room alone.", metavar="FOLDER"
+        ),
     ] = None,
     cases: Annotated[int, typer.Option(help="alignment: number of brackets.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="alignment: another number draws other brackets.", min=0)] = 7,
+    against: Annotated[
+        str, typer.Option(help="alignment: compare with these where found.", metavar="mtb,hugin")
+    ] = "mtb,hugin",
     only_mef: Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")] = False,
 ) -> None:
@@ -50,9 +56,11 @@ def bench(
     mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
     mef bench -m house,mertens --json           for scripts
     mef bench alignment --megapixels 0.4        what is left of known motions, in pixels
+    mef bench alignment --megapixels 1 --cases 300 --maps hdris --against mtb
     """
     if what == "alignment":
-        _alignment(maps, cases, _numbers(megapixels, 0.01), only_mef=only_mef, json=json)
+        peers = [] if only_mef else [name.strip() for name in against.split(",") if name.strip()]
+        _alignment(maps, cases, seed, _numbers(megapixels, 0.01), peers, json=json)
         return
     from mefcli.bench.suite import measure, runners
     from mefnets import DEFAULT_MODEL, MODELS
@@ -76,16 +84,24 @@ def bench(
                 _show(rows)
 
 
-def _alignment(maps: Path | None, cases: int, sizes: list[float], *, only_mef: bool, json: bool) -> None:
-    from mefcli.bench.alignment import measure, methods
+def _alignment(
+    maps: Path | None, cases: int, seed: int, sizes: list[float], peers: list[str], *, json: bool
+) -> None:
+    from mefcli.bench.alignment import measure, methods, sources
 
-    chosen = {name: method for name, method in methods().items() if name.startswith("mef") or not only_mef}
+    chosen, scenes = methods(peers), sources(maps, max(sizes))
     for size in sizes:
-        screen.say(f"{cases} brackets of {size:g} MP: {', '.join(chosen)}")
-        rows = measure(maps, cases, size, chosen)
+        screen.say(f"{cases} brackets of {size:g} MP, {len(scenes)} scenes: {', '.join(chosen)}")
+        tenth = max(1, cases // 10)
+
+        def told(done: int, tenth: int = tenth) -> None:
+            if done % tenth == 0 and done < cases:
+                screen.say(f"{done} of {cases}")
+
+        rows = measure(scenes, cases, size, chosen, seed=seed, on_case=told)
         if json:
             for row in rows:
-                screen.put_json({"megapixels": size, **asdict(row)})
+                screen.put_json({"megapixels": size, "seed": seed, **asdict(row)})
         else:
             _show_alignment(rows, size)
 
@@ -93,18 +109,25 @@ def _alignment(maps: Path | None, cases: int, sizes: list[float], *, only_mef: b
 def _show_alignment(rows: list[AlignmentRow], megapixels: float) -> None:
     from rich.table import Table
 
-    table = Table(title=f"What is left of known motions, {megapixels:g} MP, {rows[0].frames} frames")
-    for heading in ("method", "median px", "95 % below px", "within 1 px", "given up"):
+    counted = f"{rows[0].frames} frames of {rows[0].brackets} brackets"
+    table = Table(title=f"What is left of known motions, {megapixels:g} MP, {counted}")
+    headings = ("method", "median px", "95 % below px", "within 1 px", "whole brackets", "given up", "CPU s")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for row in rows:
         table.add_row(
             row.method,
             f"{row.median_px:.3f}",
-            f"{row.p95_px:.2f}",
-            f"{row.within_a_pixel:.0%}",
+            f"{row.p95_px:.3f}",
+            f"{row.within_a_pixel:.1%}",
+            f"{row.brackets_within_a_pixel:.1%}",
             f"{row.given_up}",
+            f"{row.cpu_s:.2f}",
         )
     screen.stdout().print(table)
+    for miss in rows[0].missed:
+        said = "named as not aligned" if miss.named else "not noticed"
+        screen.say(f"missed: {miss.case}, frame {miss.frame + 1}, {miss.residual_px:.1f} px, {said}")
 
 
 def _numbers(text: str, least: float) -> list[float]:

@@ -1,13 +1,15 @@
 """Known motions, measured: random synthetic brackets, and what each method leaves of their motion.
 
-Cases are cut from radiance maps: a perspective view, enlarged, exposed two to five stops apart, moved, with
-photon and read noise, sRGB coded. The scene is continuous, so the truth is exact.
+Cases are cut from radiance maps and the demo's room: a perspective view, enlarged, exposed two to five stops
+apart, moved, with photon and read noise, sRGB coded. The scene is continuous, so the truth is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,7 @@ from mefcli.motion.geometry import IDENTITY, Matrix, distance, grid, rigid
 from mefcli.pipeline.types import Pixels
 
 Radiance = NDArray[np.float32]  # (H, W, 3), linear
+Scene = Callable[[tuple[int, int]], Radiance]  # renders itself at a (width, height)
 MotionKind = Literal["shift", "rigid", "homography"]
 
 
@@ -114,7 +117,7 @@ def random_motion(rng: np.random.Generator, size_px: tuple[int, int], kind: Moti
 
 def make_case(
     name: str,
-    scene: Callable[[tuple[int, int]], Radiance],
+    scene: Scene,
     size_px: tuple[int, int],
     rng: np.random.Generator,
     *,
@@ -189,42 +192,74 @@ def expose(radiance: Radiance, gain: float, rng: np.random.Generator, depth: Lit
     return result
 
 
-def random_cases(maps: Sequence[Path], count: int, size_px: tuple[int, int], seed: int = 7) -> Iterator[Case]:
-    """Cases over radiance maps in turn; twice as wide as high means a panorama, of which a view is taken."""
+@dataclass(frozen=True)
+class Source:
+    """Where scenes come from: each draw of `view` looks at it from another side."""
+
+    name: str
+    view: Callable[[np.random.Generator], Scene]
+
+
+def random_cases(
+    sources: Sequence[Source], count: int, size_px: tuple[int, int], seed: int = 7
+) -> Iterator[Case]:
+    """Cases over the sources in turn, every fourth in 16 bits. Case n is the same whatever the count."""
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        path = maps[index % len(maps)]
-        yield make_case(
-            f"{index:03d} {path.stem}", _scene(path, rng), size_px, rng, depth=16 if index % 4 == 3 else 8
-        )
+        source = sources[index % len(sources)]
+        depth: Literal[8, 16] = 16 if index % 4 == 3 else 8
+        yield make_case(f"{index:03d} {source.name}", source.view(rng), size_px, rng, depth=depth)
 
 
-def _scene(path: Path, rng: np.random.Generator) -> Callable[[tuple[int, int]], Radiance]:
-    import cv2
+def radiance_map(path: Path) -> Source:
+    """A Radiance .hdr file; twice as wide as high means a panorama, of which views are taken."""
 
-    stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-    if stored is None:
-        raise UnreadableError(f"{path.name} is no radiance map.", "Give Radiance .hdr files.")
-    radiance = np.ascontiguousarray(stored[..., ::-1]).astype(np.float32).clip(0, 1e6)
-    panorama = radiance.shape[1] == 2 * radiance.shape[0]
-    fov, yaw, pitch = rng.uniform(70, 100), rng.uniform(-180, 180), rng.uniform(-15, 15)
+    def view(rng: np.random.Generator) -> Scene:
+        import cv2
 
-    def render(size_px: tuple[int, int]) -> Radiance:
-        if panorama:
-            # One map pixel per view pixel at the view's middle, so that nothing is lost before enlarging.
-            width = round(radiance.shape[1] * fov / 360 * 1.2)
-            view = perspective_view(
-                radiance, fov, yaw, pitch, (width, round(width * size_px[1] / size_px[0]))
-            )
-        else:
-            rows, columns = radiance.shape[:2]
-            width = min(columns, round(rows * size_px[0] / size_px[1]))
-            height = round(width * size_px[1] / size_px[0])
-            top, left = (rows - height) // 2, (columns - width) // 2
-            view = radiance[top : top + height, left : left + width]
-        return enlarge(view, size_px)
+        stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+        if stored is None:
+            raise UnreadableError(f"{path.name} is no radiance map.", "Give Radiance .hdr files.")
+        radiance = np.ascontiguousarray(stored[..., ::-1]).astype(np.float32).clip(0, 1e6)
+        if radiance.shape[1] != 2 * radiance.shape[0]:
+            return lambda size_px: enlarge(_middle(radiance, size_px), size_px)
+        fov, yaw, pitch = rng.uniform(70, 100), rng.uniform(-180, 180), rng.uniform(-15, 15)
+        # One map pixel per view pixel at the view's middle, so that nothing is lost before enlarging.
+        width = round(radiance.shape[1] * fov / 360 * 1.2)
 
-    return render
+        def render(size_px: tuple[int, int]) -> Radiance:
+            small = (width, round(width * size_px[1] / size_px[0]))
+            return enlarge(perspective_view(radiance, fov, yaw, pitch, small), size_px)
+
+        return render
+
+    return Source(path.stem, view)
+
+
+def demo_scene(width: int = 1536) -> Source:
+    """The demo's room, rendered once, this wide; each view is a part of it, at least half as wide."""
+    from mefcli.demo import scene
+
+    room = cache(lambda: scene(width))
+
+    def view(rng: np.random.Generator) -> Scene:
+        share, across, down = rng.uniform(0.5, 1), rng.uniform(), rng.uniform()
+        radiance = room()
+        rows, columns = (round(side * share) for side in radiance.shape[:2])
+        top, left = round((radiance.shape[0] - rows) * down), round((radiance.shape[1] - columns) * across)
+        part = radiance[top : top + rows, left : left + columns]
+        return lambda size_px: enlarge(_middle(part, size_px), size_px)
+
+    return Source("demo", view)
+
+
+def _middle(radiance: Radiance, size_px: tuple[int, int]) -> Radiance:
+    """The largest part of these proportions."""
+    rows, columns = radiance.shape[:2]
+    width = min(columns, round(rows * size_px[0] / size_px[1]))
+    height = min(rows, round(width * size_px[1] / size_px[0]))
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return radiance[top : top + height, left : left + width]
 
 
 Method = Callable[[Case], Sequence[Matrix | None]]
@@ -238,18 +273,30 @@ class Outcome:
     frame: int
     residual_px: float  # median over the picture; the motion itself where the method gave up
     found: bool
+    cpu_s: float  # of the whole bracket, programs that were started included
 
 
 def measure_alignment(
-    cases: Iterator[Case] | Sequence[Case], methods: dict[str, Method]
+    cases: Iterable[Case],
+    methods: Mapping[str, Method],
+    on_case: Callable[[int], None] | None = None,
 ) -> dict[str, list[Outcome]]:
     """The same cases through every method; the residual is |found - true| over a 9 x 9 grid, median."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-    for case in cases:
+    for number, case in enumerate(cases, 1):
         places = grid(case.size_px)
         for name, method in methods.items():
-            for index, (found, truth) in enumerate(zip(method(case), case.matrices, strict=True)):
+            began = _cpu_s()
+            motions = method(case)
+            took = _cpu_s() - began
+            for index, (found, truth) in enumerate(zip(motions, case.matrices, strict=True)):
                 if index != case.reference:
                     left = float(np.median(distance(IDENTITY if found is None else found, truth, places)))
-                    outcomes[name].append(Outcome(case.name, index, left, found is not None))
+                    outcomes[name].append(Outcome(case.name, index, left, found is not None, took))
+        if on_case:
+            on_case(number)
     return outcomes
+
+
+def _cpu_s() -> float:
+    return sum(os.times()[:4])

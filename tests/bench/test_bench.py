@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("resource", reason="the kernel's process counters are read on Unix only")
 
 from mefcli.bench import measure, scene, suite
+from mefcli.bench.alignment import sources
 from mefcli.bench.measure import Cost
 from mefcli.cli import app
 from mefcli.errors import MefError
+from mefcli.motion.benchmark import random_cases
 
 
 def test_a_process_costs_what_it_burns_and_holds(tmp_path: Path) -> None:
@@ -93,7 +97,14 @@ def test_the_command_prints_one_json_object_a_program_with_its_stages(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["-m", "nosuch"], ["--megapixels", "six"], ["--frames", "1"], ["alignment", "--maps", "."]]
+    "wrong",
+    [
+        ["-m", "nosuch"],
+        ["--megapixels", "six"],
+        ["--frames", "1"],
+        ["alignment", "--maps", "."],
+        ["alignment", "--against", "x"],
+    ],
 )
 def test_a_slip_in_the_options_is_told_in_one_sentence(
     wrong: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,10 +114,27 @@ def test_a_slip_in_the_options_is_told_in_one_sentence(
     assert "Error" in capfd.readouterr().err
 
 
-def test_alignment_finds_known_motions_to_a_fraction_of_a_pixel(capfd: pytest.CaptureFixture[str]) -> None:
-    code = app.run(["bench", "alignment", "--megapixels", "0.06", "--cases", "2", "--only-mef", "--json"])
+def alignment_row(capfd: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    command = ["bench", "alignment", "--megapixels", "0.06", "--only-mef", "--json", *options]
+    code = app.run(command)
     out, err = capfd.readouterr()
     assert code == 0, err
-    row = json.loads(out)
-    assert (row["method"], row["frames"]) == ("mef align", 4)
+    row: dict[str, Any] = json.loads(out)
+    return row
+
+
+def test_alignment_finds_known_motions_to_a_fraction_of_a_pixel(capfd: pytest.CaptureFixture[str]) -> None:
+    row = alignment_row(capfd, "--cases", "2")
+    assert (row["method"], row["brackets"], row["frames"]) == ("mef align", 2, 4)
     assert row["median_px"] < 0.5
+    missed = sum(miss["residual_px"] > 1 for miss in row["missed"])
+    assert row["within_a_pixel"] == pytest.approx(1 - missed / 4)
+
+
+def test_a_seed_draws_the_same_brackets_again_and_more_of_them_change_none() -> None:
+    scenes = sources(None, 0.02)
+    size = (150, 100)
+    one, other = (list(random_cases(scenes, count, size, seed=3)) for count in (1, 2))
+    assert one[0].name == other[0].name
+    assert all(np.array_equal(a, b) for a, b in zip(one[0].frames, other[0].frames, strict=True))
+    assert not np.array_equal(one[0].frames[0], next(random_cases(scenes, 1, size, seed=4)).frames[0])
