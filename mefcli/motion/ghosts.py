@@ -25,6 +25,8 @@ FEATHER_PX = 4
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Outline = tuple[tuple[int, int], ...]
+"""A region's edge in source pixels, to a few pixels; a hole has one of its own inside it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Ghosts:
     mask: Mask  # (h, w): whole regions, rim included
     mapping: Mapping  # reference -> frame
     boxes: tuple[tuple[int, int, int, int], ...]  # left, top, right, bottom in source pixels
+    outlines: tuple[Outline, ...]
 
     @property
     def share(self) -> float:
@@ -54,7 +57,8 @@ def find_ghosts(reference: Pixels, frame: Pixels, strength: int = AUTO_STRENGTH)
         mask = _regions(score, threshold)
     assert mask is not None
     scale_x, scale_y = frame.shape[1] / size[0], frame.shape[0] / size[1]
-    return Ghosts(score, mask, mapping, _boxes(mask, scale_x, scale_y))
+    boxes, outlines = _boxes(mask, scale_x, scale_y), _outlines(mask, scale_x, scale_y)
+    return Ghosts(score, mask, mapping, boxes, outlines)
 
 
 def _score(still: Floats, other: Floats, mapping: Mapping) -> Floats:
@@ -110,6 +114,18 @@ def _boxes(mask: Mask, scale_x: float, scale_y: float) -> tuple[tuple[int, int, 
     return tuple(
         (round(x * scale_x), round(y * scale_y), round((x + w) * scale_x), round((y + h) * scale_y))
         for x, y, w, h, _ in stats[1:].tolist()
+    )
+
+
+def _outlines(mask: Mask, scale_x: float, scale_y: float) -> tuple[Outline, ...]:
+    import cv2
+
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    edges = [cv2.approxPolyDP(edge, 1.5, closed=True)[:, 0].tolist() for edge in found]
+    return tuple(
+        tuple((round((x + 0.5) * scale_x), round((y + 0.5) * scale_y)) for x, y in edge)
+        for edge in edges
+        if len(edge) > 2
     )
 
 

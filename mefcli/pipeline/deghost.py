@@ -1,7 +1,8 @@
 """Stack -> Stack: one person, one picture.
 
 Each frame is compared with a reference exposure; where the scene moved, the reference as that frame would
-have exposed it stands in. Everything else keeps its bits. Findings are left in `extras["ghosts"]`.
+have exposed it stands in. Everything else keeps its bits. Findings are left in `extras["ghosts"]`, and for drawings
+the regions' edges in `extras["ghost_outlines"]`, a list for each frame.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from mefcli.errors import OutputError, UsageError
 from mefcli.motion.fill import small_rgb, small_size
-from mefcli.motion.ghosts import AUTO_STRENGTH, Ghosts, find_ghosts, replace_ghosts
+from mefcli.motion.ghosts import AUTO_STRENGTH, Ghosts, Outline, find_ghosts, replace_ghosts
 from mefcli.pipeline.types import OnStep, Pixels, Stack, Step, silent
 
 
@@ -40,16 +41,19 @@ def deghost(stack: Stack, settings: DeghostSettings | None = None, on_step: OnSt
     names = [path.name for path in stack.bracket.paths]
     frames: list[Pixels] = []
     found: list[dict[str, Any]] = []
+    outlines: list[tuple[Outline, ...]] = []
     for index, frame in enumerate(stack.frames):
         on_step(Step("deghost", index / count, names[index]))
         if index == reference:
             frames.append(frame)
+            outlines.append(())
             found.append({"frame": names[index], "reference": True, "share": 0.0, "boxes": []})
             continue
         ghosts = find_ghosts(stack.frames[reference], frame, strength)
         if settings.debug_dir is not None:
             _write_debug(settings.debug_dir, names[index], ghosts)
         frames.append(replace_ghosts(stack.frames[reference], frame, ghosts))
+        outlines.append(ghosts.outlines)
         boxes = [list(box) for box in ghosts.boxes]
         found.append(
             {"frame": names[index], "reference": False, "share": round(ghosts.share, 5), "boxes": boxes}
@@ -62,7 +66,7 @@ def deghost(stack: Stack, settings: DeghostSettings | None = None, on_step: OnSt
             "the scene changed as a whole, or the frames are not aligned."
         )
     on_step(Step("deghost", 1.0, f"{sum(len(one['boxes']) for one in found)} regions"))
-    extras = {**stack.extras, "ghosts": found}
+    extras = {**stack.extras, "ghosts": found, "ghost_outlines": outlines}
     return replace(stack, frames=tuple(frames), notes=tuple(notes), extras=extras)
 
 

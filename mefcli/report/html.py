@@ -89,14 +89,12 @@ def _vectors(matrix: Any, width: int, height: int) -> str:
     return _map("".join(drawn), height * unit, "Motion of the frame, ten times longer than it was")
 
 
-def _boxes(boxes: Sequence[Sequence[float]], width: int, height: int) -> str:
+def _regions(outlines: Sequence[Sequence[Sequence[float]]], width: int, height: int) -> str:
+    """What was replaced, by its edges; one inside another is a hole."""
     unit = 100 / width
-    drawn = "".join(
-        f'<rect x="{x0 * unit:.2f}" y="{y0 * unit:.2f}" width="{(x1 - x0) * unit:.2f}"'
-        f' height="{(y1 - y0) * unit:.2f}"/>'
-        for x0, y0, x1, y1 in boxes
-    )
-    return _map(drawn, height * unit, "Where things moved")
+    edges = ("L".join(f"{x * unit:.2f} {y * unit:.2f}" for x, y in edge) for edge in outlines)
+    drawn = "".join(f"M{edge}Z" for edge in edges)
+    return _map(f'<path fill-rule="evenodd" d="{drawn}"/>', height * unit, "Where things moved")
 
 
 def _map(drawn: str, height: float, label: str) -> str:
@@ -118,9 +116,10 @@ def _findings(extras: Mapping[str, Any], size: tuple[int, int]) -> list[Section]
         sections.append(Section("Alignment", cards(figures)))
     ghosts = [f for f in extras.get("ghosts") or () if isinstance(f, Mapping)]
     if ghosts:
+        outlines = extras.get("ghost_outlines") or [()] * len(ghosts)
         figures = [
-            (_boxes(f.get("boxes") or (), *size), f"{f.get('frame', '')}: {f.get('share', 0):.1%} replaced")
-            for f in ghosts
+            (_regions(edges, *size), f"{f.get('frame', '')}: {f.get('share', 0):.1%} replaced")
+            for f, edges in zip(ghosts, outlines, strict=True)
         ]
         sections.append(Section("Ghosts", cards(figures)))
     return sections

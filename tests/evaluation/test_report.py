@@ -42,6 +42,7 @@ def make_page() -> str:
             {"frame": NASTY, "moved_px": 0.0, "matrix": np.eye(3).tolist()},
         ],
         "ghosts": [{"frame": NASTY, "share": 0.02, "boxes": [[10, 20, 60, 80]]}],
+        "ghost_outlines": [(((10, 20), (60, 20), (35, 80)), ((30, 30), (40, 30), (35, 40)))],
     }
     return report_page(make_bracket(), [DARK, BRIGHT], FUSED, record, extras)
 
@@ -114,6 +115,8 @@ def test_the_page_tells_exposures_alignment_ghosts_settings_and_times() -> None:
     page = make_page()
     for words in ("1/1000 s", "f/8", "moved 3.2 px", "2.0% replaced", "0.40 s", "321 MB", "2024-05-01"):
         assert words in page, words
+    # Of a picture 320 px wide: a region and the hole in it.
+    assert 'd="M3.12 6.25L18.75 6.25L10.94 25.00ZM9.38 9.38L12.50 9.38L10.94 12.50Z"' in page
 
 
 def test_an_interrupted_write_leaves_the_old_page(tmp_path, monkeypatch) -> None:
