@@ -8,6 +8,9 @@ def main() -> None:
     import sys
     import threading
 
+    from mefcli.cli import interrupts
+
+    interrupts.end_at_once()
     from mefcli.cli.app import run
 
     code = run()

@@ -7,15 +7,13 @@ To add a command, write a function in a file of its own and one line in COMMANDS
 from __future__ import annotations
 
 import io
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mefcli.cli import state, threads
+from mefcli.cli import interrupts, state, threads
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.errors import MefError
 
@@ -58,12 +56,16 @@ class Mef(LazyGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        with interrupts.stopping():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except MefError as error:
             _fail(error.message, error.hint, error.exit_code)
         except KeyboardInterrupt:
-            _fail("Interrupted.", "No unfinished file was left behind.", 130)
+            _fail("Interrupted.", "No unfinished file was left behind.", interrupts.INTERRUPTED)
         except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
             raise  # Typer's own business: it knows how to end these
         except MemoryError:
@@ -108,8 +110,6 @@ def mef(
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the program; the exit code."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # file names come out as the bytes they are
     try:
@@ -117,10 +117,6 @@ def run(args: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     return 0
-
-
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _fail(message: str, hint: str, code: int) -> NoReturn:

@@ -215,6 +215,7 @@ def test_ctrl_c_leaves_nothing_and_exits_130(jpegs: list[Path]) -> None:
         "    os.kill(os.getpid(), getattr(signal, sys.argv[1]))\n"
         "    import time; time.sleep(30)\n"
         "formats.encode = stop\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
         "sys.exit(run(['fuse', *sys.argv[2:]]))\n"
     )
     for name in ("SIGINT", "SIGTERM"):

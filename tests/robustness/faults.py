@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import random
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from mefcli import formats
+from mefcli.batch.journal import NAME as JOURNAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,10 +25,14 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
+from mefcli.cli import interrupts
 from mefcli.cli.app import run
-import mefcli.api, mefcli.cli.fuse, mefcli.formats.decoding, mefcli.formats.encoding, mefcli.pipeline.fuse
+import mefcli.api, mefcli.cli.batch, mefcli.cli.fuse, mefcli.pipeline.fuse
+import mefcli.formats.decoding, mefcli.formats.encoding
 import cv2, tifffile, imagecodecs, PIL.Image, exifread
 cv2.setNumThreads(0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
+interrupts.end_at_once()  # as main() does
 for line in sys.stdin:
     arguments = line.rstrip("\\n").split("\\t")
     child = os.fork()
@@ -74,5 +87,65 @@ def hashes(paths: list[Path]) -> list[str]:
 
 
 def hidden(folder: Path) -> list[Path]:
-    """Temporary files and other things nobody asked for."""
-    return [path for path in folder.rglob("*") if path.name.startswith(".")]
+    """Temporary files and other things nobody asked for; the journal of a batch is not one."""
+    return [
+        path for path in folder.rglob("*") if path.name.startswith(".") and not path.name.startswith(JOURNAL)
+    ]
+
+
+def outputs(folder: Path) -> dict[str, int]:
+    """The pictures below a folder, and their sizes."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in folder.rglob("*.tif")
+        if not path.name.startswith(".")
+    }
+
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}
+ENDS = tuple(CODES)
+
+
+def shoot(
+    runs: Runs, arguments: Sequence[object], signals: tuple[signal.Signals, ...], times: int, out: Path
+) -> dict[str, int]:
+    """Runs a command `times` over, each ended by a signal at a random moment; what became of them.
+
+    A run goes on with what the last one left, until all outputs are there; then `out` is emptied.
+    """
+    sources = sorted(path for path in out.parent.rglob("*.jpg"))
+    before = hashes(sources)
+    for again in ((), ("--overwrite",)):  # the first run warms up, the second is timed
+        start = time.monotonic()
+        runs.start(*arguments, *again)
+        code, said = runs.end()
+        assert code == 0, said
+        whole_s = time.monotonic() - start
+    whole = outputs(out)
+    assert whole
+    chance = random.Random(4)
+    met = {"ended": 0, "done": 0}
+    for number in range(times):
+        if outputs(out) == whole:
+            shutil.rmtree(out)
+            out.mkdir()
+        pid = runs.start(*arguments)
+        time.sleep(chance.random() * whole_s * 0.9)
+        kind = signals[number % len(signals)]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, kind)
+        code, said = runs.end()
+        assert code in (0, CODES[kind]), said
+        assert "Traceback" not in said
+        met["done" if code == 0 else "ended"] += 1
+        assert hashes(sources) == before
+        for name, size in outputs(out).items():
+            assert size == whole[name], "an output that is not whole"
+            formats.decode(out / name)
+        if code == 0 or (len(signals) == 1 and kind != signal.SIGKILL):
+            assert not hidden(out), said
+    runs.start(*arguments, "--overwrite")
+    assert runs.end()[0] == 0
+    assert not hidden(out)
+    assert outputs(out) == whole
+    return met

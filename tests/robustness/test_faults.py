@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import shutil
 import signal
 import time
@@ -13,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mefcli import formats
-from tests.robustness.faults import Runs, hashes, hidden
+from tests.robustness.faults import ENDS, Runs, hidden, shoot
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and forks are for Unix")
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}
 
 
 @pytest.fixture(scope="module")
@@ -27,63 +23,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     runs.close()
 
 
-def shoot(
-    runs: Runs, arguments: list[object], signals: tuple[signal.Signals, ...], times: int, out: Path
-) -> dict[str, int]:
-    """Runs a command `times` over, each ended by a signal at a random moment; what became of them."""
-    sources = sorted(path for path in out.parent.rglob("*.jpg"))
-    before = hashes(sources)
-    for again in ((), ("--overwrite",)):  # the first run warms up, the second is timed
-        start = time.monotonic()
-        runs.start(*arguments, *again)
-        assert runs.end()[0] == 0
-        whole_s = time.monotonic() - start
-    whole = {path.name: path.stat().st_size for path in out.rglob("*.tif")}
-    assert whole
-    chance = random.Random(4)
-    met = {"ended": 0, "done": 0}
-    for number in range(times):
-        shutil.rmtree(out)
-        out.mkdir()
-        pid = runs.start(*arguments)
-        time.sleep(chance.random() * whole_s * 0.9)
-        kind = signals[number % len(signals)]
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, kind)
-        code, said = runs.end()
-        assert code in (0, CODES[kind]), said
-        assert "Traceback" not in said
-        met["done" if code == 0 else "ended"] += 1
-        assert hashes(sources) == before
-        for path in out.rglob("*.tif"):
-            if not path.name.startswith("."):
-                assert path.stat().st_size == whole[path.name], "an output that is not whole"
-                formats.decode(path)
-        if kind != signal.SIGKILL:
-            assert not hidden(out), said
-    runs.start(*arguments, "--overwrite")
-    assert runs.end()[0] == 0
-    assert not hidden(out)
-    assert {path.name: path.stat().st_size for path in out.rglob("*.tif")} == whole
-    return met
-
-
-@pytest.mark.parametrize(
-    ("kinds", "times"),
+ENDED = pytest.mark.parametrize(
+    ("kinds", "times", "model"),
     [
-        ((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), 9),
-        pytest.param((signal.SIGINT,), 100, marks=pytest.mark.slow),
-        pytest.param((signal.SIGTERM,), 100, marks=pytest.mark.slow),
-        pytest.param((signal.SIGKILL,), 100, marks=pytest.mark.slow),
+        (ENDS, 9, "mertens"),
+        pytest.param((signal.SIGINT,), 100, "mertens", marks=pytest.mark.slow),
+        pytest.param((signal.SIGTERM,), 100, "mertens", marks=pytest.mark.slow),
+        pytest.param((signal.SIGKILL,), 100, "mertens", marks=pytest.mark.slow),
+        pytest.param(ENDS, 30, "house", marks=pytest.mark.slow),
     ],
-    ids=["all", "interrupted", "terminated", "killed"],
+    ids=["all", "interrupted", "terminated", "killed", "default model"],
 )
+
+
+@ENDED
 def test_a_fusion_ended_at_any_moment_loses_nothing(
-    runs: Runs, jpegs: list[Path], tmp_path: Path, kinds: tuple[signal.Signals, ...], times: int
+    runs: Runs, jpegs: list[Path], tmp_path: Path, kinds: tuple[signal.Signals, ...], times: int, model: str
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    met = shoot(runs, ["fuse", *jpegs, "--model", "mertens", "-o", out / "x.tif"], kinds, times, out)
+    met = shoot(runs, ["fuse", *jpegs, "--model", model, "-o", out / "x.tif"], kinds, times, out)
     assert met["ended"] > times // 4, "too few signals met a running fusion to prove anything"
 
 
