@@ -1,8 +1,8 @@
 """Stack -> Stack: one person, one picture.
 
 Each frame is compared with a reference exposure; where the scene moved, the reference as that frame would
-have exposed it stands in. Everything else keeps its bits. Findings are left in `extras["ghosts"]`, and for drawings
-the regions' edges in `extras["ghost_outlines"]`, a list for each frame.
+have exposed it stands in. Everything else keeps its bits. Findings are left in `extras["ghosts"]`, and the
+edges of the regions, for drawings, in `extras["ghost_outlines"]`, a list for each frame.
 """
 
 from __future__ import annotations
