@@ -11,8 +11,10 @@ from mefcli.batch.journal import Journal, content_hash
 from mefcli.batch.plan import Work
 from mefcli.batch.runners import Finished, Runner
 from mefcli.batch.work import failure
-from mefcli.errors import MefError
+from mefcli.errors import MefError, OutputError
 from mefcli.pipeline.job import Job
+
+AGAIN = "Run the same command again."
 
 
 def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterator[Finished]:
@@ -32,11 +34,20 @@ def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterat
     if not todo:
         return
     for work, result in runner(_begun(todo, journal)):
-        if result["status"] == "done":
-            journal.finish(work, result)
-        else:
-            journal.fail(work, result)
+        lost = [output for output in work.outputs if not output.exists()]
+        if result["status"] == "done" and lost:
+            result = failure(work, OutputError(f"{lost[0]} vanished after it was written.", AGAIN))
+        trouble = None
+        try:
+            if result["status"] == "done":
+                result = journal.finish(work, result)
+            else:
+                journal.fail(work, result)
+        except MefError as error:  # the journal's own; first tell what became of this bracket
+            trouble = error
         yield work, result
+        if trouble is not None:
+            raise trouble
 
 
 def _begun(works: Iterable[Work], journal: Journal) -> Iterator[Work]:

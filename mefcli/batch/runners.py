@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from mefcli.batch.plan import Work
@@ -49,52 +54,108 @@ def _read(work: Work) -> Stack | Exception:
 
 def processes(works: Iterable[Work], jobs: int, on_start: OnStart | None = None) -> Iterator[Finished]:
     """`jobs` brackets at a time, each in a process of its own."""
-    import multiprocessing
-
     queue = iter(works)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(jobs,))
+    while True:
+        with _pool(jobs, jobs) as pool:
+            lost = yield from _until_broken(pool, jobs, queue, on_start)
+        if not lost:
+            return
+        for work in lost:  # which of them broke it is unknown; each has its own chance
+            with _pool(1, jobs) as pool:
+                yield work, _alone(pool, work)
+
+
+def _until_broken(
+    pool: ProcessPoolExecutor, jobs: int, queue: Iterator[Work], on_start: OnStart | None
+) -> Generator[Finished, None, list[Work]]:
+    """Results until the queue is empty. Where a process died: all that was under way."""
     running: dict[Future[dict[str, Any]], Work] = {}
+    while True:
+        while len(running) < jobs and (work := next(queue, None)) is not None:
+            if on_start:
+                on_start(work)
+            try:
+                running[_submit(pool, work)] = work
+            except BrokenProcessPool:
+                return [work, *running.values()]
+        if not running:
+            return []
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            work = running.pop(future)
+            try:
+                result = future.result()
+            except BrokenProcessPool:
+                return [work, *running.values()]
+            yield work, result
+
+
+def _alone(pool: ProcessPoolExecutor, work: Work) -> dict[str, Any]:
     try:
-        while True:
-            while len(running) < jobs and (work := next(queue, None)) is not None:
-                if on_start:
-                    on_start(work)
-                running[pool.submit(fuse_work, work)] = work
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                work = running.pop(future)
-                try:
-                    yield work, future.result()
-                except BrokenProcessPool:
-                    # Which bracket broke it is unknown; each has its own chance with the next pool.
-                    lost = [work, *running.values()]
-                    running.clear()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    pool = ProcessPoolExecutor(
-                        jobs, mp_context=context, initializer=_share_cores, initargs=(jobs,)
-                    )
-                    for one in lost:
-                        yield one, _alone(one, context, jobs)
-                    break
+        return _submit(pool, work).result()
+    except BrokenProcessPool:
+        return failure(work, MefError("Its process was killed, perhaps for want of memory.", "Use --jobs 1."))
+
+
+@contextmanager
+def _pool(workers: int, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end when the block does: after their work, or at once if it ends by an exception."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in, initargs=(jobs,))
+    try:
+        yield pool
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _alone(work: Work, context: Any, jobs: int) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_share_cores, initargs=(jobs,)) as pool:
-        try:
-            return pool.submit(fuse_work, work).result()
-        except BrokenProcessPool:
-            return failure(
-                work, MefError("Its process was killed, perhaps for want of memory.", "Use --jobs 1.")
-            )
+def _submit(pool: ProcessPoolExecutor, work: Work) -> Future[dict[str, Any]]:
+    """Processes that this starts hear no signal before they are settled in."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return pool.submit(_fuse_or_end, work)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        return pool.submit(_fuse_or_end, work)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _share_cores(jobs: int) -> None:
-    import os
+# ---- in the processes -----------------------------------------------------------------------------------
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _settle_in(jobs: int) -> None:
+    """Take a share of the cores. Ctrl-C, which all processes hear, is the first one's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+
+
+def _fuse_or_end(work: Work) -> dict[str, Any]:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return fuse_work(work)
+    except KeyboardInterrupt:  # its temporary files are gone by now
+        os._exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: object) -> None:
+    os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """A process whose first one was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

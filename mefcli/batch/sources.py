@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mefcli.errors import InputError, MefError
@@ -11,10 +12,16 @@ from mefcli.pipeline.discover import PICTURES
 from mefcli.pipeline.types import Shot
 
 Bad = tuple[Path, MefError]
+Facts = tuple[str, int, int]  # path, bytes, mtime_ns
 
 
-def find_pictures(inputs: Iterable[Path], without: Path | None = None) -> dict[Path, Path]:
-    """Every picture below the inputs and the folder it is to be mirrored from; `without` is not entered."""
+def find_pictures(
+    inputs: Iterable[Path], without: Path | None = None, bad: list[Bad] | None = None
+) -> dict[Path, Path]:
+    """Every picture below the inputs and the folder it is to be mirrored from; `without` is not entered.
+
+    `bad` takes the folders that cannot be opened.
+    """
     barred = without.resolve() if without else None
     found: dict[Path, Path] = {}
     seen: set[Path] = set()
@@ -22,7 +29,9 @@ def find_pictures(inputs: Iterable[Path], without: Path | None = None) -> dict[P
         if not given.exists():
             raise InputError(f"{given} does not exist.", "Check the spelling.")
         pairs = (
-            ((path, given) for path in _below(given, barred)) if given.is_dir() else [(given, given.parent)]
+            ((path, given) for path in _below(given, barred, bad))
+            if given.is_dir()
+            else [(given, given.parent)]
         )
         for path, root in pairs:
             real = path.resolve()
@@ -45,8 +54,41 @@ def read_all(paths: Iterable[Path]) -> tuple[list[Shot], list[Bad]]:
     return shots, bad
 
 
-def _below(folder: Path, barred: Path | None) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+class Settling:
+    """Which pictures have been left alone for a while, as a tethered camera or a copy writes them.
+
+    Cards hold local time and clocks are set, so a file's time may lie in the future: it is then enough that
+    the file has not changed while we watched.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.since: dict[Facts, float] = {}  # when we first saw a file so, by a clock that never jumps
+
+    def settled(self, shots: Sequence[Shot]) -> bool:
+        """Whether nothing has been written to a bracket's files for long enough."""
+        found, now_s = self.facts(shots), time.monotonic()
+        watched = [now_s - self.since.setdefault(facts, now_s) for facts in found]
+        age = [time.time() - facts[2] / 1e9 for facts in found]
+        wait = [self.seconds + (shot.exposure_s or 0) for shot in shots]
+        return len(found) == len(shots) and all(map(lambda w, a, s: max(w, a) > s, watched, age, wait))
+
+    def facts(self, shots: Sequence[Shot]) -> tuple[Facts, ...]:
+        """What tells a changed file from an unchanged one; nothing where one has vanished."""
+        try:
+            return tuple((str(s.path), (at := s.path.stat()).st_size, at.st_mtime_ns) for s in shots)
+        except OSError:
+            return ()
+
+
+def _below(folder: Path, barred: Path | None, bad: list[Bad] | None) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        if bad is not None:
+            path = Path(error.filename)
+            reason = f"{path} cannot be opened: {error.strerror}."
+            bad.append((path, InputError(reason, "Check the folder's permissions.")))
+
+    for place, folders, files in os.walk(folder, onerror=note):
         here = Path(place)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and (here / name).resolve() != barred

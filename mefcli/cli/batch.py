@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,17 +163,19 @@ def batch(
     if watch and (cluster or same_look):
         raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
 
-    def look_over(held_back_s: float = 0.0) -> tuple[Grouping, list[plan.Work], list[sources.Bad]]:
-        roots = sources.find_pictures(cards, without=output)
+    def look_over(
+        settled: Callable[[Sequence[Shot]], bool] | None = None,
+    ) -> tuple[Grouping, list[plan.Work], list[sources.Bad]]:
+        closed: list[sources.Bad] = []
+        roots = sources.find_pictures(cards, without=output, bad=closed)
         shots, bad = sources.read_all(roots)
         found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=raw_or_jpeg)
-        if held_back_s:
-            ready = tuple(b for b in found.brackets if _settled(b.shots, held_back_s))
-            found = Grouping(ready, found.leftovers)
+        if settled is not None:
+            found = Grouping(tuple(b for b in found.brackets if settled(b.shots)), found.leftovers)
         return (
             found,
             plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats),
-            bad,
+            closed + bad,
         )
 
     results: list[dict[str, Any]] = []
@@ -231,11 +233,6 @@ def _run(
             yield result
 
 
-def _settled(shots: Sequence[Shot], seconds: float) -> bool:
-    """Whether nothing has been written to a bracket's files for a while."""
-    return all(time.time() - shot.path.stat().st_mtime > seconds + (shot.exposure_s or 0) for shot in shots)
-
-
 def _watch(
     look_over: Any,
     output: Path,
@@ -250,16 +247,17 @@ def _watch(
     from mefcli.pipeline.group import GAP_S
 
     journal = Journal(output, weights=engine.weights_print(job))
-    told: set[tuple[str, ...]] = set()
+    settling = sources.Settling(GAP_S if gap is None else max(gap, 0.5))
+    told: set[tuple[sources.Facts, ...]] = set()
     last = time.monotonic()
     bad: list[sources.Bad] = []
     screen.say("Watching; stop with Ctrl-C.")
     try:
         while idle_s is None or time.monotonic() - last < idle_s:
-            _, works, bad = look_over(GAP_S if gap is None else max(gap, 0.5))
-            fresh = [work for work in works if tuple(map(str, work.bracket.paths)) not in told]
+            _, works, bad = look_over(settling.settled)
+            fresh = [work for work in works if settling.facts(work.bracket.shots) not in told]
+            told.update(settling.facts(work.bracket.shots) for work in fresh)
             for result in _run(fresh, journal, jobs, None):
-                told.add(tuple(result["inputs"]))
                 _tell(result, json=json)
                 results.append(result)
                 last = time.monotonic()

@@ -82,10 +82,12 @@ def info(
 
 
 def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bool) -> None:
-    from mefcli.batch.sources import find_pictures, read_all
+    from mefcli.batch.sources import Bad, find_pictures, read_all
     from mefcli.pipeline.group import group, parse_mode
 
-    shots, bad = read_all(find_pictures(files))
+    closed: list[Bad] = []
+    shots, unreadable = read_all(find_pictures(files, bad=closed))
+    bad = closed + unreadable
     found = group(shots, mode=parse_mode(how), gap_s=gap)
     if json:
         errors = [{"file": str(path), "message": e.message, "hint": e.hint} for path, e in bad]

@@ -29,7 +29,6 @@ except ImportError:  # Windows
 # The depth in bits that the fusion needs for a suffix, where none is asked for.
 DEPTHS = {".tif": 16, ".tiff": 16, ".png": 16, ".jpg": 8, ".jpeg": 8, ".jxl": 16, ".avif": 16}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-ANOTHER = "Use --overwrite to replace it, or give another name."
 ABANDONED_S = 24 * 3600  # age of a temporary file that is surely nobody's, where locks cannot tell
 
 
@@ -179,15 +178,16 @@ def _remove_abandoned(folder: Path, key: str) -> None:
 
 
 def _is_abandoned(handle: IO[bytes], path: Path) -> bool:
-    if time.time() - path.stat().st_mtime > ABANDONED_S:
-        return True
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    """Locks tell, as long as there are any; a clock that was set says nothing about a run under way."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
+        except OSError:  # some network disks have no locks
+            pass
+    return time.time() - path.stat().st_mtime > ABANDONED_S
 
 
 def _settle(path: Path) -> None:

@@ -158,3 +158,15 @@ def test_sources_are_opened_for_reading_only(mef: Mef, jpegs: list[Path], tmp_pa
         path.chmod(0o444)
     assert mef("fuse", *jpegs, "-o", tmp_path / "x.tif").code == 0
     assert before == [(path.stat().st_mtime_ns, path.read_bytes()) for path in jpegs]
+
+
+def test_a_clock_that_jumps_takes_no_file_from_a_run_under_way(mef: Mef, jpegs: list[Path]) -> None:
+    """Machines without a clock of their own start in 1970; what counts is the lock."""
+    from mefcli.pipeline.write import _remove_abandoned, _temporary
+
+    output = jpegs[0].with_name("out.png")
+    with _temporary(output) as temporary:
+        os.utime(temporary, (1e6, 1e6))
+        _remove_abandoned(output.parent, temporary.name.split("-")[2])
+        assert temporary.exists()
+    assert sorted(output.parent.iterdir()) == jpegs
