@@ -82,10 +82,12 @@ def _allowed_s(frame: Frame, terms: Terms) -> float:
 def value(frames: Sequence[Frame], terms: Terms) -> float | None:
     """What a run of distinct exposures is worth as one bracket; None if it is none."""
     evs = [frame.ev or 0.0 for frame in frames]
-    steps = [b - a for a, b in pairwise(sorted(evs))]
     told = _compensated(frames, evs)
     if told is None:
         return None
+    if told:  # what was asked for is even also where the shutter came to its end
+        evs = [frame.shot.bias_ev or 0.0 for frame in frames]
+    steps = [b - a for a, b in pairwise(sorted(evs))]
     marked = all(frame.shot.drive.bracketing for frame in frames)
     monotone = is_monotone(evs)
     pauses = [max(0.0, pause_s(one, two) or 0.0) for one, two in pairwise(frames)]

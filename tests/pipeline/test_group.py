@@ -9,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cards import ORDERS, Card, random_card
+from cards import ORDERS, Card, random_card, write_files
 
 from mefcli.errors import UsageError
+from mefcli.formats import read_shot
 from mefcli.pipeline.group import Grouping, group, series
 from mefcli.pipeline.types import Shot
 
@@ -37,6 +38,38 @@ def test_of_500_random_cards_99_percent_of_brackets_are_found_exactly() -> None:
         wrong += len(got - truth)
         missed += len(truth - got)
     assert right > 2000
+    assert right / (right + missed) >= 0.99, (right, wrong, missed)
+    assert right / (right + wrong) >= 0.99, (right, wrong, missed)
+
+
+def test_files_tell_what_the_cards_shots_tell(tmp_path: Path) -> None:
+    """Cards go through real EXIF, and so do their brackets."""
+    for seed in range(8):
+        one, root = random_card(seed), tmp_path / str(seed)
+        shots = [read_shot(path) for path in write_files(one, root)]
+        for told, shot in zip(shots, one.shots, strict=True):
+            assert (told.camera, told.serial, told.lens) == (shot.camera, shot.serial, shot.lens)
+            assert told.drive == shot.drive
+            assert told.ev == pytest.approx(shot.ev, abs=0.02)
+            assert told.bias_ev == pytest.approx(shot.bias_ev, abs=0.001)
+            assert shot.taken_at is not None
+            assert told.taken_at is not None
+            assert abs((told.taken_at - shot.taken_at).total_seconds()) < 0.011
+        got = [{path.relative_to(root) for path in bracket} for bracket in found(group(shots))]
+        want = [set(bracket) for bracket in found(group(one.shots, look=None))]
+        assert got == want
+
+
+@pytest.mark.slow
+def test_of_500_cards_of_files_99_percent_of_brackets_are_found_exactly(tmp_path: Path) -> None:
+    right = wrong = missed = 0
+    for seed in range(500):
+        one, root = random_card(seed), tmp_path / str(seed)
+        shots = [read_shot(path) for path in write_files(one, root)]
+        got = {frozenset(path.relative_to(root) for path in paths) for paths in found(group(shots))}
+        right += len(got & set(one.truth))
+        wrong += len(got - set(one.truth))
+        missed += len(set(one.truth) - got)
     assert right / (right + missed) >= 0.99, (right, wrong, missed)
     assert right / (right + wrong) >= 0.99, (right, wrong, missed)
 
@@ -136,6 +169,15 @@ def test_folder_mode_takes_each_folder_as_one_bracket() -> None:
     assert found(group(one.shots, mode="folder", look=None)) == one.truth
 
 
+def test_a_bracket_that_met_the_shutters_limit_stays_whole() -> None:
+    one = card()
+    for _ in range(2):
+        one.bracket(9, 1.0, "to and fro", 2.0**-9.4, (0.1, 0.2))
+        one.pause(3, 4)
+    assert min(shot.exposure_s or 0 for shot in one.shots) == round(2.0**-13, 6)
+    assert found(group(one.shots, look=None)) == one.truth
+
+
 def test_the_brackets_of_a_panorama_form_a_series() -> None:
     one = card()
     for pause in (3, 3, 500, 3):
@@ -170,8 +212,6 @@ BRACKETS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/bracket
 
 @pytest.mark.skipif(not BRACKETS.is_dir(), reason="the real brackets are not beside the repository")
 def test_real_brackets_thrown_into_one_folder_are_found_again(tmp_path: Path) -> None:
-    from mefcli.formats import read_shot
-
     truth, shots, number = set(), [], 1
     for scene in sorted(path for path in BRACKETS.iterdir() if path.is_dir()):
         paths = sorted(path for path in scene.iterdir() if path.name[:2].isdecimal())
