@@ -49,22 +49,31 @@ def fill_missing(
     seen = [_seen(matrix, box, size_px) for matrix in matrices]
     originals = list(frames)
     for index in order:
-        wanted = dict(seen[index])
         near = sorted((i for i in order if i not in (index, reference)), key=lambda i: abs(i - index))
-        for donor in near if index == reference else [reference, *near]:
-            if not wanted:
-                break
-            curve = mapping_between(originals[donor], originals[index])
+        donors = near if index == reference else [reference, *near]
+        curves: dict[int, Mapping] = {}
+        for corner, (tile, own) in seen[index].items():
+            total, stand_in = own, np.zeros((*own.shape[:2], 3), np.float32)
+            for donor in donors:
+                if float(total.min()) >= 1:
+                    break
+                has = seen[donor][corner][1] if corner in seen[donor] else np.ones_like(own)
+                if not has.any():
+                    continue
+                if donor not in curves:
+                    curves[donor] = mapping_between(originals[donor], originals[index])
+                share = (1 - total) * has
+                stand_in += share * curves[donor].stand_in(originals[donor], *tile)
+                total = total + share
+            lent = total - own
+            if not lent.any():
+                continue
             if frames[index] is originals[index]:
                 frames[index] = originals[index].copy()  # the caller's arrays are never changed
-            frame, still_wanted = frames[index], {}
-            for corner, (tile, weight) in wanted.items():
-                has = seen[donor][corner][1] if corner in seen[donor] else np.ones_like(weight)
-                stand_in = curve.apply(originals[donor][tile])
-                frame[tile] = mix(frame[tile], stand_in, 1 - (1 - weight) * has)
-                if float(has.min()) < 1:
-                    still_wanted[corner] = (tile, np.maximum(weight, has))
-            wanted = still_wanted
+            # Weights fall to almost nothing at a frame's own edge: what there is shares the whole.
+            weight = np.where(lent > 0, own / np.maximum(total, np.float32(1e-9)), np.float32(1))
+            stand_in /= np.maximum(lent, np.float32(1e-9))
+            frames[index][tile] = mix(originals[index][tile], stand_in, weight)
 
 
 Tiles = dict[tuple[int, int], tuple[tuple[slice, slice], NDArray[np.float32]]]  # by top left corner

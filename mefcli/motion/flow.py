@@ -143,7 +143,8 @@ def _apply(
             borderMode=cv2.BORDER_REPLICATE,
         )
         strip = slice(top, top + len(ys))
-        blended = mix(moved, curve.apply(reference[strip]), (1 - stand_in)[..., None])
+        mapped = curve.stand_in(reference, strip, slice(0, width))
+        blended = mix(moved, mapped, (1 - stand_in)[..., None])
         result[strip] = np.where(touched[..., None], blended, frame[strip])
     if result.dtype == np.float32:
         np.clip(result, 0, 1, out=result)

@@ -160,6 +160,6 @@ def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
         if not len(touched):
             continue
         part = (slice(top, bottom), slice(int(touched[0]), int(touched[-1]) + 1))
-        stand_in = ghosts.mapping.apply(reference[part])
+        stand_in = ghosts.mapping.stand_in(reference, *part)
         result[part] = mix(frame[part], stand_in, 1 - weight[:, part[1], None])
     return result

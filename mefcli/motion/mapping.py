@@ -16,6 +16,8 @@ from mefcli.pipeline.types import Pixels
 Floats = NDArray[np.float32]
 BINS = 256
 FINE_BINS = 1024
+NEAR_WHITE = 8  # bins that clipping, or noise about it, may reach
+SPREAD_PX = 15
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,43 @@ class Mapping:
     def noise(self, source: Pixels) -> Floats:
         """Expected standard deviation of the target about the mapped source."""
         return _look_up(self.spread, source)
+
+    def stand_in(self, source: Pixels, rows: slice, columns: slice) -> Floats:
+        """Part of a whole source frame as the target exposure would show it, also along the edge of white.
+
+        The last bin holds everything brighter than white, and its median lies far above the bin before it:
+        noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels.
+        """
+        import cv2
+
+        padded, inner = zip(*map(_padded, (rows, columns), source.shape[:2]), strict=True)
+        part = source[padded]
+        gentle = _gentle(self.curve)
+        leap = self.curve - gentle
+        clipped = _look_up(leap / np.maximum(leap[:, -1:], 1e-9), part).min(axis=2)
+        result = _look_up(gentle, part)
+        if clipped.any():
+            # In all channels alike, or the edge would take on a colour.
+            spread = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
+            result += spread[..., None] * leap[:, -1].astype(np.float32)
+        cut: Floats = result[inner]
+        return cut
+
+
+def _padded(wanted: slice, length: int) -> tuple[slice, slice]:
+    """The slice and what blurring takes from either side, and where the slice lies in that."""
+    start, stop = max(0, wanted.start - SPREAD_PX), min(length, wanted.stop + SPREAD_PX)
+    return slice(start, stop), slice(wanted.start - start, wanted.stop - start)
+
+
+def _gentle(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without the leap: the last bins go on as those before them rose."""
+    curves = curves.copy()
+    start, stop = BINS - 4 * NEAR_WHITE, BINS - NEAR_WHITE
+    slope = (curves[:, stop - 1] - curves[:, start]) / (stop - 1 - start)
+    for place in range(stop, BINS):
+        curves[:, place] = np.minimum(curves[:, place], curves[:, place - 1] + 1.5 * slope)
+    return curves
 
 
 def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:

@@ -16,6 +16,7 @@ from mefcli.pipeline.types import Pixels
 
 FEATHER_PX = 24
 TILE_PX = 256
+BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
 
 def warp(frame: Pixels, matrix: Matrix, box: Box) -> Pixels:
@@ -41,7 +42,8 @@ def missing_tiles(
 ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
     """Tiles of the result near or beyond the frame's edge, with the weight (h, w, 1) of the frame there.
 
-    0 where the frame has no pixel, rising to 1 over FEATHER_PX inside it. Tiles wholly inside are left out.
+    0 where the frame has no pixel, rising from almost 0 at its edge to 1 over FEATHER_PX inside it. Tiles
+    wholly inside are left out.
     """
     left, top, right, bottom = box
     for y in range(top, bottom, TILE_PX):
@@ -57,6 +59,7 @@ def missing_tiles(
             weight = np.clip(depth / FEATHER_PX, 0, 1).reshape(xs.shape).astype(np.float32)
             # Smoothstep: a linear ramp shows its two corners as faint lines.
             weight = weight * weight * (3 - 2 * weight)
+            weight = np.where(depth.reshape(xs.shape) > -0.5, np.maximum(weight, BARELY), 0)
             yield (slice(y - top, y_end - top), slice(x - left, x_end - left)), weight[..., None]
 
 

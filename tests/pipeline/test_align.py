@@ -175,6 +175,19 @@ def test_the_uncropped_canvas_holds_every_frame() -> None:
     assert len({frame.shape for frame in done.frames}) == 1
 
 
+def test_what_one_frame_alone_saw_fills_the_canvas_to_that_frame_s_last_pixel() -> None:
+    wide = expose(scene((SIZE[0] + 40, SIZE[1])) * 0.1, 1.0, np.random.default_rng(5), 16)
+    right, left = wide[:, 40:], wide[:, :-40]
+    done = align(stack_of([right, left], reference=1), AlignSettings(model="shift", crop="none"))
+    x, y, _, _ = done.extras["crop_box"]
+    assert (x, y) == (0, pytest.approx(0, abs=1))
+    for frame in done.frames:
+        whole = frame[-y:][: SIZE[1], : SIZE[0] + 40].astype(float)
+        # Both sides, where only one frame has anything, and next to that frame's own edge.
+        for columns in (slice(0, 40), slice(1, 4), slice(-40, None), slice(-4, -1)):
+            assert np.median(np.abs(whole[:, columns] - wide[:, columns])) < 0.02 * 65535
+
+
 def test_a_nearly_black_frame_leans_on_its_neighbour() -> None:
     known = case(kind="shift", step_ev=3.0, frames=5)
     done = align(stack_of(list(known.frames)))

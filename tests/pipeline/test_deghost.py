@@ -11,7 +11,7 @@ import pytest
 from mefcli.errors import UsageError
 from mefcli.motion.benchmark import expose
 from mefcli.motion.ghosts import find_ghosts
-from mefcli.motion.mapping import estimate_mapping
+from mefcli.motion.mapping import Mapping, estimate_mapping
 from mefcli.pipeline.deghost import DeghostSettings, best_exposed, deghost
 from mefcli.pipeline.types import Bracket, Shot, Stack
 
@@ -124,6 +124,22 @@ def test_the_mapping_between_exposures_is_monotone_and_close_to_the_true_curve()
     assert (np.diff(mapping.curve, axis=1) >= 0).all()
     mapped = mapping.apply(frames[1])
     assert np.median(np.abs(mapped - frames[2])) < 0.02
+
+
+def test_noise_about_white_does_not_become_speckle_in_a_darker_exposure() -> None:
+    rng = np.random.default_rng(2)
+    source = np.full((80, 200, 3), 255, np.uint8)
+    source[:, :100] = 253 + rng.integers(0, 3, (80, 100, 3))
+    places = (np.arange(256) + 0.5) / 256
+    curve = np.where(np.arange(256) < 255, places * 0.5, 0.9)  # the last bin holds the sun
+    mapping = Mapping(np.stack([curve] * 3), np.full((3, 256), 0.01))
+    whole = (slice(0, 80), slice(0, 200))
+    smooth = mapping.stand_in(source, *whole)
+    assert mapping.apply(source)[:, 10:80].std() > 0.15
+    assert smooth[:, 10:80].std() < 0.03
+    assert smooth[:, 150:] == pytest.approx(0.9, abs=0.01)
+    strips = [mapping.stand_in(source, slice(top, top + 40), whole[1]) for top in (0, 40)]
+    assert np.concatenate(strips)[:30] == pytest.approx(smooth[:30])
 
 
 def test_the_reference_is_the_frame_that_shows_most() -> None:
