@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from mefcli.formats.makernotes import MakerFacts, maker_facts
 from mefcli.pipeline.types import Shot
 
 Named = Mapping[str, Any]
+FUSED = re.compile(r"mef \d")  # the Software tag of our own results
 
 
 def read_shot(path: Path) -> Shot:
@@ -56,6 +58,7 @@ def read_shot(path: Path) -> Shot:
         orientation=orientation,
         drive=maker.drive,
         icc_name=_icc_name(header),
+        fused=FUSED.match(_text(header.main, 0x0131)) is not None,
     )
 
 

@@ -52,11 +52,13 @@ def group(
     """
     if isinstance(mode, int) and not 2 <= mode <= LONGEST:
         raise UsageError(f"Brackets of {mode} frames are not possible.", f"Choose 2 to {LONGEST}.")
-    kept = one_of_each_pair(shots, raw_or_jpeg)
+    leftovers: list[Leftover] = [(shot, "it is a fused picture itself") for shot in shots if shot.fused]
+    taken = [shot for shot in shots if not shot.fused]
+    kept = one_of_each_pair(taken, raw_or_jpeg)
     chosen = {id(shot) for shot in kept}
-    leftovers: list[Leftover] = [
+    leftovers += [
         (shot, f"its {'RAW' if raw_or_jpeg == 'raw' else 'JPEG'} of the same name is used")
-        for shot in shots
+        for shot in taken
         if id(shot) not in chosen
     ]
     brackets: list[Bracket] = []

@@ -99,7 +99,8 @@ def value(frames: Sequence[Frame], terms: Terms) -> float | None:
         if not evidence and not slow and not _plausible(frames, steps, pauses, monotone=monotone):
             return None
     count = len(frames)
-    worth = count - 0.8
+    # Without recorded exposures a rising run of three and a stray shot must be worth more than two pairs.
+    worth = count - (1.2 if terms.measured and count == 2 else 0.8)
     worth -= _unevenness(steps) * (0.3 if terms.measured else 1.0)
     if not (monotone or _camera_order(evs)):
         worth -= 1.2

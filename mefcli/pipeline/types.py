@@ -64,6 +64,7 @@ class Shot:
     orientation: int = 1  # as stored, EXIF 1..8
     drive: Drive = Drive()
     icc_name: str | None = None
+    fused: bool = False  # by this program, from other shots
 
     @property
     def ev(self) -> float | None:

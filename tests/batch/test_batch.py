@@ -102,6 +102,13 @@ def test_one_bad_bracket_stops_nothing_and_exits_1(mef: Mef, card: Path, tmp_pat
     assert "room_2.jpg" in done.err
 
 
+def test_results_beside_their_sources_are_not_fused_again(mef: Mef, card: Path) -> None:
+    command = ("batch", card / "00", "-o", card / "00", "--format", "jpg", *FAST, "--json")
+    assert statuses(mef(*command).out) == ["done"]
+    assert statuses(mef(*command).out) == ["finished before"]
+    assert len(pictures(card / "00")) == 4
+
+
 def test_files_of_others_are_never_replaced(mef: Mef, card: Path, tmp_path: Path) -> None:
     mine = tmp_path / "out" / "00" / "room_2_fused.tif"
     mine.parent.mkdir(parents=True)

@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cards import ORDERS, Card, random_card, write_files
 
 from mefcli.errors import UsageError
 from mefcli.formats import read_shot
 from mefcli.pipeline.group import Grouping, group, series
+from mefcli.pipeline.grouping_looks import Look
 from mefcli.pipeline.types import Shot
 
 
@@ -150,6 +152,24 @@ def test_without_exposures_runs_of_names_are_brackets() -> None:
     shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in names]
     brackets = group(shots, look=None).brackets
     assert [[path.stem for path in bracket.paths] for bracket in brackets] == [names[:3], names[3:]]
+
+
+def test_without_exposures_three_rising_and_a_stray_picture_are_not_two_pairs() -> None:
+    brightness = {"a1": -7.3, "a2": -4.5, "a3": -2.3, "a4": -3.8}
+    shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in brightness]
+    cells = np.linspace(0.1, 0.9, 576, dtype=np.float32).reshape(24, 24)
+    grouping = group(shots, look=lambda shot: Look(brightness[shot.path.stem], cells))
+    assert [[path.stem for path in bracket.paths] for bracket in grouping.brackets] == [["a1", "a2", "a3"]]
+    assert list(alone(grouping)) == ["a4.png"]
+
+
+def test_results_among_the_sources_are_no_frames() -> None:
+    one = card()
+    one.bracket(3, 2.0, "rising", 1 / 60)
+    result = replace(one.shots[1], path=one.shots[1].path.with_name("IMG_0002_fused.JPG"), fused=True)
+    grouping = group([*one.shots, result], look=None)
+    assert found(grouping) == one.truth
+    assert alone(grouping) == {"IMG_0002_fused.JPG": "it is a fused picture itself"}
 
 
 def test_a_number_takes_brackets_of_that_length_only() -> None:
