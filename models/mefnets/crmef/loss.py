@@ -1,7 +1,8 @@
 """CRMEF's supervised loss: L = L_int + 0.75 L_gra + 0.05 L_dis, with a Wasserstein patch critic for L_dis.
 
-Against the reference picture, RGB in [0, 1]. An SSIM term, which the authors' code has and their paper does
-not, may be added. The result is compared unclamped, so that what left the range comes back.
+Against the reference picture, RGB in [0, 1]. Two terms may be added: SSIM, which the authors' code has and
+their paper does not, and ours, MEF-SSIM against the frames themselves: a reference tells the light, the
+frames tell the detail. The result is compared unclamped, so that what left the range comes back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import sobel, ssim
+from mefnets.measures import mef_ssim, sobel, ssim
 from mefnets.recipe import Batch, Objective
 
 GRADIENT, DISCRIMINATIVE = 0.75, 0.05
@@ -68,10 +69,12 @@ class CRMEFObjective(Objective):
         gradient: float = GRADIENT,
         discriminative: float = DISCRIMINATIVE,
         structure: float = 0.0,
+        fidelity: float = 0.0,
     ) -> None:
-        """Weights of L_gra, L_dis and 1 - SSIM beside L_int. The critic exists only where it counts."""
+        """Weights of L_gra, L_dis, 1 - SSIM and 1 - MEF-SSIM beside L_int. No weight, no critic."""
         super().__init__()
-        self.gradient, self.discriminative, self.structure = gradient, discriminative, structure
+        self.gradient, self.discriminative = gradient, discriminative
+        self.structure, self.fidelity = structure, fidelity
         self.critic = PatchCritic() if discriminative else None
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -85,6 +88,9 @@ class CRMEFObjective(Objective):
         if self.structure:
             terms["structure"] = 1 - ssim(y, reference).mean()
             loss = loss + self.structure * terms["structure"]
+        if self.fidelity:
+            terms["fidelity"] = 1 - mef_ssim(batch.frames, y).mean()
+            loss = loss + self.fidelity * terms["fidelity"]
         if self.critic is not None:
             terms["critic"] = -self.critic(y).mean()
             loss = loss + self.discriminative * terms["critic"]

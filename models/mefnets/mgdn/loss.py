@@ -5,6 +5,9 @@ paper names but does not define its estimate; ours is the exact normalised mutua
 each stream's masked map becomes, cell by cell, a distribution over 64 bins, and the mean outer product of
 both streams' codes is their joint distribution. The estimator is trained to find mutual information (as a
 critic), the network to leave less of it.
+
+Ours, where its weight is set: MEF-SSIM against the frames. The reference tells the light, the frames tell the
+detail.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import ssim
+from mefnets.measures import mef_ssim, ssim
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.2
@@ -92,10 +95,15 @@ class MGDNObjective(Objective):
     """L = L1 + 0.2 (1 - SSIM) + lambda * mean over stages of MaskMI. Needs a target."""
 
     def __init__(
-        self, C: int = 60, stages: int = 2, mi_weight: float = MI_WEIGHT, ssim_weight: float = SSIM_WEIGHT
+        self,
+        C: int = 60,
+        stages: int = 2,
+        mi_weight: float = MI_WEIGHT,
+        ssim_weight: float = SSIM_WEIGHT,
+        fidelity_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        self.mi_weight, self.ssim_weight = mi_weight, ssim_weight
+        self.mi_weight, self.ssim_weight, self.fidelity_weight = mi_weight, ssim_weight, fidelity_weight
         self.masked_mi = nn.ModuleList(MaskedMI(C) for _ in range(stages if mi_weight else 0))
         self.seen: list[list[Tensor]] = []  # the last step's features, for the critic
 
@@ -115,6 +123,10 @@ class MGDNObjective(Objective):
         structure = 1 - ssim(fused, batch.target).mean()
         loss = absolute + self.ssim_weight * structure
         terms = {"l1": absolute.item(), "ssim": structure.item()}
+        if self.fidelity_weight:
+            fidelity = 1 - mef_ssim(batch.frames, fused).mean()
+            loss = loss + self.fidelity_weight * fidelity
+            terms["fidelity"] = fidelity.item()
         kept = [[o.float() for o in stage] for stage in getattr(network, "kept", [])]
         if self.mi_weight and kept:
             shared = self.mutual_information(kept)

@@ -14,20 +14,23 @@ from functools import partial
 from mefnets.mgdn.loss import MGDNObjective
 from mefnets.recipe import Data, Recipe
 
+ours = partial(MGDNObjective, fidelity_weight=0.5)
+
 RECIPE = Recipe(
     model="mgdn",
     data=Data(frames=(2, 2), crop_px=96, batch=2, views="whole", target=True),
-    objective=MGDNObjective,
+    objective=ours,
     steps=300,
     lr=2e-4,
     ema=0.98,
     variants={
         "paper": {
             "data": Data(crop_px=64, batch=8, views="patches", target=True),
+            "objective": MGDNObjective,
             "steps": 5_500,
             "lr": 1e-4,
         },
-        "without_mi": {"objective": partial(MGDNObjective, mi_weight=0.0)},
+        "without_mi": {"objective": partial(ours, mi_weight=0.0)},
         "code_exchange": {"options": {"exchange": "code", "norm_residual": False}},
         "bracket": {
             "data": Data(frames=(3, 5), crop_px=96, batch=2, views="whole", target=True),
