@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mefcli.batch.plan import Work
+from mefcli.batch.share import processors
 from mefcli.batch.work import failure, fuse_work, read_stack
 from mefcli.errors import MefError
 from mefcli.pipeline.types import OnStep, Stack, silent
@@ -134,9 +135,12 @@ def _settle_in(jobs: int) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    threads = max(1, processors() // jobs)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
 
 
 def _fuse_or_end(work: Work) -> dict[str, Any]:

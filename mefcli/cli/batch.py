@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mefcli.batch import engine, plan, runners, sources
+from mefcli.batch import engine, plan, runners, share, sources
 from mefcli.batch.journal import Journal
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
@@ -48,9 +48,14 @@ Formats = Annotated[
     typer.Option("--format", help="tif png jpg jxl avif. Several are possible.", rich_help_panel=o.OUTPUT),
 ]
 Jobs = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--jobs", "-j", help="Brackets at a time, each in a process.", min=1, rich_help_panel=RUNNING
+        "--jobs",
+        "-j",
+        help="Brackets at a time, each in a process; without it, as many as processors and memory allow.",
+        min=1,
+        show_default=False,
+        rich_help_panel=RUNNING,
     ),
 ]
 Cluster = Annotated[
@@ -88,7 +93,7 @@ def batch(
     formats: Formats = ["tif"],  # noqa: B006 - Typer reads it only
     group_: g.Group = "auto",
     gap: g.Gap = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     cluster: Cluster = None,
     watch: Watch = False,
     watch_idle: WatchIdle = None,
@@ -205,11 +210,12 @@ def batch(
 
 
 def _run(
-    works: Sequence[plan.Work], journal: Journal, jobs: int, cluster: str | None
+    works: Sequence[plan.Work], journal: Journal, jobs: int | None, cluster: str | None
 ) -> Iterator[dict[str, Any]]:
     from mefcli.cli.screen import Progress
 
-    total, begun = len(works), 0
+    at_a_time = (jobs or share.jobs_for(works)) if cluster is None else 0
+    total, begun, ended = len(works), 0, 0
     with Progress() as progress:
 
         def on_start(work: plan.Work) -> None:
@@ -222,14 +228,17 @@ def _run(
         if cluster is not None:
             from mefcli.batch.cluster import on_cluster
 
-            runner = partial(on_cluster, address=cluster, jobs=jobs if jobs > 1 else None, on_start=on_start)
-        elif jobs > 1:
-            runner = partial(runners.processes, jobs=jobs, on_start=on_start)
+            runner = partial(on_cluster, address=cluster, jobs=jobs, on_start=on_start)
+        elif at_a_time > 1:
+            runner = partial(runners.processes, jobs=at_a_time, on_start=on_start)
         else:
             on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
             runner = partial(runners.here, on_step=on_step, on_start=on_start)
         for _, result in engine.run_batch(works, journal, runner):
             begun += result["status"] == "finished before"
+            ended += 1
+            if at_a_time != 1:
+                progress.count(ended, total)
             yield result
 
 
@@ -238,7 +247,7 @@ def _watch(
     output: Path,
     job: Job,
     results: list[dict[str, Any]],
-    jobs: int,
+    jobs: int | None,
     gap: float | None,
     idle_s: float | None,
     *,

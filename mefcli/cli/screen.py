@@ -136,6 +136,11 @@ class Progress:
             self.stage, self.note = step.stage, step.note
             say(" ".join(word for word in (self.title, WORDS[step.stage], step.note) if word))
 
+    def count(self, done: int, total: int) -> None:
+        """Where several brackets are in work at once: how many of all are done."""
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done / total, description=f"[{done}/{total}] done")
+
 
 def seconds(value: float) -> str:
     """1.3 s, 47 s, 12 min."""

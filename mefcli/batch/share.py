@@ -1,0 +1,45 @@
+"""How many brackets at a time, where nobody said.
+
+One bracket leaves cores idle while it is aligned and written; several, each in a process with its share of
+the cores, keep all of them busy. That costs an import of PyTorch and a bracket's memory for each process.
+The load of the moment does not count: a card takes longer than most of what else may be running.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mefcli.batch.plan import Work
+from mefcli.pipeline.estimate import START_S, estimate
+
+WORTH_S = 10 * START_S  # estimated work that pays for a process
+OF_MEMORY = 0.5  # of what is free; estimates are rough, and files are kept in memory by the system too
+
+
+def processors() -> int:
+    """Those this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def jobs_for(works: Sequence[Work]) -> int:
+    """Brackets at a time on this machine; one where a graphics card does the work."""
+    if not works or processors() == 1:
+        return 1
+    from mefcli.checkpoints import find_model
+
+    find_model(works[0].job.model)  # a slip in its name is told before anything is estimated
+    guesses = [estimate(work.bracket, work.outputs, work.job) for work in works]
+    worth = int(sum(guess.total_s - START_S for guess in guesses) / WORTH_S)
+    if min(worth, len(works)) < 2:
+        return 1
+    from mefcli.pipeline.fuse import our_words
+    from mefnets.devices import choose_device, free_memory_bytes
+
+    with our_words():
+        if choose_device(works[0].job.device).type != "cpu":
+            return 1
+    room = int(OF_MEMORY * free_memory_bytes() / 2**20 / max(guess.memory_mb for guess in guesses))
+    return max(1, min(processors(), len(works), worth, room))
