@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.colour import rgb_to_ycbcr
+from mefnets.measures import q_cv
 from mefnets.recipe import Batch, Objective
 
 STEEP, SMOOTH, GLOBAL = 1.25, 1.0, 2.0
 THRESHOLD = 0.5
 # A step that is saturated along one axis only has g = 0.5 exactly; rounding must not push it out.
 TOLERANCE = 1e-4
+Q_CV_CEILING = 4000.0  # one hopeless pair must not steer a step
 
 
 def gradient(y: Tensor) -> Tensor:
@@ -95,11 +97,16 @@ class GIF(nn.Module):
 
 class GIFObjective(Objective):
     """GIF for a luminance network. The result is not clamped here: a clamped pixel has no gradient, so it
-    would never come back into range, while the terms themselves pull it there."""
+    would never come back into range, while the terms themselves pull it there.
 
-    def __init__(self, gif: GIF | None = None) -> None:
+    `tone` (ours) is the weight of Q_CV beside it: GIF leaves smooth zones near the mean of the sources,
+    darker and flatter than the eye would have them, and none of its terms feels that.
+    """
+
+    def __init__(self, gif: GIF | None = None, tone: float = 0.0) -> None:
         super().__init__()
         self.gif = gif or GIF()
+        self.tone = tone
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         ycbcr = rgb_to_ycbcr(batch.frames)  # (B, N, 3, H, W)
@@ -107,4 +114,9 @@ class GIFObjective(Objective):
         fused = network(sources)  # (B, 1, H, W)
         terms = self.gif.terms(sources, chroma, fused)
         loss = torch.stack([w * t for w, t in zip(self.gif.weights, terms, strict=True)]).sum()
-        return loss, {name: float(value.detach()) for name, value in terms._asdict().items()}
+        words = {name: float(value.detach()) for name, value in terms._asdict().items()}
+        if self.tone:
+            q = q_cv(sources, fused).clamp_max(Q_CV_CEILING).mean()
+            loss = loss + self.tone * q
+            words["q_cv"] = float(q.detach())
+        return loss, words

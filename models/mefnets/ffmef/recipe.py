@@ -30,6 +30,8 @@ RECIPE = Recipe(
         "no-global": {"objective": lambda: GIFObjective(GIF(weights=(1.25, 1.0, 0.0)))},
         # Chroma counted in 8-bit levels, as the paper's text has it.
         "firm-saturation": {"objective": lambda: GIFObjective(GIF(temperature=1 / 255))},
+        # Ours: with a term for the tone of large shapes.
+        "toned": {"objective": lambda: GIFObjective(tone=1 / 1500)},
         # Three to five frames at once instead of pairs.
         "many": {"data": Data(frames=(2, 5), crop_px=256, batch=4, views="whole")},
     },

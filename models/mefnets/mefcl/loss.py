@@ -3,6 +3,9 @@
 Pictures are RGB `(B, 3, H, W)` in [0, 1]. MSE and SSIM hold the result to both sources; the contrastive term
 draws its features towards well-exposed photographs of other scenes (positives) and away from badly exposed
 pictures (negatives, kept in a memory), in a shallow and in a deep feature map.
+
+Ours, where they have a weight: `colour_loss`, since without it the contrastive term found that a green tint
+looks well exposed, and MEF-SSIM against the sources (`fidelity`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import ssim
+from mefnets.measures import mef_ssim, ssim
 from mefnets.mefcl.features import Taps
 from mefnets.recipe import Batch, Objective
 
@@ -32,6 +35,13 @@ def mse_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def ssim_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """L_SSIM = 1 - (SSIM(I_f, I_1) + SSIM(I_f, I_2)) / 2, Gaussian window 11, sigma 1.5."""
     return 1 - 0.5 * (ssim(fused, first) + ssim(fused, second)).mean()
+
+
+def colour_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """1 - the cosine between the RGB vectors of the result and of the sources' sum; free of brightness."""
+    lift = 0.05  # near black, noise decides the direction
+    wanted = 0.5 * (first + second)
+    return 1 - F.cosine_similarity(fused + lift, wanted + lift, dim=1).mean()
 
 
 def unit(features: Tensor, mean: Tensor | None = None) -> Tensor:  # (B, C, h, w) -> (B, C*h*w)
@@ -80,6 +90,8 @@ class MEFCLObjective(Objective):
     `style=True` averages each feature map over its positions first. The paper compares position by
     position, although positives show other scenes: then no result can ever be closer to its positive than
     to 360 negatives, and the term never comes to rest (README.md).
+
+    `by_plane=True` shows R, G and B to the eyes one by one, each as a grey picture, as the paper does.
     """
 
     def __init__(
@@ -89,16 +101,21 @@ class MEFCLObjective(Objective):
         mse_weight: float = 1.0,
         ssim_weight: float = SSIM_WEIGHT,
         nce_weight: float = NCE_WEIGHT,
+        colour_weight: float = 0.0,
+        fidelity_weight: float = 0.0,
         taps: Sequence[str] = ("shallow", "deep"),
         t: float = TEMPERATURE,
         negatives: int = NEGATIVES,
         subtract_mean: bool = True,
         style: bool = False,
+        by_plane: bool = False,
         own_sources: bool = False,
         swap: bool = True,
     ) -> None:
         super().__init__()
         self.mse_weight, self.ssim_weight, self.nce_weight = mse_weight, ssim_weight, nce_weight
+        self.colour_weight, self.fidelity_weight = colour_weight, fidelity_weight
+        self.by_plane = by_plane
         self.taps, self.t = tuple(taps), t
         self.subtract_mean, self.style, self.own_sources, self.swap = subtract_mean, style, own_sources, swap
         self.memories = nn.ModuleDict({name: Memory(negatives) for name in self.taps})
@@ -130,8 +147,13 @@ class MEFCLObjective(Objective):
     def _maps(self, picture: Tensor) -> dict[str, Tensor]:
         if self.eyes is None:
             raise ValueError("MEF-CL's contrastive term has no feature network. Call use_features() first.")
-        shallow, deep = self.eyes.taps(picture)
-        maps = {"shallow": shallow, "deep": deep}
+        if self.by_plane:
+            B = picture.shape[0]
+            planes = picture.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)  # (3B, 3, H, W)
+            taps = [tap.unflatten(0, (B, 3)).flatten(1, 2) for tap in self.eyes.taps(planes)]
+        else:
+            taps = list(self.eyes.taps(picture))
+        maps = dict(zip(("shallow", "deep"), taps, strict=True))
         return {
             name: maps[name].mean((2, 3), keepdim=True) if self.style else maps[name] for name in self.taps
         }
@@ -178,6 +200,14 @@ class MEFCLObjective(Objective):
         structure = ssim_loss(fused, pair[:, 0], pair[:, 1])
         terms = {"mse": square.item(), "ssim": structure.item(), "mean_luma": fused.mean().item()}
         loss = self.mse_weight * square + self.ssim_weight * structure
+        if self.colour_weight:
+            colour = colour_loss(fused, pair[:, 0], pair[:, 1])
+            loss = loss + self.colour_weight * colour
+            terms["colour"] = colour.item()
+        if self.fidelity_weight:
+            fidelity = 1 - mef_ssim(pair, fused).mean()
+            loss = loss + self.fidelity_weight * fidelity
+            terms["fidelity"] = fidelity.item()
         if self.nce_weight:
             contrast, more = self.contrast(fused, batch)
             loss = loss + self.nce_weight * contrast
