@@ -50,9 +50,7 @@ def train_one(
     threads: Annotated[int | None, THREADS] = None,
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision", help="auto (what the device is quick at), float32 or bfloat16."
-        ),
+        typer.Option("--precision", help="auto (what the device is quick at), float32 or bfloat16."),
     ] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Threads that simulate brackets.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again; otherwise a run continues.")] = False,

@@ -150,7 +150,7 @@ class MEFCLObjective(Objective):
         if self.by_plane:
             B = picture.shape[0]
             planes = picture.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)  # (3B, 3, H, W)
-            taps = [tap.unflatten(0, (B, 3)).flatten(1, 2) for tap in self.eyes.taps(planes)]
+            taps = [tap.reshape(B, -1, *tap.shape[2:]) for tap in self.eyes.taps(planes)]
         else:
             taps = list(self.eyes.taps(picture))
         maps = dict(zip(("shallow", "deep"), taps, strict=True))
