@@ -1,7 +1,7 @@
 """A bracket of any size with detail at every scale, the same bytes every time.
 
-Run as `python -m mefcli.bench.scene FOLDER MEGAPIXELS COUNT`: the benchmark makes its pictures in a process
-of their own, because a child's peak memory, as the kernel counts it, starts at its parent's.
+Run as `python -m mefcli.bench.scene FOLDER MEGAPIXELS COUNT [moved]`: the benchmark makes its pictures in a
+process of their own, because a child's peak memory, as the kernel counts it, starts at its parent's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ SPREAD_EV = 4.0
 TINTS = (1.1, 1.0, 0.85)  # of the light, in red, green and blue
 
 
-def write_bracket(folder: Path, megapixels: float, count: int) -> list[Path]:
-    """JPEG exposures (quality 95) of one made-up scene, dark to bright, from -2 to +2 stops."""
+def write_bracket(folder: Path, megapixels: float, count: int, *, moved: bool = False) -> list[Path]:
+    """JPEG exposures (quality 95) of one made-up scene, dark to bright, from -2 to +2 stops.
+
+    `moved` as from the hand: each a little shifted and turned.
+    """
     import imagecodecs
 
     width = int((megapixels * 1.5e6) ** 0.5) // 2 * 2
@@ -27,7 +30,8 @@ def write_bracket(folder: Path, megapixels: float, count: int) -> list[Path]:
     paths = []
     for index, ev in enumerate(np.linspace(-SPREAD_EV / 2, SPREAD_EV / 2, count)):
         path = folder / f"{megapixels:g}MP_{count}_{index:02d}.jpg"
-        path.write_bytes(imagecodecs.jpeg8_encode(expose(light, float(ev), index), level=95))
+        seen = from_the_hand(light, index) if moved else light
+        path.write_bytes(imagecodecs.jpeg8_encode(expose(seen, float(ev), index), level=95))
         paths.append(path)
     return paths
 
@@ -52,6 +56,20 @@ def radiance(height: int, width: int, seed: int = 20) -> NDArray[np.float32]:
     return light
 
 
+def from_the_hand(light: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Shifted by up to half a percent and turned by up to half a degree; its edges are mirrored."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    height, width = light.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-0.5, 0.5)), 1.0)
+    turn[:, 2] += rng.uniform(-0.005, 0.005, 2) * width
+    seen: NDArray[np.float32] = cv2.warpAffine(
+        light, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return seen
+
+
 def expose(light: NDArray[np.float32], ev: float, seed: int) -> NDArray[np.uint8]:
     """One 8-bit photograph: clipped, gamma encoded, a little noise."""
     rng = np.random.default_rng(seed)
@@ -67,4 +85,4 @@ def expose(light: NDArray[np.float32], ev: float, seed: int) -> NDArray[np.uint8
 
 
 if __name__ == "__main__":
-    write_bracket(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    write_bracket(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), moved="moved" in sys.argv[4:])

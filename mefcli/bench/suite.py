@@ -81,12 +81,18 @@ def measure(
     frames: Sequence[int],
     repeats: int,
     on_run: Callable[[str], None],
+    *,
+    moved: bool = False,
 ) -> Iterator[list[Row]]:
-    """One list of rows for each size and number of frames: medians of `repeats` interleaved rounds."""
+    """One list of rows for each size and number of frames: medians of `repeats` interleaved rounds.
+
+    `moved`: brackets as from the hand.
+    """
+    hand = ["moved"] if moved else []
     for size in megapixels:
         for count in frames:
             on_run(f"{size:g} MP x {count}: making the bracket")
-            run([sys.executable, "-m", "mefcli.bench.scene", folder, f"{size}", f"{count}"], folder)
+            run([sys.executable, "-m", "mefcli.bench.scene", folder, f"{size}", f"{count}", *hand], folder)
             files = sorted(folder.glob("*MP_*.jpg"))
             costs: dict[str, list[Cost]] = {name: [] for name in programs}
             troubles: dict[str, str] = {}

@@ -30,7 +30,9 @@ def bench(
     ] = "",
     repeats: Annotated[int, typer.Option(help="Whole processes for each median.", min=1)] = 3,
     max_memory: Annotated[str | None, typer.Option(help="Passed on to mef fuse.", metavar="SIZE")] = None,
-    align: Annotated[Align, typer.Option(help="Passed on to mef fuse.")] = "off",
+    align: Annotated[
+        Align, typer.Option(help="Passed on to mef fuse; unless off, brackets are as from the hand.")
+    ] = "off",
     maps: Annotated[
         Path | None,
         typer.Option(
@@ -75,8 +77,9 @@ def bench(
     if only_mef:
         programs = {name: runner for name, runner in programs.items() if name.startswith("mef ")}
     sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
+    moved = align != "off"
     with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
-        for rows in measure(Path(folder), programs, sizes, counts, repeats, screen.say):
+        for rows in measure(Path(folder), programs, sizes, counts, repeats, screen.say, moved=moved):
             for row in rows:
                 if json:
                     screen.put_json(asdict(row))

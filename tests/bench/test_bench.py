@@ -47,6 +47,17 @@ def test_the_same_bracket_is_made_every_time_dark_to_bright(tmp_path: Path) -> N
     assert means[0] < means[1] < means[2]
 
 
+def test_a_bracket_from_the_hand_moves_and_can_be_aligned(tmp_path: Path) -> None:
+    from mefcli import formats
+    from mefcli.motion.chain import place_all
+
+    paths = scene.write_bracket(tmp_path, 0.1, 2, moved=True)
+    still, moved = place_all([formats.decode(path).pixels for path in paths], 0)
+    assert still.moved_px == 0
+    assert moved.trusted
+    assert 0.5 < moved.moved_px < 12
+
+
 def test_medians_and_ratios_are_to_enfuse_in_the_same_rounds(tmp_path: Path) -> None:
     costs = iter([4.0, 1.0, 9.0])
     said = json.dumps({"seconds": {"read": 0.5, "fuse": 1.5}})
