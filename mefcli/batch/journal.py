@@ -20,6 +20,7 @@ from mefcli.batch.plan import Work
 from mefcli.errors import OutputError
 
 NAME = ".mef-journal.sqlite"
+BROKEN = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes a damaged file
 COLUMNS = "output, state, settings, sources, outputs, result"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS brackets (
@@ -78,7 +79,7 @@ class Journal:
             ) from error
         try:
             self._open()
-        except sqlite3.Error as error:
+        except BROKEN as error:
             self.close()
             if "locked" in str(error):
                 raise OutputError(
@@ -95,8 +96,8 @@ class Journal:
         self.database.execute(SCHEMA)
         self.database.execute("COMMIT")
         (verdict,) = self.database.execute("PRAGMA quick_check(1)").fetchone()
-        (kind,) = self.database.execute("SELECT type FROM sqlite_master WHERE name='brackets'").fetchone()
-        if verdict != "ok" or kind != "table":
+        kind = self.database.execute("SELECT type FROM sqlite_master WHERE name='brackets'").fetchone()
+        if verdict != "ok" or kind != ("table",):
             raise sqlite3.DatabaseError(verdict if verdict != "ok" else "it is no journal of mef's")
         self.database.execute(f"SELECT {COLUMNS} FROM brackets LIMIT 1")
         self.file = _identity(self.path)
@@ -171,7 +172,7 @@ class Journal:
                 f"SELECT {COLUMNS} FROM brackets WHERE output=?", [self._key(work.outputs[0])]
             ).fetchone()
             return _Row.read(found) if found else None
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise self._trouble(error) from error
         except (ValueError, TypeError, IndexError, RecursionError) as error:
             raise self._trouble("is damaged: an entry cannot be read") from error
@@ -186,7 +187,7 @@ class Journal:
         values += [json.dumps(sources), json.dumps(outputs), json.dumps(result)]
         try:
             self.database.execute("INSERT OR REPLACE INTO brackets VALUES (?,?,?,?,?,?)", values)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise self._trouble(error) from error
 
     def _trouble(self, reason: object) -> OutputError:
@@ -195,6 +196,8 @@ class Journal:
             reason = f"cannot be used: {reason}"
         elif isinstance(reason, sqlite3.Error):
             reason = f"is damaged: {reason}"
+        elif isinstance(reason, UnicodeDecodeError):
+            reason = "is damaged: it holds no text"
         words = "".join(c if c.isprintable() else "?" for c in " ".join(str(reason).split()))
         return OutputError(
             f"{self.path} {words[:200]}.", "Move it away, or give another folder with -o; sources are safe."

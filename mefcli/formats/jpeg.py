@@ -1,4 +1,8 @@
-"""JPEG in: libjpeg-turbo through imagecodecs, Pillow where that fails. Cut-off files are refused."""
+"""JPEG in: libjpeg-turbo through imagecodecs, Pillow where that fails. Cut-off files are refused.
+
+Also those that a recovery program closed with an end marker: libjpeg fills up what they lack with grey, and
+only warns, which neither library passes on.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ from mefcli.formats.kinds import RESTORE
 from mefcli.formats.pixels import Array, rgb, upright, widened
 from mefcli.formats.values import Picture
 
+START_OF_IMAGE = 0xD8
+PROGRESSIVE = (0xC2, 0xCA)
+MORE = bytes(range(1, 250, 3))  # compressed data that means anything but grey
 # In compressed data, FF is followed by 00 (stuffing), a restart marker or another FF; else it is a marker.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 
@@ -24,6 +31,8 @@ def decode_jpeg(data: bytes, header: Header, path: Path) -> Picture:
     check_complete(data, path)
     bits, process = _precision(data)
     pixels = _decoded(data, path)
+    if (process in PROGRESSIVE or _ends_grey(pixels, bits)) and _takes_more(data, pixels, path):
+        raise _cut_off(path)
     if pixels.dtype == np.uint16:
         pixels = widened(pixels, bits)
     notes = [] if process != 0xC3 else ["lossless JPEG"]
@@ -55,31 +64,69 @@ def reduced_jpeg(data: bytes, header: Header, path: Path, max_side_px: int) -> P
         factor
     ]
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    return finished(bgr[..., ::-1], header) if bgr is not None else None
+    if bgr is None or _ends_grey(bgr):  # the whole picture will tell
+        return None
+    return finished(bgr[..., ::-1], header)
 
 
 def check_complete(data: bytes, path: Path) -> None:
-    """Refuses a file whose compressed data stops before the end-of-image marker."""
-    if not is_complete(data):
-        raise UnreadableError(f"{path} is cut off: its picture data ends too early.", RESTORE)
+    """Refuses a file whose compressed data stops before the end-of-image marker, or before its last scan."""
+    if _end_of_image(data) is None or _scans_are_missing(data):
+        raise _cut_off(path)
 
 
-def is_complete(data: bytes) -> bool:
+def _cut_off(path: Path) -> UnreadableError:
+    return UnreadableError(f"{path} is cut off: its picture data ends too early.", RESTORE)
+
+
+def _end_of_image(data: bytes) -> int | None:
+    """Where the end-of-image marker stands that follows the picture's data."""
     at = 0
     for marker, _, end in boxes.jpeg_segments(data):
         if marker == boxes.START_OF_SCAN:
             at = end
     if not at:
-        return False
+        return None
     while True:
         found = _MARKER.search(data, at)
         if found is None:
-            return False
+            return None
         marker = data[found.start() + 1]
         if marker == boxes.END_OF_IMAGE:
-            return True
+            return found.start()
         length = int.from_bytes(data[found.end() : found.end() + 2], "big")
         at = found.end() + max(length, 2)  # tables and scan headers between the scans of a progressive file
+
+
+def _scans_are_missing(data: bytes) -> bool:
+    """Whether a progressive file ends before the scans with the last bits of what it began (T.81, G.1)."""
+    kind, at = _precision(data)[1], 0
+    missing: dict[tuple[int, bool], int] = {}  # (component, DC or AC) -> bits not yet sent
+    while kind in PROGRESSIVE and (found := _MARKER.search(data, at)) is not None:
+        marker, at = data[found.start() + 1], found.end()
+        if marker == boxes.END_OF_IMAGE:
+            break
+        if marker == START_OF_IMAGE:
+            continue
+        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+        if marker == boxes.START_OF_SCAN:
+            first, _, bits = data[end - 3 : end]
+            for component in data[at + 3 : end - 3 : 2]:
+                missing[component, first > 0] = bits & 15
+        at = end
+    return any(missing.values())
+
+
+def _ends_grey(pixels: Array, bits: int = 8) -> bool:
+    """Whether the last pixel is middle grey, as libjpeg leaves blocks that it has no data for."""
+    last = pixels[-1, -1].astype(np.int64)
+    return bool((np.abs(last - (1 << (bits - 1))) <= 1).all())
+
+
+def _takes_more(data: bytes, pixels: Array, path: Path) -> bool:
+    """Whether more compressed data before the end changes the picture. One that is whole ignores it."""
+    end = _end_of_image(data)
+    return end is not None and not np.array_equal(_decoded(data[:end] + MORE + data[end:], path), pixels)
 
 
 def _precision(data: bytes) -> tuple[int, int]:

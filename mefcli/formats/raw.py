@@ -17,7 +17,7 @@ import numpy as np
 from mefcli.errors import UnreadableError, UsageError
 from mefcli.formats.header import Header
 from mefcli.formats.icc import icc_profile
-from mefcli.formats.ifd import Tags, TiffReader
+from mefcli.formats.ifd import Buffer, Tags, TiffReader
 from mefcli.formats.kinds import RESTORE, is_sensor_data, opened
 from mefcli.formats.pixels import Array
 from mefcli.formats.tiff import too_large
@@ -121,8 +121,10 @@ def is_blank(mosaic: Array) -> bool:
 
 
 def check_whole(path: Path) -> None:
-    """Refuses TIFF-structured RAW files whose sensor data lies beyond the end of the file."""
+    """Refuses files that say of themselves that their sensor data goes on beyond their end."""
     with opened(path) as data:
+        if claimed_bytes(data) > len(data):
+            raise UnreadableError(f"{path} is cut off: part of its sensor data is missing.", RESTORE)
         try:
             reader = TiffReader(data)
         except ValueError:
@@ -140,6 +142,35 @@ def check_whole(path: Path) -> None:
                 raise UnreadableError(f"{path} is cut off: part of its sensor data is missing.", RESTORE)
         if reader.cut:
             raise UnreadableError(f"{path} is cut off: part of its description is missing.", RESTORE)
+
+
+def claimed_bytes(data: Buffer) -> int:
+    """How long the RAW formats without TIFF structure say they are; 0 for others, and where they do not say.
+
+    Canon CRW and Sigma X3F keep their directory at the end, so LibRaw notices by itself.
+    """
+
+    def number(at: int, size: int = 4) -> int:
+        return int.from_bytes(data[at : at + size], "big")
+
+    if data[:15] == b"FUJIFILMCCD-RAW":  # offset and length of the sensor data
+        return number(0x64) + number(0x68)
+    if data[4:12] == b"ftypcrx ":  # boxes, one after the other (ISO/IEC 14496-12)
+        at = 0
+        while at + 8 <= len(data):
+            size = number(at) if number(at) != 1 else number(at + 8, 8)
+            if size < 8:
+                break
+            at += size
+        return at
+    if data[:4] == b"\0MRM":  # blocks; PRD has the sensor's size and bits a sample; then the samples
+        at, end = 8, 8 + number(4)
+        while at + 8 < min(end, len(data)):
+            if data[at : at + 4] == b"\0PRD":
+                height, width, bits = number(at + 16, 2), number(at + 18, 2), number(at + 24, 1)
+                return end + height * width * bits // 8
+            at += 8 + number(at + 4)
+    return 0
 
 
 def _check_panasonic(tags: Tags, file_bytes: int, path: Path) -> None:

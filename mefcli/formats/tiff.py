@@ -15,6 +15,7 @@ from mefcli.formats.pixels import Array, rgb, upright, widened
 from mefcli.formats.values import Picture
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
+PLAIN = 1  # not compressed
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 
 
@@ -53,9 +54,17 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
         CIELAB,
     ):
         raise UnreadableError(f"{path} is no photograph mef can read.", "Save it as an RGB TIFF.")
-    ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if not ends or max(ends) > file_bytes:
+    sizes = page.databytecounts
+    ends = [at + size for at, size in zip(page.dataoffsets, sizes, strict=False)]
+    # tifffile leaves black what is said to have no bytes, and tiles whose plain samples do not suffice.
+    least = page.tilewidth * page.tilelength * _pixel_bits(page) // 8 if page.is_tiled else 1
+    if not ends or max(ends) > file_bytes or min(sizes) < (least if page.compression == PLAIN else 1):
         raise UnreadableError(f"{path} is cut off: its picture data ends too early.", RESTORE)
+
+
+def _pixel_bits(page: Any) -> int:
+    """Stored together: all samples of a pixel, or those of one plane."""
+    return int(page.bitspersample) * (page.samplesperpixel if int(page.planarconfig) == 1 else 1)
 
 
 def too_large(path: Path, size_px: tuple[int, int], max_pixels: int) -> UnreadableError:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from mefcli.errors import MefError
+from mefcli.batch.journal import NAME as JOURNAL
+from mefcli.batch.journal import Journal
+from mefcli.batch.plan import Work
+from mefcli.errors import MefError, OutputError
 from mefcli.formats import dng, icc, ifd, iptc, makernotes, tags, xmp
 from mefcli.formats.header import parse_header, with_exif
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import read_shot
-from mefcli.pipeline.types import Record
+from mefcli.pipeline.job import Job
+from mefcli.pipeline.types import Bracket, Record, Shot
 
 Target = Callable[[bytes], None]
 PLACE = Path("x.dng")
@@ -145,7 +150,65 @@ def descriptions(data: bytes) -> None:
     assert b"<script" not in made.lower()
 
 
+def journals(data: bytes) -> None:
+    """A batch meets any file in the place of its journal: it works, or says in a sentence why not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shots = [Shot(folder / f"{number}.jpg", "jpeg") for number in range(2)]
+        for shot in shots:
+            shot.path.write_bytes(b"picture")
+        output = folder / "x.tif"
+        work = Work(Bracket(tuple(shots), (0.0, 1.0), 0, "fuzzed"), (output,), Job())
+        strange_journal(data, folder, work)
+        output.write_bytes(b"made")
+        for overwrite in (False, True):
+            work = replace(work, job=replace(work.job, overwrite=overwrite))
+            said = ""
+            try:
+                use_journal(folder, work)
+            except OutputError as error:
+                said = error.message
+            assert not said or (said.isprintable() and said.endswith("."))
+        assert output.read_bytes() == b"made"
+
+
+def strange_journal(data: bytes, folder: Path, work: Work) -> None:
+    """A stranger's bytes; a damaged journal; or one whose entries say what they should not."""
+    chooser, path = Chooser(data[1:]), folder / JOURNAL
+    if data[:1] < b"\x40":
+        path.write_bytes(data[1:])
+        return
+    journal = Journal(folder)
+    journal.begin(work)
+    if data[:1] >= b"\xa0":
+        texts = data[1:].decode("utf-8", "replace").split("|")
+        for column, text in zip(("state", "settings", "sources", "outputs", "result"), texts, strict=False):
+            if text:
+                journal.database.execute(f"UPDATE brackets SET {column}=?", [text])
+        journal.close()
+        return
+    journal.close()
+    damaged = bytearray(path.read_bytes())
+    for _ in range(1 + len(data) // 4):
+        damaged[chooser.number(2) % len(damaged)] = chooser.number(1)
+    path.write_bytes(damaged[: len(damaged) - chooser.number(2) % len(damaged)])
+
+
+def use_journal(folder: Path, work: Work) -> None:
+    journal = Journal(folder)
+    try:
+        journal.finished(work)
+        journal.check_free(work)
+        journal.begin(work)
+        found = {"inputs": ["a"], "outputs": ["x.tif"], "warnings": []}
+        assert journal.finish(work, found) == found
+        assert journal.finished(work) == found
+        journal.fail(work, {})
+    finally:
+        journal.close()
+
+
 TARGETS: dict[str, Target] = {
     target.__name__: target
-    for target in (directories, entries, carried_tags, profiles, raw_files, headers, descriptions)
+    for target in (directories, entries, carried_tags, profiles, raw_files, headers, descriptions, journals)
 }

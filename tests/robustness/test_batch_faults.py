@@ -92,7 +92,7 @@ def test_the_processes_of_a_batch_end_with_it(room: Path) -> None:
     whole, whole_s = outputs(out), time.monotonic() - start
     chance = random.Random(5)
     for number in range(21):
-        shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         process = subprocess.Popen(
             [*command, "--jobs", "2"],
             stdout=subprocess.DEVNULL,
@@ -135,7 +135,7 @@ def test_a_process_that_is_killed_costs_no_bracket(room: Path) -> None:
     command = [sys.executable, "-m", "mefcli", "batch", str(room / "card"), "-o", str(out), *FAST]
     chance = random.Random(6)
     for _ in range(5):
-        shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         process = subprocess.Popen(
             [*command, "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
         )
@@ -205,7 +205,7 @@ def test_a_disk_that_ends_anywhere_leaves_whole_pictures_only(
             page = disk / "page.html"
             runs.start("fuse", *frames, *FAST, "-o", disk / "a.tif", "-o", disk / "b.jpg", "--report", page)
         code, said = runs.end()
-        named(code, said, "disk is full", "cannot be used", "Cannot write", "could not be written")
+        named(code, said, "disk is full", "cannot be used", "Cannot write", "be written")
         codes.add(code)
         whole = whole or outputs(disk)
         assert outputs(disk).items() <= whole.items()
