@@ -2,7 +2,8 @@
 
 Pictures are luminance `(B, 1, H, W)` in [0, 1]. The paper's mean square stands in a root with a factor that
 makes it vanish; the plain mean square is meant. It is taken on [0, 1], not on the network's inner [-1, 1]:
-there it would weigh four times as much and drown the structure term (README.md).
+there it would weigh four times as much and drown the structure term (README.md). Ours, where it has a weight:
+MEF-SSIM (`fidelity`), which asks each spot of the result for the better of both pictures, not for their mean.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.colour import luminance
-from mefnets.measures import ssim
+from mefnets.measures import mef_ssim, ssim
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.3
@@ -44,9 +45,12 @@ def collapse_residual(under: Tensor, over: Tensor, fused: Tensor) -> Tensor:
 class LCNDRObjective(Objective):
     """The paper's loss on luminance, with the statistics of both maps in the log."""
 
-    def __init__(self, ssim_weight: float = SSIM_WEIGHT, mse_weight: float = MSE_WEIGHT) -> None:
+    def __init__(
+        self, ssim_weight: float = SSIM_WEIGHT, mse_weight: float = MSE_WEIGHT, fidelity_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.ssim_weight, self.mse_weight = ssim_weight, mse_weight
+        self.fidelity_weight = fidelity_weight
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         pair = luminance(batch.frames[:, [0, -1]]).unsqueeze(2)  # (B, 2, 1, H, W)
@@ -61,4 +65,9 @@ class LCNDRObjective(Objective):
         for name, value in getattr(network, "last_maps", {}).items():
             terms[f"{name}_mean"] = value.mean().item()
             terms[f"{name}_spread"] = value.std((1, 2, 3)).mean().item()
-        return self.ssim_weight * structure + self.mse_weight * square, terms
+        loss = self.ssim_weight * structure + self.mse_weight * square
+        if self.fidelity_weight:
+            fidelity = 1 - mef_ssim(pair, fused).mean()
+            loss = loss + self.fidelity_weight * fidelity
+            terms["fidelity"] = fidelity.item()
+        return loss, terms

@@ -13,15 +13,22 @@ from functools import partial
 from mefnets.lcndr.loss import LCNDRObjective
 from mefnets.recipe import Data, Recipe
 
+ours = partial(LCNDRObjective, fidelity_weight=1.0)
+
 RECIPE = Recipe(
     model="lcndr",
     data=Data(frames=(2, 2), crop_px=128, batch=4, views="whole"),
-    objective=LCNDRObjective,
+    objective=ours,
     steps=350,
     lr=5e-4,
     ema=0.98,
     variants={
-        "paper": {"data": Data(crop_px=256, batch=16, views="patches"), "steps": 12_000, "lr": 1e-4},
+        "paper": {
+            "data": Data(crop_px=256, batch=16, views="patches"),
+            "objective": LCNDRObjective,
+            "steps": 12_000,
+            "lr": 1e-4,
+        },
         "without_cem": {"options": {"cem": False}},
         "without_sam": {"options": {"sam": False}},
         "without_erm": {"options": {"erm": False}},
@@ -31,7 +38,7 @@ RECIPE = Recipe(
         "add_multiply": {"options": {"over_end": "add", "under_end": "multiply", "start": "none"}},
         "multiply_multiply": {"options": {"under_end": "multiply", "start": "none"}},
         "bare_start": {"options": {"start": "none"}},
-        "square_on_inner_range": {"objective": partial(LCNDRObjective, mse_weight=20.0)},
+        "square_on_inner_range": {"objective": partial(ours, mse_weight=20.0)},
     },
 )
 RECIPES = {"lcndr": RECIPE}
