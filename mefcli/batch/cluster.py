@@ -6,6 +6,7 @@ bracket to another; outputs appear whole or not at all, so a bracket fused twice
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,7 +32,11 @@ def on_cluster(
     with ExitStack() as stack:
         if address == "local":
             cluster = distributed.LocalCluster(
-                n_workers=jobs or 2, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=jobs or 2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,  # it warns of workers that take their time to end
             )
             address = stack.enter_context(cluster).scheduler_address
         try:

@@ -41,17 +41,37 @@ def find_pictures(
     return found
 
 
-def read_all(paths: Iterable[Path]) -> tuple[list[Shot], list[Bad]]:
+def read_all(paths: Iterable[Path], known: dict[Facts, Shot] | None = None) -> tuple[list[Shot], list[Bad]]:
+    """`known` keeps the shots for the next time; a file that has not changed is not read again."""
     from mefcli.formats import read_shot
 
     shots: list[Shot] = []
     bad: list[Bad] = []
+    before = dict(known or {})
+    if known is not None:
+        known.clear()
     for path in paths:
         try:
-            shots.append(read_shot(path))
-        except MefError as error:
-            bad.append((path, error))
+            facts = _facts(path)
+            shot = before.get(facts) or read_shot(path)
+        except (MefError, OSError) as error:
+            bad.append((path, _told(path, error)))
+            continue
+        shots.append(shot)
+        if known is not None:
+            known[facts] = shot
     return shots, bad
+
+
+def _told(path: Path, error: MefError | OSError) -> MefError:
+    if isinstance(error, MefError):
+        return error
+    return InputError(f"{path} cannot be opened: {error.strerror}.", "Check its permissions.")
+
+
+def _facts(path: Path) -> Facts:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
 
 
 class Settling:
@@ -76,7 +96,7 @@ class Settling:
     def facts(self, shots: Sequence[Shot]) -> tuple[Facts, ...]:
         """What tells a changed file from an unchanged one; nothing where one has vanished."""
         try:
-            return tuple((str(s.path), (at := s.path.stat()).st_size, at.st_mtime_ns) for s in shots)
+            return tuple(_facts(shot.path) for shot in shots)
         except OSError:
             return ()
 

@@ -168,12 +168,14 @@ def batch(
     if watch and (cluster or same_look):
         raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
 
+    known: dict[sources.Facts, Shot] = {}
+
     def look_over(
         settled: Callable[[Sequence[Shot]], bool] | None = None,
     ) -> tuple[Grouping, list[plan.Work], list[sources.Bad]]:
         closed: list[sources.Bad] = []
         roots = sources.find_pictures(cards, without=output, bad=closed)
-        shots, bad = sources.read_all(roots)
+        shots, bad = sources.read_all(roots, known)
         found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=raw_or_jpeg)
         if settled is not None:
             found = Grouping(tuple(b for b in found.brackets if settled(b.shots)), found.leftovers)
@@ -263,14 +265,16 @@ def _watch(
     screen.say("Watching; stop with Ctrl-C.")
     try:
         while idle_s is None or time.monotonic() - last < idle_s:
+            began = time.monotonic()
             _, works, bad = look_over(settling.settled)
+            took_s = time.monotonic() - began
             fresh = [work for work in works if settling.facts(work.bracket.shots) not in told]
             told.update(settling.facts(work.bracket.shots) for work in fresh)
             for result in _run(fresh, journal, jobs, None):
                 _tell(result, json=json)
                 results.append(result)
                 last = time.monotonic()
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(max(LOOK_AGAIN_S, 3 * took_s))  # watching thousands of pictures is no work for a core
     finally:
         journal.close()
     return bad

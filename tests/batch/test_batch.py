@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from toolkit import Mef
 
 from mefcli import demo, formats
+from mefcli.batch import sources
 from mefcli.batch.journal import Journal
 from mefcli.batch.look import apply_curve
 
@@ -170,6 +171,17 @@ def test_watching_fuses_what_has_settled_and_stops_when_idle(mef: Mef, card: Pat
     )
     assert done.code == 0, done.err
     assert statuses(done.out) == ["done"] * 3
+
+
+def test_a_picture_that_has_not_changed_is_read_once(card: Path) -> None:
+    paths, known = sorted(card.rglob("*.jpg")), {}
+    first, _ = sources.read_all(paths, known)
+    paths[0].write_bytes(paths[1].read_bytes())
+    paths[8].unlink()
+    again, bad = sources.read_all(paths, known)
+    assert [one is two for one, two in zip(first, again, strict=False)] == [False] + [True] * 7
+    assert [path for path, _ in bad] == [paths[8]]
+    assert len(known) == 8
 
 
 def test_same_look_brings_a_panorama_closer_together(
