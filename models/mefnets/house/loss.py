@@ -28,7 +28,7 @@ FREEDOM = 0.1  # of luminance, before L_light feels a difference
 Q_CV_CEILING = 4000.0  # one hopeless scene must not steer a step
 
 
-def light_and_colour(frames: Tensor, fused: Tensor) -> Tensor:
+def light_and_colour(frames: Tensor, fused: Tensor, freedom: float = FREEDOM) -> Tensor:
     """How far block means of the result leave those of the frames, pixels weighted by well-exposedness."""
     B, N, _, H, W = frames.shape
     y = luminance(frames.flatten(0, 1)).view(B, N, 1, H, W)
@@ -37,14 +37,14 @@ def light_and_colour(frames: Tensor, fused: Tensor) -> Tensor:
     difference = F.avg_pool2d(fused - wanted, BLOCK_PX)
     in_light = luminance(difference)
     in_colour = difference - in_light  # (B, 3, h, w)
-    excess = F.relu(in_light.abs() - FREEDOM)
+    excess = F.relu(in_light.abs() - freedom)
     return (excess**2).mean() + 2 * (in_colour**2).mean()
 
 
 class MeasuresObjective(Objective):
-    def __init__(self, tone: float = W_TONE, light: float = W_LIGHT) -> None:
+    def __init__(self, tone: float = W_TONE, light: float = W_LIGHT, freedom: float = FREEDOM) -> None:
         super().__init__()
-        self.tone, self.light = tone, light
+        self.tone, self.light, self.freedom = tone, light, freedom
         self.calls: Tensor
         # A buffer, so that a continued run goes on with the same channel.
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
@@ -66,7 +66,7 @@ class MeasuresObjective(Objective):
         shape = q_w(edge_frames, edge_fused).mean()
         tone = q_cv(edge_frames, edge_fused).clamp_max(Q_CV_CEILING).mean()
         out_of_range = (F.relu(fused - 1) + F.relu(-fused)).mean()
-        light = light_and_colour(batch.frames, fused)
+        light = light_and_colour(batch.frames, fused, self.freedom)
         loss = (
             W_STRUCTURE * (1 - structure)
             + W_EDGES * (1 - edges)

@@ -2,8 +2,9 @@
 
 Every frame is split into Laplacian bands. At each band, coarse to fine, one small network (the same at all
 levels, for all frames) reads what makes a frame worth having there, compares it with the mean over the
-frames, and gives the frame a softmax weight and the band a bounded gain. It starts as Mertens' fusion:
-the Mertens weight is its prior, and the learned correction starts at zero.
+frames, and gives the frame a softmax weight and the band a bounded gain. It starts close to Mertens' fusion:
+the Mertens weight is its prior, and the learned correction starts at zero. Every level is weighed by its own
+pixels, so a picture at half the size is weighed alike.
 
 The blend is convex at the coarsest level and nearly so above, so it cannot invent, crush or blow anything;
 colour follows the same weights as luminance. Frames may come in any number and order.
@@ -57,14 +58,14 @@ class PyramidBlend(nn.Module):
         # buffers stay in the cache.
         rows = H if torch.is_grad_enabled() else STRIP_ROWS
         finest = F.pad(frames.reshape(B * N, 3, H, W), (1, 1, 1, 1), mode="reflect")
-        pictures, cues = self._coarse_pyramid(finest, B, depth, rows)
+        pictures = self._coarse_pictures(finest, depth, rows)
 
         fused: Tensor | None = None
         state: Tensor | None = None
         below: Tensor | None = None  # the next coarser picture, bordered
         for level in range(depth - 1, 0, -1):
-            picture = pictures.pop()
-            fused, state = self._blend(picture, cues.pop(), below, state, fused, level, depth, B)
+            picture, cues = _cues(F.pad(pictures.pop(), (1, 1, 1, 1), mode="reflect"), B)
+            fused, state = self._blend(picture, cues, below, state, fused, level, depth, B)
             below, state, fused = bordered(picture), bordered(state), bordered(fused)
 
         out = frames.new_empty(B, 3, H, W)
@@ -125,22 +126,21 @@ class PyramidBlend(nn.Module):
         return offset.view(1, -1, 1, 1)
 
     @staticmethod
-    def _coarse_pyramid(finest: Tensor, B: int, depth: int, rows: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Pictures and cues of the levels above the finest, finest first."""
+    def _coarse_pictures(finest: Tensor, depth: int, rows: int) -> list[Tensor]:
+        """The pictures of the levels above the finest, finest first."""
         if depth == 1:
-            return [], []
+            return []
         H = finest.shape[-2] - 2
         strips = []
         for start in range(0, H, rows):
             # Rows start..start+rows come out halved; the kernel reaches two rows further on either side.
             first, last = max(0, start - 2), min(H, start + rows + 1)
-            strip = torch.cat(_cues(finest[..., first : last + 2, :], B), 1)
-            strips.append(reduce_rows(strip, first, last, H)[..., : (min(rows, H - start) + 1) // 2, :])
-        level = torch.cat(strips, -2)
-        levels = [level]
+            strip = reduce_rows(finest[..., first + 1 : last + 1, 1:-1], first, last, H)
+            strips.append(strip[..., : (min(rows, H - start) + 1) // 2, :])
+        levels = [torch.cat(strips, -2)]
         for _ in range(depth - 2):
             levels.append(reduce(levels[-1]))
-        return [x[:, :3] for x in levels], [x[:, 3:] for x in levels]
+        return levels
 
     @staticmethod
     def _features(picture: Tensor, cues: Tensor, band: Tensor | None) -> Tensor:
