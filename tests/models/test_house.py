@@ -1,10 +1,12 @@
-"""The house network: starts as Mertens, takes any number of frames in any order, strips equal the whole."""
+"""The house network: judges each level by itself, takes any number of frames in any order."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from mefcli.checkpoints import build_with_weights, load_fuser_weights
 from mefnets.house.loss import MeasuresObjective, light_and_colour
 from mefnets.house.network import PyramidBlend, build
 from mefnets.house.pyramid import expand, pyramid_depth, reduce
@@ -88,3 +90,21 @@ def test_the_objective_prefers_fusion_to_the_dark_frame() -> None:
     bad, _ = MeasuresObjective()(Dark(), batch, 0.0)
     assert good < bad
     assert set(terms) == {"mef_ssim", "q_abf", "q_w", "q_cv", "light", "range"}
+
+
+def test_a_picture_at_half_the_size_is_fused_alike() -> None:
+    """Guided mode lives from it. Full-size cues carried down the pyramid gave 41 dB on real brackets, not 46."""
+    spec, tensors, _, _ = load_fuser_weights("house")
+    network = build_with_weights(spec, tensors)
+    generator = torch.Generator().manual_seed(5)
+    scene = torch.zeros(1, 3, 256, 384)
+    for level in range(6):  # detail at every scale, as photographs have it
+        size = (256 >> level, 384 >> level)
+        detail = torch.rand(1, 3, *size, generator=generator)
+        scene += 0.1 * F.interpolate(detail, (256, 384), mode="bicubic")
+    light = torch.linspace(0.2, 2.0, 384)
+    frames = torch.stack([(scene * light * gain).clamp(0, 1) for gain in (0.5, 1.2, 3.0)], 1)
+    half = reduce(frames[0])[None]
+    with torch.no_grad():
+        difference = network(half) - reduce(network(frames))
+    assert -10 * torch.log10(difference.square().mean()) > 44
