@@ -93,7 +93,7 @@ def test_the_objective_prefers_fusion_to_the_dark_frame() -> None:
 
 
 def test_a_picture_at_half_the_size_is_fused_alike() -> None:
-    """Guided mode lives from it. Full-size cues carried down the pyramid gave 41 dB on real brackets, not 46."""
+    """Guided mode lives from it. Cues of the full size, carried down, gave 41 dB on real brackets, not 46."""
     spec, tensors, _, _ = load_fuser_weights("house")
     network = build_with_weights(spec, tensors)
     generator = torch.Generator().manual_seed(5)
