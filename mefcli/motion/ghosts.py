@@ -38,6 +38,7 @@ class Ghosts:
     mapping: Mapping  # reference -> frame
     boxes: tuple[tuple[int, int, int, int], ...]  # left, top, right, bottom in source pixels
     outlines: tuple[Outline, ...]
+    white: Floats  # (h, w, 3): how much of its leap the mapped reference takes where it is white
 
     @property
     def share(self) -> float:
@@ -58,7 +59,7 @@ def find_ghosts(reference: Pixels, frame: Pixels, strength: int = AUTO_STRENGTH)
     assert mask is not None
     scale_x, scale_y = frame.shape[1] / size[0], frame.shape[0] / size[1]
     boxes, outlines = _boxes(mask, scale_x, scale_y), _outlines(mask, scale_x, scale_y)
-    return Ghosts(score, mask, mapping, boxes, outlines)
+    return Ghosts(score, mask, mapping, boxes, outlines, _white_about(still, other, mapping, mask))
 
 
 def _score(still: Floats, other: Floats, mapping: Mapping) -> Floats:
@@ -66,8 +67,9 @@ def _score(still: Floats, other: Floats, mapping: Mapping) -> Floats:
 
     expected = mapping.apply(still)
     near = np.ones((3, 3), np.uint8)
-    low, high = cv2.erode(expected, near), cv2.dilate(expected, near)
-    # A clipped reference only says "at least this bright", a black one "at most this dark".
+    # A clipped reference only says "at least this bright", a black one "at most this dark". White holds walls
+    # and the sun: the least bright of it goes on from what is just not clipped.
+    low, high = cv2.erode(mapping.least(still), near), cv2.dilate(expected, near)
     high[cv2.dilate(still, near) > 0.985] = 1.0
     low[cv2.erode(still, near) < 0.008] = 0.0
     noise = np.maximum(mapping.noise(still), 0.006)
@@ -98,6 +100,30 @@ def _regions(score: Floats, threshold: float) -> Mask:
     fill[0] = False
     core = core | fill[hole_labels].astype(np.uint8) if holes > 1 else core
     return np.asarray(cv2.dilate(core, _disc(FEATHER_PX + 3)) > 0)
+
+
+def _white_about(still: Floats, other: Floats, mapping: Mapping, mask: Mask) -> Floats:
+    """What the reference's white was about each region: 1 is its usual value, 0 the least it can be.
+
+    White may be a wall or the sun, and the curve knows but one value for both. The frame's own static pixels
+    around a region tell which it was there; the nearest count most.
+    """
+    import cv2
+
+    result = np.ones_like(still)
+    whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
+    least, leap = mapping.parts(still, *whole)
+    if not leap[mask].any():
+        return result
+    known = leap * ~mask[..., None]
+    agree, mass = (other - least) * known, leap * known
+    enough = np.maximum(0.05 * mass.max(axis=(0, 1)), np.float32(1e-6))
+    for radius in (160, 80, 40, 20, 10):
+        side = (2 * radius + 1, 2 * radius + 1)
+        near = cv2.blur(mass, side)
+        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), 0, 1.5)
+        result += (found - result) * np.clip(near / enough, 0, 1)
+    return result
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
@@ -160,6 +186,15 @@ def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
         if not len(touched):
             continue
         part = (slice(top, bottom), slice(int(touched[0]), int(touched[-1]) + 1))
-        stand_in = ghosts.mapping.stand_in(reference, *part)
+        stand_in, leap = ghosts.mapping.parts(reference, *part)
+        if leap.any():
+            stand_in += leap * cv2.remap(
+                ghosts.white,
+                np.ascontiguousarray(map_x[:, part[1]], np.float32),
+                np.ascontiguousarray(map_y[:, part[1]], np.float32),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            np.clip(stand_in, 0, 1, out=stand_in)
         result[part] = mix(frame[part], stand_in, 1 - weight[:, part[1], None])
     return result

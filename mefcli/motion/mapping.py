@@ -35,26 +35,31 @@ class Mapping:
         """Expected standard deviation of the target about the mapped source."""
         return _look_up(self.spread, source)
 
+    def least(self, source: Pixels) -> Floats:
+        """As `apply`, but white becomes the least bright that it may stand for."""
+        return _look_up(_gentle(self.curve), source)
+
     def stand_in(self, source: Pixels, rows: slice, columns: slice) -> Floats:
-        """Part of a whole source frame as the target exposure would show it, also along the edge of white.
+        """Part of a whole source frame as the target exposure would show it, also along the edge of white."""
+        least, leap = self.parts(source, rows, columns)
+        least += leap
+        return least
+
+    def parts(self, source: Pixels, rows: slice, columns: slice) -> tuple[Floats, Floats]:
+        """`stand_in` as a sum: `least`, and how far white leaps above that.
 
         The last bin holds everything brighter than white, and its median lies far above the bin before it:
-        noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels.
+        noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels,
+        and in all channels alike, or the edge would take on a colour.
         """
         import cv2
 
         padded, inner = zip(*map(_padded, (rows, columns), source.shape[:2]), strict=True)
-        part = source[padded]
-        gentle = _gentle(self.curve)
-        leap = self.curve - gentle
-        clipped = _look_up(leap / np.maximum(leap[:, -1:], 1e-9), part).min(axis=2)
-        result = _look_up(gentle, part)
+        leaps = self.curve - _gentle(self.curve)
+        clipped = _look_up(leaps / np.maximum(leaps[:, -1:], 1e-9), source[padded]).min(axis=2)
         if clipped.any():
-            # In all channels alike, or the edge would take on a colour.
-            spread = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
-            result += spread[..., None] * leap[:, -1].astype(np.float32)
-        cut: Floats = result[inner]
-        return cut
+            clipped = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
+        return self.least(source[rows, columns]), clipped[inner][..., None] * leaps[:, -1].astype(np.float32)
 
 
 def _padded(wanted: slice, length: int) -> tuple[slice, slice]:

@@ -10,7 +10,7 @@ import pytest
 
 from mefcli.errors import UsageError
 from mefcli.motion.benchmark import expose
-from mefcli.motion.ghosts import find_ghosts
+from mefcli.motion.ghosts import find_ghosts, replace_ghosts
 from mefcli.motion.mapping import Mapping, estimate_mapping
 from mefcli.pipeline.deghost import DeghostSettings, best_exposed, deghost
 from mefcli.pipeline.types import Bracket, Shot, Stack
@@ -124,6 +124,25 @@ def test_the_mapping_between_exposures_is_monotone_and_close_to_the_true_curve()
     assert (np.diff(mapping.curve, axis=1) >= 0).all()
     mapped = mapping.apply(frames[1])
     assert np.median(np.abs(mapped - frames[2])) < 0.02
+
+
+def test_where_the_reference_is_white_the_surroundings_tell_what_it_was() -> None:
+    radiance = scene()
+    radiance[:60] = 60.0  # the sun; most of what is white in the reference
+    radiance[60:] *= 0.4
+    radiance[85:150, 35:115] = 1.5  # a wall, as white there
+    with_mover = radiance.copy()
+    with_mover[95:140, 60:90] = 0.02
+    rng = np.random.default_rng(6)
+    dark, reference, truth = (
+        expose(one, gain, rng) for one, gain in ((with_mover, 0.2), (radiance, 1.0), (radiance, 0.2))
+    )
+    ghosts = find_ghosts(reference, dark)
+    done = replace_ghosts(reference, dark, ghosts)
+    inside = (slice(97, 138), slice(62, 88))
+    assert ghosts.mask[inside].all()
+    assert np.abs(done[inside].astype(float) - truth[inside]).mean() < 12
+    assert np.abs(ghosts.mapping.apply(reference)[inside] * 255 - truth[inside]).mean() > 60
 
 
 def test_noise_about_white_does_not_become_speckle_in_a_darker_exposure() -> None:
