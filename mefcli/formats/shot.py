@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mefcli.formats.icc import profile_name
 from mefcli.formats.ifd import Buffer, Entry, Tags
 from mefcli.formats.kinds import RESTORE, kind_of, opened
 from mefcli.formats.makernotes import MakerFacts, maker_facts
-from mefcli.pipeline.types import Shot
+from mefcli.pipeline.types import Drive, Shot
 
 Named = Mapping[str, Any]
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results
@@ -56,7 +57,7 @@ def read_shot(path: Path) -> Shot:
         lens=_text(header.exif, 0xA434) or maker.lens,
         focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
         orientation=orientation,
-        drive=maker.drive,
+        drive=_drive(header, maker),
         icc_name=_icc_name(header),
         fused=FUSED.match(_text(header.main, 0x0131)) is not None,
     )
@@ -168,6 +169,14 @@ def _camera(header: Header, named: Named) -> str | None:
     if make and model.lower().startswith(make.split()[0].lower()):
         return model
     return f"{make} {model}".strip() or None
+
+
+def _drive(header: Header, maker: MakerFacts) -> Drive:
+    """The maker's word; without it ExposureMode, which many cameras set to 2 for each frame of a bracket."""
+    mode = header.exif.get(0xA402)
+    if maker.drive.bracketing is None and mode is not None and mode.integer == 2:
+        return replace(maker.drive, bracketing=True)
+    return maker.drive
 
 
 def _text(tags: Tags, tag: int) -> str:

@@ -70,6 +70,7 @@ def test_each_bracket_is_fused_once_and_outputs_mirror_folders(mef: Mef, card: P
         "warnings",
         "error",
     } <= set(told)
+    assert {"read", "fuse", "write"} <= set(told["seconds"])  # type: ignore[call-overload]
     before = pictures(tmp_path / "out")
     again = mef("batch", card, "-o", tmp_path / "out", *FAST, "--json")
     assert statuses(again.out) == ["finished before"] * 3

@@ -49,6 +49,16 @@ def test_canon_brackets_are_told_by_the_maker_note() -> None:
     assert (facts.drive.bracketing, facts.drive.sequence_number, facts.lens) == (True, 2, "EF 24mm")
 
 
+@pytest.mark.parametrize(("mode", "bracketing"), [(0, None), (1, None), (2, True)])
+def test_without_a_makers_word_the_exposure_mode_tells_of_a_bracket(
+    tmp_path: Path, mode: int, bracketing: bool | None
+) -> None:
+    path = tmp_path / "mode.jpg"
+    block = exif_block({}, {0xA402: Entry(3, (mode,))}, {})
+    Image.fromarray(photo()).save(path, exif=b"Exif\0\0" + block)
+    assert read_shot(path).drive.bracketing is bracketing
+
+
 def test_no_sample_raises_anything_but_a_kind_error(samples: Path) -> None:
     seen, named = 0, list[bool]()
     for folder in ("exif_samples", "raw"):
