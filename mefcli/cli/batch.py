@@ -236,6 +236,8 @@ def _run(
         else:
             on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
             runner = partial(runners.here, on_step=on_step, on_start=on_start)
+        if at_a_time != 1:
+            progress.count(0, total)
         for _, result in engine.run_batch(works, journal, runner):
             begun += result["status"] == "finished before"
             ended += 1
