@@ -216,6 +216,8 @@ def _run(
 ) -> Iterator[dict[str, Any]]:
     from mefcli.cli.screen import Progress
 
+    if not works:  # nothing to show a bar for
+        return
     at_a_time = (jobs or share.jobs_for(works)) if cluster is None else 0
     total, begun, ended = len(works), 0, 0
     with Progress() as progress:

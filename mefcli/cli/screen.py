@@ -139,7 +139,7 @@ class Progress:
     def count(self, done: int, total: int) -> None:
         """Where several brackets are in work at once: how many of all are done."""
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=done / total, description=f"[{done}/{total}] done")
+            self.bar.update(self.task, completed=done / max(1, total), description=f"[{done}/{total}] done")
 
 
 def seconds(value: float) -> str:
