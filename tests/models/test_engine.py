@@ -8,7 +8,7 @@ from torch import nn
 from mefnets import strategies
 from mefnets.blocks import GlobalStatistic, InstanceNorm
 from mefnets.fuser import Fuser
-from mefnets.memory import plan_memory
+from mefnets.memory import bytes_per_pixel, plan_memory
 from mefnets.spec import ModelSpec
 from mefnets.tiles import make_grid, mirrored
 from mefnets.trouble import DeviceError, FramesError, FusionError, TooLargeError
@@ -258,3 +258,16 @@ def test_windows_start_on_the_multiples_a_network_asks_for():
             assert tile.window_cols[0] % 24 == 0
             assert (tile.window_cols[1] - tile.window_cols[0]) % 8 == 0
             assert (tile.window_rows[1] - tile.window_rows[0]) % 8 == 0
+
+
+def test_memory_of_a_network_counts_what_functions_hold():
+    """Not only what passes through modules: here five planes are alive at a time beside the input's two."""
+
+    class Functions(nn.Module):
+        def forward(self, frames):
+            planes = [frames[:, 0] * number for number in range(5)]
+            return torch.stack(planes).mean(0)
+
+    own = 4 * 4 * 3 * 2
+    found = bytes_per_pixel(Functions(), spec(), 2, torch.device("cpu")) - own
+    assert 4 * (2 + 5 + 5) <= found / 1.25 <= 4 * (2 + 5 + 5 + 2)

@@ -8,21 +8,25 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from toolkit import Mef
 
 from mefcli import demo
 from mefcli.batch import engine, plan, sources
+from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.batch.work import fuse_work
 from mefcli.errors import OutputError
@@ -392,3 +396,62 @@ def test_names_that_are_no_text_are_fused_once(mef: Mef, room: Path) -> None:
         done = mef("batch", room / "card", "-o", room / "out", *FAST, "--json")
         assert done.code == 0, done.err
         assert [json.loads(line)["status"] for line in done.out.splitlines()] == [expected] * 3
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.one_of(
+        st.binary(max_size=300).map(lambda data: lambda journal: data),
+        st.floats(0, 1).map(lambda share: lambda journal: journal[: int(share * len(journal))]),
+        st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=60).map(
+            lambda changes: lambda journal: changed(journal, changes)
+        ),
+    )
+)
+def test_any_file_in_the_journals_place_costs_no_picture(
+    mef: Mef, room: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """One sentence and exit code 1, or the batch goes on; what was made before stays, byte by byte."""
+    out = room / "out"
+    command = ("batch", room / "card" / "0", "-o", out, *FAST)
+    assert mef(*command, "--overwrite").code == 0
+    journal = out / JOURNAL
+    whole, before = journal.read_bytes(), hashes(sorted(out.rglob("*.tif")))
+    journal.write_bytes(damage(whole))
+    done = mef(*command, "--quiet")
+    named(done.code, done.err, "Error:")
+    assert len([line for line in done.err.splitlines() if line.startswith("Error:")]) == done.code
+    assert hashes(sorted(out.rglob("*.tif"))) == before
+    journal.unlink()
+
+
+def changed(data: bytes, changes: list[tuple[float, int]]) -> bytes:
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[int(place * len(damaged))] = value
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "other database", "view"])
+def test_things_that_are_no_journal_are_refused(mef: Mef, room: Path, kind: str) -> None:
+    journal = room / "out" / JOURNAL
+    if kind == "folder":
+        journal.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(journal)
+    elif kind == "link":
+        journal.symlink_to(journal)
+    else:
+        with contextlib.closing(sqlite3.connect(journal)) as database:
+            what = "TABLE brackets (x)" if kind == "other database" else "VIEW brackets AS SELECT 1 AS x"
+            database.execute(f"CREATE {what}")
+    done = mef("batch", room / "card" / "0", "-o", room / "out", *FAST, "--quiet")
+    assert done.code == 1
+    named(done.code, done.err, "Move it away", "Cannot write")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert not outputs(room / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -77,3 +78,19 @@ def test_an_output_folder_that_vanishes_during_the_run_is_named(
         assert code in (0, 1), said
         assert code == 0 or "x.tif" in said, said
         shutil.rmtree(out, ignore_errors=True)
+
+
+def test_an_impatient_second_ctrl_c_changes_nothing(runs: Runs, jpegs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for moment in (0.0, 0.05, 0.1, 0.15):
+        pid = runs.start("fuse", *jpegs, "--model", "mertens", "-o", out / "x.tif", "--overwrite")
+        time.sleep(moment)
+        for _ in range(3):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+            time.sleep(0.002)
+        code, said = runs.end()
+        assert code in (0, 130), said
+        assert "Traceback" not in said
+        assert not hidden(out)
