@@ -1,7 +1,8 @@
 """`read_shot`: the facts of one source file, from EXIF and header, without a pixel.
 
-EXIF goes through exifread; our own directory reader fills what exifread cannot reach (CR3, typed values,
-maker notes). Where a camera left out the exposure time, f-number or ISO, its APEX or maker values stand in.
+EXIF goes through our own directory reader, which also reaches CR3 and maker notes; what it does not find,
+exifread is asked for, which takes longer than all the rest. Where a camera left out the exposure time,
+f-number or ISO, its APEX or maker values stand in.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from mefcli.formats.kinds import RESTORE, kind_of, opened
 from mefcli.formats.makernotes import MakerFacts, maker_facts
 from mefcli.pipeline.types import Drive, Shot
 
-Named = Mapping[str, Any]
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results
 
 
@@ -33,41 +33,52 @@ def read_shot(path: Path) -> Shot:
     with opened(path) as data:
         header = parse_header(data, kind_of(data, path))
         maker = maker_facts(header.exif_block or data, header.exif, _text(header.main, 0x010F))
-        named = _exifread(data, header)
-    size, orientation = header.size_px, header.orientation
-    if header.kind == "raw":
-        from mefcli.formats.raw import upright_size
+        named = Named(data, header)
+        size, orientation = turned(header.size_px, header.orientation), header.orientation
+        if header.kind == "raw":
+            from mefcli.formats.raw import upright_size
 
-        size = upright_size(path) or turned(size, orientation)
-    else:
-        size = turned(size, orientation)
-    if size is None and header.kind in ("jpeg", "png", "tiff"):
-        raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
-    return Shot(
-        path=path,
-        kind=header.kind,
-        size_px=size,
-        exposure_s=_exposure_s(header, named),
-        aperture=_aperture(header, named),
-        iso=_iso(header, named, maker),
-        bias_ev=_number(header, named, "EXIF ExposureBiasValue", 0x9204, signed=True),
-        taken_at=_taken_at(header, named),
-        camera=_camera(header, named),
-        serial=_text(header.exif, 0xA431) or _text(header.main, 0xC62F) or maker.serial,
-        lens=_text(header.exif, 0xA434) or maker.lens,
-        focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
-        orientation=orientation,
-        drive=_drive(header, maker),
-        icc_name=_icc_name(header),
-        fused=FUSED.match(_text(header.main, 0x0131)) is not None,
-    )
+            size = upright_size(path) or size
+        if size is None and header.kind in ("jpeg", "png", "tiff"):
+            raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
+        return Shot(
+            path=path,
+            kind=header.kind,
+            size_px=size,
+            exposure_s=_exposure_s(header, named),
+            aperture=_aperture(header, named),
+            iso=_iso(header, named, maker),
+            bias_ev=_number(header, named, "EXIF ExposureBiasValue", 0x9204, signed=True),
+            taken_at=_taken_at(header, named),
+            camera=_camera(header, named),
+            serial=_text(header.exif, 0xA431) or _text(header.main, 0xC62F) or maker.serial,
+            lens=_text(header.exif, 0xA434) or maker.lens,
+            focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
+            orientation=orientation,
+            drive=_drive(header, maker),
+            icc_name=_icc_name(header),
+            fused=FUSED.match(_text(header.main, 0x0131)) is not None,
+        )
 
 
 def turned(size: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
     return (size[1], size[0]) if size and orientation >= 5 else size
 
 
-def _exifread(data: Buffer, header: Header) -> Named:
+class Named:
+    """exifread's tags by their names, read when the first is asked for."""
+
+    def __init__(self, data: Buffer, header: Header) -> None:
+        self.data, self.header = data, header
+        self.tags: Mapping[str, Any] | None = None
+
+    def get(self, name: str) -> Any:
+        if self.tags is None:
+            self.tags = _exifread(self.data, self.header)
+        return self.tags.get(name)
+
+
+def _exifread(data: Buffer, header: Header) -> Mapping[str, Any]:
     if header.exif_block is not None:
         source = header.exif_block
     elif header.main and bytes(data[0:4]) in (b"II*\0", b"MM\0*"):
@@ -93,14 +104,18 @@ def _entry(header: Header, tag: int) -> Entry | None:
 
 
 def _number(header: Header, named: Named, name: str, tag: int, *, signed: bool = False) -> float | None:
-    """A finite number (positive unless `signed`), from exifread or from our reader."""
+    """A finite number (positive unless `signed`), from our reader or from exifread."""
     entry = _entry(header, tag)
-    found: list[Any] = [named.get(name), *(entry.numbers[:1] if entry is not None else ())]
-    for value in found:
-        first = value[0] if isinstance(value, (list, tuple)) and value else value
-        if isinstance(first, (int, float)) and math.isfinite(first) and (signed or first > 0):
-            return float(first)
-    return None
+    ours: Any = entry.numbers[0] if entry is not None and entry.numbers else None
+    if _is_fit(ours, signed=signed):
+        return float(ours)
+    value = named.get(name) if name else None
+    first: Any = value[0] if isinstance(value, (list, tuple)) and value else value
+    return float(first) if _is_fit(first, signed=signed) else None
+
+
+def _is_fit(value: Any, *, signed: bool) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and (signed or value > 0)
 
 
 def _exposure_s(header: Header, named: Named) -> float | None:
