@@ -32,6 +32,8 @@ RECIPE = Recipe(
         "firm-saturation": {"objective": lambda: GIFObjective(GIF(temperature=1 / 255))},
         # Ours: with a term for the tone of large shapes.
         "toned": {"objective": lambda: GIFObjective(tone=1 / 1500)},
+        # Pairs as far apart as real ones: the darker frame then has steep edges in lights only.
+        "apart": {"data": {"spread_ev": (4.0, 8.5)}},
         # Three to five frames at once instead of pairs.
         "many": {"data": Data(frames=(2, 5), crop_px=256, batch=4, views="whole")},
     },
