@@ -230,6 +230,12 @@ def mef_ssim(frames: Tensor, fused: Tensor, multiscale: bool = True) -> Tensor:
     return result
 
 
+def mef_ssim_by_plane(frames: Tensor, fused: Tensor) -> Tensor:
+    """MEF-SSIM of R, G and B each for itself, `(3B,)`. As a loss: luminance alone lets colours run green."""
+    planes = frames.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # (3B, N, 1, H, W)
+    return mef_ssim(planes, fused.flatten(0, 1).unsqueeze(1))
+
+
 # ---- edges -----------------------------------------------------------------------------------------------
 
 

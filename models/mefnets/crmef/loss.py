@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import mef_ssim, sobel, ssim
+from mefnets.measures import mef_ssim_by_plane, sobel, ssim
 from mefnets.recipe import Batch, Objective
 
 GRADIENT, DISCRIMINATIVE = 0.75, 0.05
@@ -89,7 +89,7 @@ class CRMEFObjective(Objective):
             terms["structure"] = 1 - ssim(y, reference).mean()
             loss = loss + self.structure * terms["structure"]
         if self.fidelity:
-            terms["fidelity"] = 1 - mef_ssim(batch.frames, y).mean()
+            terms["fidelity"] = 1 - mef_ssim_by_plane(batch.frames, y).mean()
             loss = loss + self.fidelity * terms["fidelity"]
         if self.critic is not None:
             terms["critic"] = -self.critic(y).mean()

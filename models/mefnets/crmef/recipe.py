@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _ours() -> CRMEFObjective:
-    """No critic. After 450 steps towards references alone, real pairs had less structure than their mean."""
+    """No critic. Towards references alone, real pairs had less structure than their mean (README.md)."""
     return CRMEFObjective(discriminative=0, fidelity=1.0)
 
 

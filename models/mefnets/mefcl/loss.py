@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import mef_ssim, ssim
+from mefnets.measures import mef_ssim_by_plane, ssim
 from mefnets.mefcl.features import Taps
 from mefnets.recipe import Batch, Objective
 
@@ -205,7 +205,7 @@ class MEFCLObjective(Objective):
             loss = loss + self.colour_weight * colour
             terms["colour"] = colour.item()
         if self.fidelity_weight:
-            fidelity = 1 - mef_ssim(pair, fused).mean()
+            fidelity = 1 - mef_ssim_by_plane(pair, fused).mean()
             loss = loss + self.fidelity_weight * fidelity
             terms["fidelity"] = fidelity.item()
         if self.nce_weight:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import mef_ssim, ssim
+from mefnets.measures import mef_ssim_by_plane, ssim
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.2
@@ -124,7 +124,7 @@ class MGDNObjective(Objective):
         loss = absolute + self.ssim_weight * structure
         terms = {"l1": absolute.item(), "ssim": structure.item()}
         if self.fidelity_weight:
-            fidelity = 1 - mef_ssim(batch.frames, fused).mean()
+            fidelity = 1 - mef_ssim_by_plane(batch.frames, fused).mean()
             loss = loss + self.fidelity_weight * fidelity
             terms["fidelity"] = fidelity.item()
         kept = [[o.float() for o in stage] for stage in getattr(network, "kept", [])]
