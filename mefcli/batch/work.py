@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mefcli.batch.plan import Work
-from mefcli.errors import MefError
+from mefcli.errors import MefError, OutputError
 from mefcli.pipeline.report import Failed, done, result_object
 from mefcli.pipeline.types import Bracket, OnStep, Stack, silent
 
@@ -57,7 +57,10 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[
 
     job = replace(work.job, overwrite=True)  # the journal has settled whose files these are
     for output in work.outputs:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{output.parent} cannot be made: {error.strerror}.") from error
     check_outputs(work.outputs, work.bracket.paths, overwrite=True)
     if isinstance(stack, Exception):
         raise stack
