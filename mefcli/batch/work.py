@@ -25,6 +25,8 @@ def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | N
         result = failure(work, error)
     except MemoryError:
         result = failure(work, MefError("This machine's memory does not suffice.", "Try --max-memory."))
+    except OSError as error:  # a disk or a folder went away in mid-work
+        result = failure(work, OutputError(f"{error.filename or 'A file'}: {error.strerror}."))
     except Exception as error:  # the outer edge: one bracket's fault must not stop the others
         result = failure(work, MefError(f"Unexpected {type(error).__name__}: {error}"))
     return {**result, "seconds_total": round(time.perf_counter() - start, 3)}
