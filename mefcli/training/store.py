@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from mefcli.training.views import View, views
 FORMAT = 4
 SMALLEST_LEVEL_PX = 140  # no level's short side is below this
 THUMB_PX = 32
+STALE_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,31 @@ def open_store(
 
 
 def _build(pack: Pack, data_hash: str, folder: Path, on_view: Callable[[str, int], None] | None) -> None:
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f"{folder.name}*.part"):  # by a build that was killed, about 1 GB
+        if left.stat().st_mtime < time.time() - STALE_S:
+            shutil.rmtree(left, ignore_errors=True)
+    # A folder of its own: two trainings started together each build one, the first to end is kept.
+    partial = Path(tempfile.mkdtemp(prefix=folder.name, suffix=".part", dir=folder.parent))
+    try:
+        _render(pack, data_hash, partial, on_view)
+        _put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    if (folder / "views.json").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / "views.json").is_file():
+            raise
+
+
+def _render(pack: Pack, data_hash: str, partial: Path, on_view: Callable[[str, int], None] | None) -> None:
     entries, thumbs, offset = [], [], 0
     with (partial / "views.f16").open("wb") as file:
         for count, view in enumerate(views(pack)):
@@ -108,8 +133,6 @@ def _build(pack: Pack, data_hash: str, folder: Path, on_view: Callable[[str, int
                 on_view(view.name, count + 1)
     np.save(partial / "thumbs.npy", np.stack(thumbs))
     (partial / "views.json").write_text(json.dumps({"data_hash": data_hash, "entries": entries}))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
 
 
 def _append(view: View, write: Callable[[bytes], int], offset: int) -> tuple[Entry, NDArray[np.float32], int]:

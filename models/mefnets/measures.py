@@ -239,6 +239,14 @@ def mef_ssim_by_plane(frames: Tensor, fused: Tensor) -> Tensor:
 # ---- edges -----------------------------------------------------------------------------------------------
 
 
+def cast(fused: Tensor, target: Tensor, cell: int = 4) -> Tensor:
+    """Mean absolute difference of colour, whatever the light, over cells of `cell` x `cell` pixels. No other
+    measure here sees that a sky has gone green."""
+    difference = fused - target
+    colour = F.avg_pool2d(difference - gray(difference), cell)
+    return colour.abs().flatten(1).mean(1)
+
+
 def _edge_angle(across: Tensor, down: Tensor, eps: float) -> Tensor:
     """Orientation in -pi/2...pi/2; `eps` bounds its derivative by 1/eps on flat areas."""
     down = -down  # the published code counts upwards, which shows where `across` is 0

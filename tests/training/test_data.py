@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.pack import Pack, pack
 from mefcli.training.radiance import read_radiance, squeeze, unsqueeze
-from mefcli.training.store import Store
+from mefcli.training.store import Store, open_store
 from mefcli.training.views import rectilinear
 
 
@@ -73,3 +74,10 @@ def test_no_scene_is_in_both_parts(store: Store) -> None:
     assert scenes["train"]
     assert scenes["val"]
     assert not scenes["train"] & scenes["val"]
+
+
+def test_trainings_started_together_share_one_store(packed: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        stores = list(pool.map(lambda _: open_store(packed, tmp_path), range(2)))
+    assert [store.level(0)[0, 0, 0] for store in stores] == [stores[0].level(0)[0, 0, 0]] * 2
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,8 +1,8 @@
 """CRMEF's supervised loss: L = L_int + 0.75 L_gra + 0.05 L_dis, with a Wasserstein patch critic for L_dis.
 
-Against the reference picture, RGB in [0, 1]. Two terms may be added: SSIM, which the authors' code has and
-their paper does not, and ours, MEF-SSIM against the frames themselves: a reference tells the light, the
-frames tell the detail. The result is compared unclamped, so that what left the range comes back.
+Against the reference picture, RGB in [0, 1]. Three terms may be added: SSIM, which the authors' code has and
+their paper does not, and ours, MEF-SSIM against the frames themselves and the cast against the reference: a
+reference tells light and colour, the frames tell the detail. The result is compared unclamped, so that what left the range comes back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import mef_ssim_by_plane, sobel, ssim
+from mefnets.measures import cast, mef_ssim_by_plane, sobel, ssim
 from mefnets.recipe import Batch, Objective
 
 GRADIENT, DISCRIMINATIVE = 0.75, 0.05
@@ -70,11 +70,12 @@ class CRMEFObjective(Objective):
         discriminative: float = DISCRIMINATIVE,
         structure: float = 0.0,
         fidelity: float = 0.0,
+        colour: float = 0.0,
     ) -> None:
-        """Weights of L_gra, L_dis, 1 - SSIM and 1 - MEF-SSIM beside L_int. No weight, no critic."""
+        """Weights of L_gra, L_dis, 1 - SSIM, 1 - MEF-SSIM and the cast beside L_int. No weight, no critic."""
         super().__init__()
         self.gradient, self.discriminative = gradient, discriminative
-        self.structure, self.fidelity = structure, fidelity
+        self.structure, self.fidelity, self.colour = structure, fidelity, colour
         self.critic = PatchCritic() if discriminative else None
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -91,6 +92,9 @@ class CRMEFObjective(Objective):
         if self.fidelity:
             terms["fidelity"] = 1 - mef_ssim_by_plane(batch.frames, y).mean()
             loss = loss + self.fidelity * terms["fidelity"]
+        if self.colour:
+            terms["cast"] = cast(y, reference).mean()
+            loss = loss + self.colour * terms["cast"]
         if self.critic is not None:
             terms["critic"] = -self.critic(y).mean()
             loss = loss + self.discriminative * terms["critic"]

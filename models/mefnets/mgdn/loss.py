@@ -6,8 +6,8 @@ each stream's masked map becomes, cell by cell, a distribution over 64 bins, and
 both streams' codes is their joint distribution. The estimator is trained to find mutual information (as a
 critic), the network to leave less of it.
 
-Ours, where its weight is set: MEF-SSIM against the frames. The reference tells the light, the frames tell the
-detail.
+Ours, where their weights are set: MEF-SSIM against the frames, and the cast against the reference. The
+reference tells light and colour, the frames tell the detail.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.measures import mef_ssim_by_plane, ssim
+from mefnets.measures import cast, mef_ssim_by_plane, ssim
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.2
@@ -101,9 +101,11 @@ class MGDNObjective(Objective):
         mi_weight: float = MI_WEIGHT,
         ssim_weight: float = SSIM_WEIGHT,
         fidelity_weight: float = 0.0,
+        colour_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        self.mi_weight, self.ssim_weight, self.fidelity_weight = mi_weight, ssim_weight, fidelity_weight
+        self.mi_weight, self.ssim_weight = mi_weight, ssim_weight
+        self.fidelity_weight, self.colour_weight = fidelity_weight, colour_weight
         self.masked_mi = nn.ModuleList(MaskedMI(C) for _ in range(stages if mi_weight else 0))
         self.seen: list[list[Tensor]] = []  # the last step's features, for the critic
 
@@ -127,6 +129,10 @@ class MGDNObjective(Objective):
             fidelity = 1 - mef_ssim_by_plane(batch.frames, fused).mean()
             loss = loss + self.fidelity_weight * fidelity
             terms["fidelity"] = fidelity.item()
+        if self.colour_weight:
+            colour = cast(fused, batch.target).mean()
+            loss = loss + self.colour_weight * colour
+            terms["cast"] = colour.item()
         kept = [[o.float() for o in stage] for stage in getattr(network, "kept", [])]
         if self.mi_weight and kept:
             shared = self.mutual_information(kept)

@@ -14,7 +14,7 @@ from functools import partial
 from mefnets.mgdn.loss import MGDNObjective
 from mefnets.recipe import Data, Recipe
 
-ours = partial(MGDNObjective, fidelity_weight=0.5)
+ours = partial(MGDNObjective, fidelity_weight=1.0, colour_weight=3.0)
 
 RECIPE = Recipe(
     model="mgdn",
