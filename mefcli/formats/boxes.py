@@ -96,6 +96,12 @@ class HeifItems:
             if 0 < n <= len(self.properties) and self.properties[n - 1][0] == name
         ]
 
+    @property
+    def pictures_end(self) -> int:
+        """Where in the file the last coded picture ends. Decoders fill tiles of a grid that are missing."""
+        kinds = {number for number, kind in self.kinds.items() if kind not in (b"Exif", b"mime", b"uri ")}
+        return max((at + size for item in kinds for at, size in self.places.get(item, [])), default=0)
+
     def content(self, data: Buffer, item: int) -> bytes:
         parts = [data[at : at + size] for at, size in self.places.get(item, []) if size <= MAX_PART_BYTES]
         return b"".join(bytes(part) for part in parts)

@@ -70,7 +70,7 @@ def _opened(path: Path, max_pixels: int) -> tuple[Header, bytes]:
         if header.size_px is None and header.kind in ("jpeg", "png", "tiff"):
             raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
         if header.cut:
-            raise UnreadableError(f"{path} is cut off: part of its description is missing.", RESTORE)
+            raise UnreadableError(f"{path} is cut off: it ends before its data does.", RESTORE)
         whole = bytes(data[0 : len(data)]) if header.kind in ("jpeg", "png", "heif") else b""
     return header, whole
 

@@ -32,7 +32,7 @@ class Header:
     iptc: bytes | None = None  # IIM records
     icc: bytes | None = None
     adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
-    cut: bool = False  # TIFF: the first directory's values lie beyond the end of the file
+    cut: bool = False  # values of a TIFF's first directory, or a coded picture in HEIF, lie beyond the end
     turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
 
     @property
@@ -212,7 +212,7 @@ def _size_of(tags: Tags) -> tuple[int, int] | None:
 
 def _heif(data: Buffer) -> Header:
     items = boxes.heif_items(data)
-    header = Header("heif")
+    header = Header("heif", cut=items.pictures_end > len(data))
     for body in items.of_primary(b"ispe")[:1]:
         if len(body) >= 12:
             width, height = struct.unpack(">II", body[4:12])

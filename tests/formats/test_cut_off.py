@@ -16,6 +16,8 @@ from PIL import Image
 
 from mefcli import formats
 from mefcli.errors import UnreadableError
+from mefcli.formats.boxes import heif_items
+from mefcli.formats.isobox import box, full_box
 from mefcli.formats.raw import claimed_bytes
 
 END = b"\xff\xd9"
@@ -119,6 +121,58 @@ def test_a_strip_that_swells_takes_no_memory(tmp_path: Path) -> None:
     for (at, kind), value in zip(places.items(), (len(data), len(bomb)), strict=True):
         struct.pack_into({3: "<H", 4: "<I"}[kind], data, at, value & (0xFFFF if kind == 3 else -1 % 2**32))
     refused(path, bytes(data) + bomb)
+
+
+def heic_of_two_tiles() -> bytes:
+    """A 128x64 picture from two tiles (ISO/IEC 23008-12, 6.6.2.3), as phones store theirs."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(noise(64, 64))).save(file, quality=90)
+    one = heif_items(file.getvalue())
+    tile = one.content(file.getvalue(), one.primary or 0)
+    coding = next(body for name, body in one.properties if name == b"hvcC")
+    grid = struct.pack(">4BHH", 0, 0, 0, 1, 128, 64)
+    kinds = ((1, b"hvc1"), (2, b"hvc1"), (3, b"grid"))
+    entries = [
+        full_box(b"infe", 2, 0, struct.pack(">HH4s", number, 0, kind), b"\0") for number, kind in kinds
+    ]
+    properties = [
+        box(b"hvcC", coding),
+        *(full_box(b"ispe", 0, 0, struct.pack(">II", w, 64)) for w in (64, 128)),
+    ]
+    owned = struct.pack(">I", 3) + b"\0\1\2\x81\2" + b"\0\2\2\x81\2" + b"\0\3\1\3"
+    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+
+    def meta(at: int) -> bytes:
+        places = [
+            (3, at, len(grid)),
+            (1, at + len(grid), len(tile)),
+            (2, at + len(grid) + len(tile), len(tile)),
+        ]
+        located = b"".join(struct.pack(">HHHII", number, 0, 1, start, size) for number, start, size in places)
+        return full_box(
+            b"meta",
+            0,
+            0,
+            full_box(b"hdlr", 0, 0, bytes(4), b"pict", bytes(13)),
+            full_box(b"pitm", 0, 0, b"\0\3"),
+            full_box(b"iloc", 0, 0, b"\x44\0", struct.pack(">H", 3), located),
+            full_box(b"iinf", 0, 0, struct.pack(">H", 3), *entries),
+            full_box(b"iref", 0, 0, box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2))),
+            box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", 0, 0, owned)),
+        )
+
+    return head + meta(len(head) + len(meta(0)) + 8) + box(b"mdat", grid, tile, tile)
+
+
+def test_a_heic_that_lacks_tiles_is_refused(tmp_path: Path) -> None:
+    whole = heic_of_two_tiles()
+    path = tmp_path / "x.heic"
+    path.write_bytes(whole)
+    pixels = formats.decode(path).pixels
+    np.testing.assert_array_equal(pixels[:, :64], pixels[:, 64:])
+    for kept in (len(whole) - 1, len(whole) - 3000):
+        refused(path, whole[:kept])
 
 
 def test_the_first_of_several_pages_is_used_and_said(tmp_path: Path) -> None:
