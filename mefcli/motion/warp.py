@@ -1,7 +1,8 @@
 """Moves a frame onto the reference once, in its own depth, and says which pixels it never saw.
 
-Lanczos4 (8 x 8) keeps the detail that linear and OpenCV's cubic blur; it rounds positions to 1/32 px, which
-is below what alignment can measure. OpenCV works in small blocks, so nothing but the result is allocated.
+Lanczos (8 x 8) keeps the detail that linear and OpenCV's cubic blur. Gentle motions are followed along rows,
+then along columns (`resample`); others by OpenCV, which rounds positions to 1/32 px, below what alignment can
+measure. Both work in small blocks, so nothing but the result is allocated.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.motion.geometry import Box, Matrix, apply
+from mefcli.motion.resample import is_gentle, resample
 from mefcli.pipeline.types import Pixels
 
 FEATHER_PX = 24
@@ -24,14 +26,19 @@ def warp(frame: Pixels, matrix: Matrix, box: Box) -> Pixels:
     import cv2
 
     left, top, right, bottom = box
-    move = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
-    result: Pixels = cv2.warpPerspective(
-        frame,
-        matrix @ move,
-        (right - left, bottom - top),
-        flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    onto_frame = matrix @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+    width, height = right - left, bottom - top
+    result: Pixels
+    if is_gentle(onto_frame, width, height):
+        result = resample(frame, onto_frame, width, height)
+    else:
+        result = cv2.warpPerspective(
+            frame,
+            onto_frame,
+            (width, height),
+            flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     if result.dtype == np.float32:
         np.clip(result, 0, 1, out=result)
     return result

@@ -33,7 +33,8 @@ def test_it_has_9315_parameters() -> None:
 
 
 @pytest.mark.parametrize("size", [(70, 97), (64, 64), (201, 50), (3, 3), (33, 47)])
-def test_strips_equal_the_whole_picture(size: tuple[int, int]) -> None:
+def test_strips_equal_the_whole_picture(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mefnets.house.network.STRIP_PIXELS", 1000)  # 2 to 10 strips
     network, frames = trained_like(), brackets(size=size)
     whole = network(frames)  # with gradients: every level whole
     with torch.no_grad():

@@ -28,7 +28,8 @@ from mefnets.house.pyramid import (
 )
 
 FEATURES = 9
-STRIP_ROWS = 32  # even; of the finest level, when nothing is learned
+STRIP_PIXELS = 80_000  # of all frames together, when nothing is learned: buffers stay in the cache
+LEAST_ROWS = 4  # even; coarse levels compute four rows more than they keep
 EDGES = 3  # levels from either end of the pyramid that have a learned offset of their own
 
 
@@ -54,30 +55,48 @@ class PyramidBlend(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:  # (B, N, 3, H, W) -> (B, 3, H, W)
         B, N, _, H, W = frames.shape
         depth = pyramid_depth(H, W)
-        # Training keeps every level whole for the backward pass; use takes the finest one in strips, whose
-        # buffers stay in the cache.
-        rows = H if torch.is_grad_enabled() else STRIP_ROWS
         finest = F.pad(frames.reshape(B * N, 3, H, W), (1, 1, 1, 1), mode="reflect")
-        pictures = self._coarse_pictures(finest, depth, rows)
+        pictures = self._coarse_pictures(finest, depth)
+        padded = [finest, *(F.pad(picture, (1, 1, 1, 1), mode="reflect") for picture in pictures)]
+        del finest, pictures
 
-        fused: Tensor | None = None
-        state: Tensor | None = None
-        below: Tensor | None = None  # the next coarser picture, bordered
-        for level in range(depth - 1, 0, -1):
-            picture, cues = _cues(F.pad(pictures.pop(), (1, 1, 1, 1), mode="reflect"), B)
-            fused, state = self._blend(picture, cues, below, state, fused, level, depth, B)
-            below, state, fused = bordered(picture), bordered(state), bordered(fused)
+        fused, state, below = None, None, None  # below: the next coarser pictures, bordered
+        for level in range(depth - 1, -1, -1):
+            picture = padded.pop()
+            fused, state = self._level(picture, below, state, fused, level, depth, B)
+            if level:
+                below, state, fused = bordered(picture[..., 1:-1, 1:-1]), bordered(state), bordered(fused)
+        assert fused is not None
+        return fused
 
-        out = frames.new_empty(B, 3, H, W)
-        for first in range(0, H, rows):
-            last = min(first + rows, H)
-            picture, cue = _cues(finest[..., first : last + 2, :], B)
-            b, s, f = (None if t is None else rows_of(t, first, last) for t in (below, state, fused))
-            strip, _ = self._blend(picture, cue, b, s, f, 0, depth, B)
-            if rows == H:
-                return strip
-            out[..., first:last, :] = strip
-        return out
+    def _level(
+        self,
+        padded: Tensor,  # (B*N, 3, h + 2, w + 2)
+        below: Tensor | None,
+        state: Tensor | None,
+        fused: Tensor | None,
+        level: int,
+        depth: int,
+        B: int,
+    ) -> tuple[Tensor, Tensor]:
+        """One level in strips of rows: the fusion down to here and the new state (of the finest, none)."""
+        h, w = padded.shape[-2] - 2, padded.shape[-1] - 2
+        rows = _strip_rows(padded.shape[0] * w, h)
+        if rows >= h:
+            return self._blend(*_cues(padded, B), below, state, fused, level, depth, B)
+        out = padded.new_empty(B, 3, h, w)
+        states = padded.new_empty(padded.shape[0], self.channels if level else 0, h, w)
+        reach = 2 if level else 0  # of two 3x3 layers; those of the finest level are pointwise
+        for first in range(0, h, rows):
+            last = min(first + rows, h)
+            start, end = max(0, first - reach), min(h, last + reach)
+            picture, cues = _cues(padded[..., start : end + 2, :], B)
+            b, s, f = (None if t is None else rows_of(t, start, end) for t in (below, state, fused))
+            strip, strip_state = self._blend(picture, cues, b, s, f, level, depth, B)
+            out[..., first:last, :] = strip[..., first - start : last - start, :]
+            if level:
+                states[..., first:last, :] = strip_state[..., first - start : last - start, :]
+        return out, states
 
     def _blend(
         self,
@@ -126,11 +145,12 @@ class PyramidBlend(nn.Module):
         return offset.view(1, -1, 1, 1)
 
     @staticmethod
-    def _coarse_pictures(finest: Tensor, depth: int, rows: int) -> list[Tensor]:
+    def _coarse_pictures(finest: Tensor, depth: int) -> list[Tensor]:
         """The pictures of the levels above the finest, finest first."""
         if depth == 1:
             return []
         H = finest.shape[-2] - 2
+        rows = _strip_rows(finest.shape[0] * finest.shape[-1], H)
         strips = []
         for start in range(0, H, rows):
             # Rows start..start+rows come out halved; the kernel reaches two rows further on either side.
@@ -162,6 +182,11 @@ class PyramidBlend(nn.Module):
             ],
             dim=1,
         )  # (B*N, 9, h, w)
+
+
+def _strip_rows(row_pixels: int, height: int) -> int:
+    """Rows of a strip, an even number. Training keeps every level whole for the backward pass."""
+    return height if torch.is_grad_enabled() else max(LEAST_ROWS, STRIP_PIXELS // row_pixels // 2 * 2)
 
 
 def _cues(x: Tensor, B: int) -> tuple[Tensor, Tensor]:
