@@ -2,7 +2,8 @@
 
 Against the reference picture, RGB in [0, 1]. Three terms may be added: SSIM, which the authors' code has and
 their paper does not, and ours, MEF-SSIM against the frames themselves and the cast against the reference: a
-reference tells light and colour, the frames tell the detail. The result is compared unclamped, so that what left the range comes back.
+reference tells light and colour, the frames tell the detail. The result is compared unclamped, so that what
+left the range comes back.
 """
 
 from __future__ import annotations
