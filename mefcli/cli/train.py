@@ -45,6 +45,12 @@ def train_one(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="End after this many steps.")] = None,
     variant: Annotated[str, typer.Option("--variant", help="An ablation of the recipe.")] = "",
+    crop: Annotated[
+        int | None,
+        typer.Option(
+            "--crop", min=32, help="Side of the training pictures, px: small ones for quick ablations."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, THREADS] = None,
@@ -81,6 +87,7 @@ def train_one(
         data=data,
         runs=runs,
         variant=variant,
+        crop_px=crop,
         budget_s=parse_duration(budget) if budget else None,
         steps=steps,
         seed=seed,

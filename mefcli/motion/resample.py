@@ -1,9 +1,9 @@
 """Lanczos resampling of nearly unmoved pictures in two passes: first along rows, then along columns.
 
 Eight taps twice instead of 64 at once: about half the time of OpenCV's. What makes it possible: hand-held
-frames turn by a degree or so, so in a block the phase (the fraction of a pixel that a row or a column must move)
-is constant to 1/64 px, which is what OpenCV rounds positions to. Steeper motions have small blocks and gain
-nothing; `is_gentle` tells.
+frames turn by a degree or so, so in a block the phase (the fraction of a pixel that a row or a column must
+move) is constant to 1/64 px, which is what OpenCV rounds positions to. Steeper motions have small blocks and
+gain nothing; `is_gentle` tells.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ class Settings:
     variant: str = ""
     budget_s: float | None = None
     steps: int | None = None  # overrides the recipe's
+    crop_px: int | None = None  # overrides the recipe's
     seed: int = 0
     device: str = "auto"
     threads: int | None = None
@@ -41,7 +42,8 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        parts = [self.model, self.variant, f"seed{self.seed}", "smoke" if self.smoke else ""]
+        crop = f"crop{self.crop_px}" if self.crop_px else ""
+        parts = [self.model, self.variant, crop, f"seed{self.seed}", "smoke" if self.smoke else ""]
         return self.runs / "-".join(part for part in parts if part)
 
 

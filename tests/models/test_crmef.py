@@ -122,6 +122,13 @@ def test_the_untrained_model_is_nearly_the_mean_of_the_exposures():
         assert float((network(frames) - frames.mean(1)).abs().mean()) < 0.05
 
 
+def test_without_relighting_the_result_is_too_bright():
+    frames = pair()
+    with torch.no_grad():
+        bare = build("fast", relightings=0).eval()(frames)
+    assert bool((bare > frames.sum(1) * 0.98).all())  # the sum of both exposures, divided by at most 1.01
+
+
 def test_the_division_floor_keeps_black_maps_finite():
     network = build("fast").eval().requires_grad_(False)
     network.drm.head.bias.fill_(-100.0)  # L = 0 everywhere

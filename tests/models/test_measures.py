@@ -121,3 +121,27 @@ def test_sobel_of_a_ramp_is_eight_times_its_slope() -> None:
     across, down = measures.sobel(ramp)
     assert (across[..., 1:-1, 1:-1] == 8).all()
     assert (down[..., 1:-1, 1:-1] == 0).all()
+
+
+def test_cast_feels_a_tint_and_neither_light_nor_fine_colour_noise() -> None:
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 32, 32)
+    green = torch.tensor([-0.1, 0.1, -0.1]).view(1, 3, 1, 1)
+    noise = torch.randn(1, 3, 32, 32) * 0.1
+    assert float(measures.cast(target + 0.1, target)) < 1e-6
+    assert float(measures.cast(target + green, target)) > 0.08
+    assert float(measures.cast(target + noise, target)) < 0.03
+
+
+def test_mef_ssim_by_plane_feels_what_luminance_hides() -> None:
+    torch.manual_seed(0)
+    scene = torch.rand(1, 1, 3, 64, 64)
+    frames = torch.cat((0.3 * scene, 0.7 * scene), 1)
+    fused = frames.mean(1)
+    red = 0.3 * torch.rand(1, 1, 64, 64)  # structure in red, taken back in blue: luminance stays
+    false = fused + torch.cat((red, torch.zeros_like(red), -red * 0.298936 / 0.114021), 1)
+    in_luma = measures.mef_ssim(measures.gray(frames), measures.gray(false))
+    assert float(in_luma) == pytest.approx(
+        float(measures.mef_ssim(measures.gray(frames), measures.gray(fused)))
+    )
+    assert measures.mef_ssim_by_plane(frames, false).mean() < seen - 0.1

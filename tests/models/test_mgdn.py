@@ -109,7 +109,7 @@ def test_paper_guides_by_the_other_stream_and_code_takes_the_others_values():
     torch.manual_seed(0)
     ca = MutualGuidance(12, 6, norm=False)
     own, other = torch.randn(2, 1, 12, 8, 8).unbind(0)
-    for exchange, (guide, op) in {"paper": (other, own), "code": (own, other)}.items():
+    for exchange, (guide, op) in {"paper": (other, own), "code": (own, other), "own": (own, own)}.items():
         layer = DynamicFilter(12, exchange, residual=False)
         seen: list[torch.Tensor] = []
         layer.head.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))

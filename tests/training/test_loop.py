@@ -20,7 +20,7 @@ from mefcli.errors import ModelError, UnreadableError, UsageError
 from mefcli.training import state as states
 from mefcli.training.export import record_hash, write_weights
 from mefcli.training.loop import Tick, Trainer, check_length, learning_rate
-from mefcli.training.settings import find_recipe, parse_duration, varied
+from mefcli.training.settings import Settings, find_recipe, parse_duration, varied
 from mefcli.training.store import Store
 from mefcli.training.validate import held_out, linear_residual, to_network_input
 from mefnets import MODELS
@@ -224,6 +224,11 @@ def test_a_variant_changes_recipe_data_and_network_options() -> None:
         find_recipe("lcndr", "nonsense")
     with pytest.raises(ModelError, match="no recipe"):
         find_recipe("mertens")
+
+
+def test_another_crop_has_a_folder_of_its_own() -> None:
+    usual, small = (Settings("lcndr", Path("data"), crop_px=crop) for crop in (None, 64))
+    assert usual.folder != small.folder
 
 
 # ---- validation and export -------------------------------------------------------------------------------

@@ -100,10 +100,10 @@ class DRM(nn.Module):
 class CRMEF(nn.Module):
     """The general and the fast model: the two relit exposures are summed before any detail is sought."""
 
-    def __init__(self, genotype: Genotype, make: Make, floor: float, unused: bool) -> None:
+    def __init__(self, genotype: Genotype, make: Make, floor: float, unused: bool, relightings: int) -> None:
         super().__init__()
-        self.under = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
-        self.over = nn.Sequential(SRSM(make, unused), SRSM(make, unused))
+        self.under = nn.Sequential(*(SRSM(make, unused) for _ in range(relightings)))
+        self.over = nn.Sequential(*(SRSM(make, unused) for _ in range(relightings)))
         self.drm = DRM(make, genotype.width, floor, unused)
         self.drm_radius = 2 + sum(genotypes.radius(name) for name in genotype.drm)
 
@@ -182,11 +182,13 @@ def build(
     unused: bool = False,
     floor: float = FLOOR,
     anchored: bool = False,
+    relightings: int = 2,
     make: Make | None = None,
 ) -> nn.Module:
     """`genotype`: a JSON file or its content; the variant's own by default. `unused`: with the layers that
     the authors' models carry without using them, so that the published parameter counts hold. `anchored`, for
-    "align": the result starts from the relit reference exposure."""
+    "align": the result starts from the relit reference exposure. `relightings`, for "general" and "fast": how
+    often each exposure is relit; 0 is the paper's ablation."""
     if variant not in ("general", "fast", "align", "align-code"):
         raise ValueError(f"CRMEF has no variant {variant!r}; it has general, fast, align and align-code.")
     default = "align" if variant.startswith("align") else variant
@@ -205,6 +207,6 @@ def build(
 
         network = AlignedAsShipped(make, unused)
     else:
-        network = CRMEF(chosen, make, floor, unused)
+        network = CRMEF(chosen, make, floor, unused, relightings)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

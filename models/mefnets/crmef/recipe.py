@@ -22,6 +22,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "l1": {"objective": lambda: CRMEFObjective(gradient=0, discriminative=0)},
     "l1-gradient": {"objective": lambda: CRMEFObjective(discriminative=0)},
     "l1-critic": {"objective": lambda: CRMEFObjective(gradient=0)},
+    "no-relighting": {"options": {"relightings": 0}},
+    "one-relighting": {"options": {"relightings": 1}},
     # A searched genotype, saved as genotypes/NAME.json, is trained as variant NAME.
     **{path.stem: {"options": {"genotype": path.stem}} for path in sorted(FOLDER.glob("*.json"))},
 }

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.colour import rgb_to_ycbcr
-from mefnets.measures import q_cv
+from mefnets.measures import mef_ssim, q_abf, q_cv, q_w
 from mefnets.recipe import Batch, Objective
 
 STEEP, SMOOTH, GLOBAL = 1.25, 1.0, 2.0
@@ -100,13 +100,14 @@ class GIFObjective(Objective):
     would never come back into range, while the terms themselves pull it there.
 
     `tone` (ours) is the weight of Q_CV beside it: GIF leaves smooth zones near the mean of the sources,
-    darker and flatter than the eye would have them, and none of its terms feels that.
+    darker and flatter than the eye would have them, and none of its terms feels that. `measures` (ours) is
+    the weight of MEF-SSIM, Q_ABF and Q_W together, which Q_CV alone would be bought with.
     """
 
-    def __init__(self, gif: GIF | None = None, tone: float = 0.0) -> None:
+    def __init__(self, gif: GIF | None = None, tone: float = 0.0, measures: float = 0.0) -> None:
         super().__init__()
         self.gif = gif or GIF()
-        self.tone = tone
+        self.tone, self.measures = tone, measures
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         ycbcr = rgb_to_ycbcr(batch.frames)  # (B, N, 3, H, W)
@@ -119,4 +120,8 @@ class GIFObjective(Objective):
             q = q_cv(sources, fused).clamp_max(Q_CV_CEILING).mean()
             loss = loss + self.tone * q
             words["q_cv"] = float(q.detach())
+        if self.measures:
+            kept = 3 * mef_ssim(sources, fused) + q_abf(sources, fused) + 2 * q_w(sources, fused)
+            loss = loss + self.measures * (6 - kept).mean()
+            words["kept"] = float(kept.detach().mean())
         return loss, words

@@ -19,7 +19,7 @@ K = 7  # side of the dynamic kernels
 STRIP_ROWS = 32  # without gradients
 HALO = 3  # two convolutions and the depthwise one before them; the filter itself reaches as far
 
-Exchange = Literal["paper", "code"]
+Exchange = Literal["paper", "code", "own"]
 
 
 class MutualGuidance(nn.Module):
@@ -118,7 +118,8 @@ class DynamicFilter(nn.Module):
     def forward(self, guidance: MutualGuidance, own: Tensor, other: Tensor) -> Tensor:
         """`own` filtered under the guidance of `other`. (B, C, H, W) each."""
         # Paper: queries of the other, keys and values of one's own. Code of the pair model: the reverse.
-        guide, op = (other, own) if self.exchange == "paper" else (own, other)
+        # "own" is the ablation: no word from the other stream.
+        guide, op = {"paper": (other, own), "code": (own, other), "own": (own, own)}[self.exchange]
         mixing = guidance.mixing(guide, op)
         C = own.shape[1]
 

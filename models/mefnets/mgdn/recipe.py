@@ -31,6 +31,7 @@ RECIPE = Recipe(
             "lr": 1e-4,
         },
         "without_mi": {"objective": partial(ours, mi_weight=0.0)},
+        "own_guidance": {"options": {"exchange": "own"}},
         "code_exchange": {"options": {"exchange": "code", "norm_residual": False}},
         "bracket": {
             "data": Data(frames=(3, 5), crop_px=96, batch=2, views="whole", target=True),
