@@ -8,15 +8,15 @@ def main() -> None:
     import sys
     import threading
 
-    from mefcli.cli import interrupts
+    from mefcli.cli import interrupts, streams
 
     interrupts.end_at_once()
+    streams.settle()
     from mefcli.cli.app import run
 
-    code = run()
+    code = streams.exit_code(run())
     if any(thread.name == "import of the engine" and thread.is_alive() for thread in threading.enumerate()):
         # After an early refusal nobody needs torch; Python would wait two seconds for its import to end.
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     raise SystemExit(code)
