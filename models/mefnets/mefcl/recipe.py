@@ -21,9 +21,9 @@ ours = partial(
     style=True,
     by_plane=True,
     t=0.1,
-    nce_weight=0.2,
+    nce_weight=0.4,
     colour_weight=20.0,
-    fidelity_weight=5.0,
+    fidelity_weight=15.0,
 )
 
 RECIPE = Recipe(
