@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mefcli.batch.plan import Work
-from mefcli.batch.runners import Finished, OnStart
+from mefcli.batch.runners import Finished, OnStart, unheard
 from mefcli.batch.work import failure, fuse_work
 from mefcli.errors import MefError, MissingExtraError, UsageError
+from mefcli.pipeline.write import remove_abandoned
 
 HANDED_OUT = 2  # brackets per worker: one in work, one waiting
+# Processes complain that others, whom they still talk to, have ended. Results tell what came of a bracket.
+SILENT = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical"}
 
 
 def on_cluster(
@@ -29,30 +32,61 @@ def on_cluster(
         import distributed
     except ImportError as error:
         raise MissingExtraError("--cluster needs Dask.", "Install it: pip install 'mef[cluster]'.") from error
-    with ExitStack() as stack:
+    running: dict[Any, Work] = {}
+    stack = ExitStack()
+    try:
         if address == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=jobs or 2,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                silence_logs=logging.ERROR,  # it warns of workers that take their time to end
-            )
-            address = stack.enter_context(cluster).scheduler_address
+            stack.callback(_sweep, running)  # after the workers have ended
+            address = _start_here(distributed, jobs or 2, stack)
         try:
             client = stack.enter_context(distributed.Client(address, timeout="10s", set_as_default=False))
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"No Dask scheduler answers at {address}.", "Start one with: dask scheduler."
             ) from error
-        yield from _collect(client, distributed, iter(works), on_start)
+        yield from _collect(client, distributed, iter(works), running, on_start)
+    finally:
+        with unheard():  # a second Ctrl-C changes nothing
+            stack.close()
+
+
+def _start_here(distributed: Any, jobs: int, stack: ExitStack) -> str:
+    """The address of a scheduler with workers on this machine, which `stack` ends.
+
+    The workers hear no Ctrl-C, which is the first process's business.
+    """
+    import dask
+
+    with unheard():
+        stack.enter_context(dask.config.set(SILENT))
+        cluster = distributed.LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        stack.enter_context(cluster)
+    address: str = cluster.scheduler_address
+    return address
+
+
+def _sweep(works: dict[Any, Work]) -> None:
+    """Workers that were in the midst of a bracket were given some seconds, then killed."""
+    for work in works.values():
+        for output in work.outputs:
+            remove_abandoned(output.resolve())
 
 
 def _collect(
-    client: Any, distributed: Any, queue: Iterator[Work], on_start: OnStart | None
+    client: Any,
+    distributed: Any,
+    queue: Iterator[Work],
+    running: dict[Any, Work],
+    on_start: OnStart | None,
 ) -> Iterator[Finished]:
+    """Enters in `running` what is handed out."""
     futures = distributed.as_completed(loop=client.loop)  # not the default client's
-    running: dict[Any, Work] = {}
 
     def hand_out() -> None:
         room = max(1, HANDED_OUT * len(client.scheduler_info(n_workers=-1)["workers"]))

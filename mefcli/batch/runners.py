@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from mefcli.batch.plan import Work
@@ -113,12 +114,20 @@ def _pool(workers: int, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Work) -> Future[dict[str, Any]]:
-    """Processes that this starts hear no signal before they are settled in."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    with unheard():  # until they are settled in
         return pool.submit(_fuse_or_end, work)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Signals wait for the end of the block; threads and processes started within never hear them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started within, Python up to 3.11 would let the signals through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        return pool.submit(_fuse_or_end, work)
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

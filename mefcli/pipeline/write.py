@@ -151,9 +151,8 @@ def write(
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A new, locked file beside `target`; removed at the end unless it was moved away."""
-    key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
-    _remove_abandoned(target.parent, key)
-    name = f".mef-unfinished-{key}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
+    remove_abandoned(target)
+    name = f".mef-unfinished-{_key(target)}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
     temporary = target.parent / name
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
@@ -169,12 +168,16 @@ def _temporary(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _remove_abandoned(folder: Path, key: str) -> None:
+def remove_abandoned(target: Path) -> None:
     """Temporary files of killed runs for the same target: nobody holds their lock."""
-    for left in folder.glob(f".mef-unfinished-{key}-*"):
+    for left in target.parent.glob(f".mef-unfinished-{_key(target)}-*"):
         with contextlib.suppress(OSError), left.open("rb") as handle:
             if _is_abandoned(handle, left):
                 left.unlink()
+
+
+def _key(target: Path) -> str:
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
 
 
 def _is_abandoned(handle: IO[bytes], path: Path) -> bool:

@@ -1,7 +1,11 @@
-"""The batch on a Dask cluster: a real scheduler and two workers on loopback, one killed in mid-run."""
+"""The batch on a Dask cluster: a worker killed in mid-run, and clusters that end with their batch."""
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from test_batch import FAST, make_card, pictures
+
+from tests.robustness.faults import alive
 
 
 @pytest.mark.slow
@@ -50,3 +56,39 @@ def test_a_killed_workers_bracket_is_fused_by_the_other(tmp_path: Path, light: N
         for process in started:
             process.kill()
             process.wait()
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_ends_with_the_batch(tmp_path: Path, light: NDArray[np.float32]) -> None:
+    """20 interruptions, of the first process alone or of all as a terminal does it."""
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    card, out = make_card(tmp_path / "card", light, 6), tmp_path / "out"
+    mef = [sys.executable, "-m", "mefcli", "batch", str(card), "--quiet", *FAST, "-o", str(out)]
+    local = [*mef, "--cluster", "local"]
+    start = time.monotonic()
+    subprocess.run(local, check=True, timeout=300)
+    whole, whole_s = pictures(out), time.monotonic() - start
+    chance = random.Random(7)
+    for number in range(20):
+        if pictures(out) == whole:
+            shutil.rmtree(out)
+        batch = subprocess.Popen(
+            local,
+            stdout=-3,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        time.sleep(whole_s * chance.uniform(0.05, 0.8))
+        kind = signal.SIGTERM if number % 5 == 4 else signal.SIGINT
+        os.killpg(batch.pid, kind) if number % 2 else batch.send_signal(kind)
+        said = batch.communicate(timeout=120)[1].decode()
+        assert batch.returncode in (0, 130), said
+        assert batch.returncode == 0 or said.splitlines()[1:] == [], said
+        end = time.monotonic() + 20
+        while time.monotonic() < end and alive(batch.pid):
+            time.sleep(0.1)
+        assert not alive(batch.pid), "a worker outlived its batch"
+        assert not out.exists() or pictures(out).items() <= whole.items(), "a picture that is not whole"
+    subprocess.run(mef, check=True, timeout=300)
+    assert pictures(out) == whole

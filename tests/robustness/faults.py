@@ -114,6 +114,15 @@ def outputs(folder: Path) -> dict[str, int]:
     }
 
 
+def alive(group: int) -> bool:
+    """Whether any process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGKILL: -signal.SIGKILL}
 ENDS = tuple(CODES)
 

@@ -32,7 +32,7 @@ from mefcli.batch.work import fuse_work
 from mefcli.errors import OutputError
 from mefcli.pipeline.group import group
 from mefcli.pipeline.job import Job
-from tests.robustness.faults import ENDS, ROOT, Runs, hashes, hidden, outputs, shoot
+from tests.robustness.faults import ENDS, ROOT, Runs, alive, hashes, hidden, outputs, shoot
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and forks are for Unix")
 FAST = ("--model", "average", "--align", "off")
@@ -122,14 +122,6 @@ def test_the_processes_of_a_batch_end_with_it(room: Path) -> None:
     assert outputs(out) == whole, done.stderr
     assert not hidden(out)
     assert hashes(sorted(room.rglob("*.jpg"))) == before
-
-
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.slow
