@@ -71,8 +71,9 @@ def _compose(base: Placed, link: Motion, via: int, factor: int, size_px: tuple[i
     if link.confidence < TRUSTED or not is_plausible(matrix, size_px):
         still = replace(link, model="identity", matrix=IDENTITY)
         return Placed(still, via, 0.0, False)
-    # A weak measurement of no motion is no motion: within its own error, up to a limit.
-    still_px = max(STILL_PX, min(2.5 * link.residual_px, 3 * STILL_PX))
+    # A weak measurement of no motion is no motion: within a few times the error that noise explains
+    # (dark frames have others), up to a limit.
+    still_px = max(STILL_PX, min(5 * link.residual_px, 3 * STILL_PX))
     if _rms(own, size_px) < still_px:
         matrix = base.matrix
     moved = _rms(matrix, size_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from mefcli.motion.geometry import IDENTITY, Matrix, Model, apply, distance, grid, is_plausible, rescale
 from mefcli.motion.grey import Greys, Level, halve, joint_details, level
-from mefcli.motion.refine import Fit, FitModel, choose_points, reach, refine
+from mefcli.motion.refine import SHARED_NOISE, Fit, FitModel, choose_points, misfits, reach, refine
 from mefcli.motion.start import global_starts
 
 ModelChoice = Literal["auto", "shift", "rigid", "homography"]
@@ -36,6 +37,7 @@ WIDE_BOTH, WIDE_ONE = 0.5, 0.65
 """A homography is fitted where the detail that two frames share reaches this far over the picture, along both
 axes or along one; detail everywhere counts 1. From one bright window in a dark frame (at most 0.41 and 0.6 in
 an office) it would bend all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
+PARAMETERS: dict[FitModel, int] = {"shift": 2, "rigid": 3, "homography": 8}
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
@@ -88,36 +90,56 @@ def estimate(
 def _fits(
     reference: Level, frame: Level, matrix: Matrix, bent: Matrix, choice: ModelChoice
 ) -> dict[FitModel, Fit]:
-    """Each model at full working size, all compared on one pair of pictures, already brought together.
+    """Each model that pays at full working size, compared on one pair of pictures, already brought together.
 
-    Where the pair turns out to have been off by more than a fraction of a pixel, it is made again.
+    Where the pair turns out to have been off by more than a fraction of a pixel, it is made again. A motion
+    has the advantage where the pair was brought together by it, so `auto` begins with the simpler one.
     """
     size = reference.size_px
     places = grid(size)
+    wanted = _wanted(choice)
+    ground = matrix if choice == "auto" else bent
     fits: dict[FitModel, Fit] = {}
-    for _ in range(3):
-        one, other = joint_details(reference, frame, bent)
+    for _ in range(4):
+        one, other = joint_details(reference, frame, ground)
         points = choose_points(one, limit=POINTS)
-        fits = {}
-        wanted = _wanted(choice)
         lesser, greater = reach(points)
         if choice == "auto" and lesser < WIDE_BOTH and greater < WIDE_ONE:
-            wanted = wanted[:-1]
+            wanted = tuple(model for model in wanted if model != "homography")
+        fits, back = {}, np.linalg.inv(ground)
         for model in wanted:
             start = {"shift": _only_shift(matrix, size), "rigid": matrix, "homography": bent}[model]
-            found = refine(points, other, np.linalg.inv(bent) @ start, model)
+            found = refine(points, other, back @ start, model)
             if found is None:
                 continue
-            whole = bent @ found.matrix
+            whole = ground @ found.matrix
             if is_plausible(whole, size):
                 fits[model] = replace(found, matrix=whole / whole[2, 2])
         if not fits:
             break
+        fits = _that_pay(fits, *misfits(points, other, [back @ fit.matrix for fit in fits.values()]))
+        wanted = tuple(fits)
         matrix = fits["rigid"].matrix if "rigid" in fits else matrix
-        previous, bent = bent, fits[list(fits)[-1]].matrix
-        if float(distance(previous, bent, places).max()) < 0.4:
+        bent = fits["homography"].matrix if "homography" in fits else bent
+        previous, ground = ground, fits[wanted[-1]].matrix
+        if float(distance(previous, ground, places).max()) < 0.4:
             break
     return fits
+
+
+def _that_pay(fits: dict[FitModel, Fit], losses: Sequence[float], points: float) -> dict[FitModel, Fit]:
+    """Without the richer models that explain no more than a simpler one, by Akaike's measure.
+
+    Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork.
+    """
+    if not losses:
+        return fits
+    prices = [1 + 2 * PARAMETERS[model] * SHARED_NOISE / points for model in fits]
+    costs = [loss * price for loss, price in zip(losses, prices, strict=True)]
+    models = list(fits)
+    while len(models) > 1 and costs[len(models) - 1] >= min(costs[: len(models) - 1]):
+        models.pop()
+    return {model: fits[model] for model in models}
 
 
 def _wanted(choice: ModelChoice) -> tuple[FitModel, ...]:

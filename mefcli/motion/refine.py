@@ -8,6 +8,7 @@ branches that moved on their own are outvoted by Tukey's biweight.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -172,6 +173,33 @@ def refine(
         if np.abs(change).max() * half < tolerance_px:
             break
     return Fit(matrix, *found, _spread_px(jacobian, *last) * half)
+
+
+def misfits(points: Points, frame: Detail, motions: Sequence[Matrix]) -> tuple[list[float], float]:
+    """How badly each motion explains the frame, and over how many points (those of little weight count less).
+
+    Tukey's loss, its scale that of the best, averaged over the points where every motion finds both frames
+    trusted: differences are the motions', not the points'.
+    """
+    import cv2
+
+    value = cv2.GaussianBlur(frame.value, (0, 0), 0.7)
+    seen = [look for motion in motions if (look := _look(points, value, frame.weight, motion)) is not None]
+    if len(seen) < len(motions):
+        return [], 0.0
+    trust = np.min([trust for _, trust in seen], axis=0)
+    total = float(trust.sum())
+    if total < FEWEST / 4:
+        return [], 0.0
+    trusted = trust > 0.1 * float(trust.max())
+    residuals = []
+    for moved, _ in seen:
+        gain, offset, _ = _line(points.value, moved, trust)
+        residuals.append(np.abs((moved - offset) / max(gain, 0.05) - points.value))
+    scale = 1.4826 * min(float(np.median(residual[trusted])) for residual in residuals)
+    limit = np.float32(4.685 * max(scale, 1e-3))
+    losses = [1 - np.clip(1 - (residual / limit) ** 2, 0, None) ** 3 for residual in residuals]
+    return [float(trust @ loss) / total for loss in losses], total**2 / float(trust @ trust)
 
 
 def _spread_px(jacobian: Floats, residual: Floats, weight: Floats, normal: NDArray[np.float64]) -> float:

@@ -16,11 +16,11 @@ from mefcli.pipeline.types import Bracket, Shot, Stack
 SIZE = (300, 200)
 
 
-def scene(size_px: tuple[int, int]) -> np.ndarray:
+def scene(size_px: tuple[int, int], seed: int = 5) -> np.ndarray:
     """Radiance over six stops with structure at many scales, (H, W, 3)."""
     import cv2
 
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     width, height = size_px
     stops = np.zeros((height, width, 3), np.float32)
     for scale in (48, 20, 8, 4):
@@ -86,6 +86,17 @@ def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     done = align(stack_of(frames))
     assert all(one is frame for one, frame in zip(done.frames, frames, strict=True))
     assert all(one["kept_identity"] for one in done.extras["alignment"])
+
+
+@pytest.mark.parametrize("seed", [51, 53])
+def test_waves_do_not_bend_what_stands_still(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, after = scene(SIZE, seed), scene(SIZE, seed)
+    after[: SIZE[1] * 6 // 10] = scene(SIZE, seed + 100)[: SIZE[1] * 6 // 10]
+    frames = [expose(before, 0.12, rng), expose(after, 0.48, rng)]
+    done = align(stack_of(frames))
+    assert all(one["trusted"] for one in done.extras["alignment"])
+    assert all(one is other for one, other in zip(done.frames, frames, strict=True))
 
 
 def test_off_leaves_everything_alone() -> None:
