@@ -16,17 +16,21 @@ from mefcli.motion.geometry import rigid
 SIZE = (220, 160)
 
 
-def shots(folder: Path, shifts: tuple[int, ...] = (0, 6, -4)) -> list[str]:
-    """Three JPEGs of one scene, shifted sideways, two stops apart, each by another artist."""
+def texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Radiance with structure at three scales, (H, W, 3)."""
     import cv2
 
-    rng = np.random.default_rng(2)
-    width, height = SIZE[0] + 40, SIZE[1]
     stops = np.zeros((height, width, 3), np.float32)
     for scale in (40, 12, 5):
         noise = rng.standard_normal((height // scale + 3, width // scale + 3, 3)).astype(np.float32)
         stops += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) * (0.4 + scale / 50)
-    radiance = np.exp2(np.clip(stops, -3, 3)) * 0.25
+    return np.exp2(np.clip(stops, -3, 3)) * 0.25
+
+
+def shots(folder: Path, shifts: tuple[int, ...] = (0, 6, -4)) -> list[str]:
+    """Three JPEGs of one scene, shifted sideways, two stops apart, each by another artist."""
+    rng = np.random.default_rng(2)
+    radiance = texture(rng, SIZE[0] + 40, SIZE[1])
     names = []
     for index, shift in enumerate(shifts):
         pixels = expose(radiance[:, 20 + shift : 20 + shift + SIZE[0]], 4.0 ** (index - 1), rng)
@@ -81,3 +85,27 @@ def test_a_rotation_about_the_middle_leaves_the_middle() -> None:
     matrix = rigid(0, 0, 3.0, SIZE)
     middle = np.array([(SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2, 1.0])
     assert np.allclose(matrix @ middle, middle)
+
+
+def test_hand_held_raw_frames_are_brought_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mefcli.cli.app import run
+    from mefcli.formats.dng import write_dng
+
+    rng = np.random.default_rng(6)
+    radiance = texture(rng, SIZE[0] + 40, SIZE[1])
+    files, shifts = [], (0, 7, -5)  # odd ones change the place in the sensor's pattern
+    for index, shift in enumerate(shifts):
+        seen = radiance[:, 20 + shift : 20 + shift + SIZE[0]] * 4.0 ** (index - 1)
+        mosaic = seen[..., 1].copy()
+        mosaic[::2, ::2], mosaic[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
+        noisy = mosaic + rng.normal(0, 1e-3, mosaic.shape)
+        path = tmp_path / f"IMG_{index}.dng"
+        write_dng(path, np.rint(noisy.clip(0, 1) * 65535).astype(np.uint16), exposure_s=4.0**index / 400)
+        files.append(str(path))
+    assert run(["align", *files, "-o", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = [np.array(one["matrix"])[:2, 2] for one in report["alignment"]]
+    for place, shift in zip(found, shifts, strict=True):
+        assert place == pytest.approx([shifts[1] - shift, 0], abs=0.2)
