@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mefnets import colour, guided, tiles
 from mefnets.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.devices import choose_device
-from mefnets.memory import LEAST_TILE_PX, bytes_per_pixel, plan_memory, tile_side
+from mefnets.memory import LEAST_TILE_PX, bytes_per_pixel, give_back, plan_memory, tile_side
 from mefnets.pixels import (
     DTYPES,
     FULL_SCALE,
@@ -244,6 +244,8 @@ class Fuser:
         def locate(place_of: tiles.Tile) -> None:
             (top, bottom), (left, right) = place_of.window_rows, place_of.window_cols
             h, w = grid.padded_height, grid.padded_width
+            if tile:
+                give_back()
             place(self.network, (top / h, bottom / h, left / w, right / w))
 
         with self._statistics(job, run) if tile else nullcontext():

@@ -89,7 +89,9 @@ def fit(frames: Tensor, fused: Tensor, radius: int = RADIUS, ridge: float = RIDG
         for channel in range(channels):
             x = frames[:, channel].index_select(1, rows).index_select(2, columns) - 0.5
             t = fused[channel].index_select(0, rows).index_select(1, columns) - 0.5
-            slopes, offset = solve(x, t, radius, ridge)
+            # Variances are small differences of large means: in float32 the last bits of the network's
+            # result, which depend on the number of threads, came out a thousandfold.
+            slopes, offset = solve(x.double(), t.double(), radius, ridge)
             smooth = box(torch.cat((slopes, offset[None])), radius)
             # Back from centred values: t + 0.5 = sum a (x + 0.5 - 0.5) + b + 0.5.
             smooth[-1] += 0.5 - 0.5 * smooth[:-1].sum(0)

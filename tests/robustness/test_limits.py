@@ -195,7 +195,9 @@ def test_one_and_two_threads_give_one_picture_to_a_65535th(jpegs: list[Path]) ->
         for threads in (1, 2):
             torch.set_num_threads(threads)
             cv2.setNumThreads(threads)
-            found.append([mefcli.fuse(jpegs, model=model) for model in ("mertens", "average", "house")])
+            pictures = [mefcli.fuse(jpegs, model=model) for model in ("mertens", "average", "house")]
+            guided = mefcli.fuse(jpegs, model="house", resolution="guided", working_size=0.02)
+            found.append([*pictures, guided])
     finally:
         torch.set_num_threads(usual)
         cv2.setNumThreads(-1)
