@@ -23,7 +23,14 @@ from torch import Tensor, nn
 from mefnets import colour, guided, tiles
 from mefnets.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.devices import choose_device
-from mefnets.memory import LEAST_TILE_PX, bytes_per_pixel, give_back, plan_memory, tile_side
+from mefnets.memory import (
+    LEAST_TILE_PX,
+    bytes_needed,
+    bytes_per_pixel,
+    give_back,
+    plan_memory,
+    tile_side,
+)
 from mefnets.pixels import (
     DTYPES,
     FULL_SCALE,
@@ -142,18 +149,31 @@ class Fuser:
         job = _Job(frames, schedule(len(frames), strategy), plan.budget_bytes, tile_px, report)
         with torch.no_grad():
             out = empty_picture(height, width, depth)
-            if self._mode(resolution, height * width) == "guided":
+            if self._mode(resolution, job, height * width) == "guided":
                 self._guided(job, out, working_size_mp or WORKING_SIZE_MP)
             else:
                 self._native(job, out)
         return out
 
-    def _mode(self, resolution: Resolution, pixels: int) -> Resolution:
+    def _mode(self, resolution: Resolution, job: _Job, pixels: int) -> Resolution:
         """The classics cost little enough to be exact at any size; networks go guided above 2 MP."""
-        if resolution != "auto":
-            return resolution
+        if resolution == "guided" or isinstance(self.network, Streams):
+            return "native" if resolution == "auto" else resolution
+        fits = not self.spec.whole or job.tile_px is not None or self._held(job, pixels) <= job.budget
+        if resolution == "native":
+            if not fits:
+                need, left = (number / 2**20 for number in (self._held(job, pixels), job.budget))
+                raise TooLargeError(
+                    f"{self.spec.title} sees a picture as a whole, which at {pixels / 1e6:.1f} MP takes "
+                    f"{need:.0f} MB; {left:.0f} MB are left for it.",
+                    "Use --resolution guided, or give more with --max-memory.",
+                )
+            return "native"
         limit = min(GUIDED_ABOVE_PX, self.spec.max_native_px or GUIDED_ABOVE_PX)
-        return "native" if isinstance(self.network, Streams) or pixels <= limit else "guided"
+        return "native" if pixels <= limit and fits else "guided"
+
+    def _held(self, job: _Job, pixels: int) -> float:
+        return bytes_needed(self.network, self.spec, len(job.frames), pixels, self.device)
 
     # ---- native: the network at full resolution -----------------------------------------------------
 
@@ -180,6 +200,12 @@ class Fuser:
     def _guided(self, job: _Job, out: Frame, working_mp: float) -> None:
         height, width, _ = out.shape
         factor = guided.factor_for(height * width, working_mp * 1e6)
+        if self.spec.whole:
+            while (
+                self._held(job, height * width // factor**2) > job.budget
+                and factor < min(height, width) // 64
+            ):
+                factor += 1
         small = guided.reduce_frames(job.frames, factor)  # (N, 3, h, w)
         h, w = small.shape[-2:]
         self.notes.append(f"Network run at {w} x {h}, carried to {width} x {height} by a local fit.")
@@ -259,6 +285,8 @@ class Fuser:
 
     def _tile_for(self, job: _Job) -> int | None:
         """The side of a tile, or None to take the picture whole."""
+        if self.spec.whole:
+            return None
         height, width, _ = job.frames[0].shape
         per_pixel = bytes_per_pixel(self.network, self.spec, len(job.frames), self.device)
         if height * width <= 2 * TILE_PX**2 and height * width * per_pixel <= job.budget:

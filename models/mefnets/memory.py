@@ -72,6 +72,17 @@ def bytes_per_pixel(network: nn.Module, spec: ModelSpec, frames: int, device: to
     return own + 1.25 * held.peak_bytes / side**2
 
 
+def bytes_needed(
+    network: nn.Module, spec: ModelSpec, frames: int, pixels: int, device: torch.device
+) -> float:
+    """What a network holds at its busiest for a picture of `pixels`; by its own word where it has one."""
+    told = getattr(network, "held_bytes", None)
+    if told is None:
+        return pixels * bytes_per_pixel(network, spec, frames, device)
+    planes: float = 4 * 2 * 3 * frames * pixels
+    return planes + 1.25 * float(told(frames, pixels))
+
+
 class _Held(TorchFunctionMode):
     """Counts the memory of all tensors that torch's functions return and somebody keeps."""
 

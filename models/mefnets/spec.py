@@ -38,6 +38,7 @@ class ModelSpec:
     multiple: int = 1  # height and width are padded to multiples of this (reflect, bottom and right)
     min_size: int = 3  # shortest side the network can take; smaller pictures are padded
     reach: int | None = None  # receptive-field radius in pixels; None: global context, tiles need statistics
+    whole: bool = False  # never cut into tiles: it weighs large shapes, and lives in little memory
     tile_align: int = 1  # tiles start on multiples of this
     chroma: Chroma = "weighted"  # "luma" networks: mean of Cb and Cr weighted by |C - 0.5|; "none" for "rgb"
     half_safe: bool = False  # float16/bfloat16 gives the same picture within 1/255

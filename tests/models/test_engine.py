@@ -111,6 +111,20 @@ def test_memory_decides_the_tiles_and_nothing_else():
     assert worst(roomy, tight) < 1e-5
 
 
+def test_a_network_that_sees_the_whole_picture_is_never_cut_and_says_when_it_does_not_fit():
+    fuser = toy(whole=True)
+    fuser.network.held_bytes = lambda frames, pixels: 1000 * frames * pixels
+    frames = bracket(2, 400, 500)
+    whole = fuser.fuse(frames, resolution="native", depth=32, max_memory_mb=8000)
+    assert fuser.network.runs == 1
+    with pytest.raises(TooLargeError, match="sees a picture as a whole"):
+        fuser.fuse(frames, resolution="native", max_memory_mb=500)
+    tight = fuser.fuse(frames, depth=32, max_memory_mb=500)  # carried up instead, from as much as fits
+    assert fuser.network.runs == 2
+    assert "local fit" in fuser.notes[0]
+    assert worst(whole, tight) < 0.1
+
+
 def test_memory_plan_counts_frames_and_result():
     plan = plan_memory(100_000_000, 3, 1, 2, 2500)
     assert plan.fits

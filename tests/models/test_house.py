@@ -10,6 +10,7 @@ from mefcli.checkpoints import build_with_weights, load_fuser_weights
 from mefnets.house.loss import MeasuresObjective, light_and_colour
 from mefnets.house.network import PyramidBlend, build
 from mefnets.house.pyramid import expand, pyramid_depth, reduce
+from mefnets.memory import _Held
 from mefnets.recipe import Batch
 
 
@@ -109,3 +110,11 @@ def test_a_picture_at_half_the_size_is_fused_alike() -> None:
     with torch.no_grad():
         difference = network(half) - reduce(network(frames))
     assert -10 * torch.log10(difference.square().mean()) > 44
+
+
+@pytest.mark.parametrize(("frames", "size"), [(2, (480, 640)), (12, (240, 320))])
+def test_it_holds_no_more_memory_than_it_says(frames: int, size: tuple[int, int]) -> None:
+    held = _Held()
+    with torch.no_grad(), held:
+        trained_like()(torch.rand(1, frames, 3, *size))
+    assert held.peak_bytes < 1.1 * PyramidBlend.held_bytes(frames, size[0] * size[1])

@@ -9,6 +9,7 @@ SPEC = ModelSpec(
     colour="rgb",
     chroma="none",
     max_frames=None,
+    whole=True,
     weights="house.safetensors",
     summary="our own learned pyramid blend; any number of frames",
 )

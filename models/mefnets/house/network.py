@@ -69,6 +69,12 @@ class PyramidBlend(nn.Module):
         assert fused is not None
         return fused
 
+    @staticmethod
+    def held_bytes(frames: int, pixels: int) -> int:
+        """What a forward pass holds at its busiest: the pictures of all levels and the states above the
+        finest, about 50 bytes a pixel of a frame, and the buffers of one strip."""
+        return 50 * frames * pixels + 60 * 2**20
+
     def _level(
         self,
         padded: Tensor,  # (B*N, 3, h + 2, w + 2)

@@ -21,7 +21,7 @@ ours = partial(
     style=True,
     by_plane=True,
     t=0.1,
-    nce_weight=0.4,
+    nce_weight=0.1,
     colour_weight=20.0,
     fidelity_weight=15.0,
 )
