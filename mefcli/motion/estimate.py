@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -33,11 +34,17 @@ class Motion:
 
 TRUSTED = 0.35
 POINTS = 60_000
+APART_PX = 0.4
+"""Brought together by motions that differ by less than this, a pair is the same pair."""
 WIDE_BOTH, WIDE_ONE = 0.5, 0.65
-"""A homography is fitted where the detail that two frames share reaches this far over the picture, along both
-axes or along one; detail everywhere counts 1. From one bright window in a dark frame (at most 0.41 and 0.6 in
-an office) it would bend all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
+"""The detail that two frames share is wide where it reaches this far over the picture, along both axes or
+along one; detail everywhere counts 1. From one bright window in a dark frame (at most 0.41 and 0.6 in an
+office) a homography bends all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
+NARROW_PRICE = 2.0
+"""On narrower detail a homography must be this many times better than what is simpler."""
 PARAMETERS: dict[FitModel, int] = {"shift": 2, "rigid": 3, "homography": 8}
+Verdict = tuple[list[float], float]
+"""Of `misfits`: a loss for each motion, and over how many points."""
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)
 
 
@@ -92,8 +99,7 @@ def _fits(
 ) -> dict[FitModel, Fit]:
     """Each model that pays at full working size, compared on one pair of pictures, already brought together.
 
-    Where the pair turns out to have been off by more than a fraction of a pixel, it is made again. A motion
-    has the advantage where the pair was brought together by it, so `auto` begins with the simpler one.
+    Where the pair turns out to have been off by more than a fraction of a pixel, it is made again.
     """
     size = reference.size_px
     places = grid(size)
@@ -104,8 +110,7 @@ def _fits(
         one, other = joint_details(reference, frame, ground)
         points = choose_points(one, limit=POINTS)
         lesser, greater = reach(points)
-        if choice == "auto" and lesser < WIDE_BOTH and greater < WIDE_ONE:
-            wanted = tuple(model for model in wanted if model != "homography")
+        narrow = lesser < WIDE_BOTH and greater < WIDE_ONE
         fits, back = {}, np.linalg.inv(ground)
         for model in wanted:
             start = {"shift": _only_shift(matrix, size), "rigid": matrix, "homography": bent}[model]
@@ -117,27 +122,45 @@ def _fits(
                 fits[model] = replace(found, matrix=whole / whole[2, 2])
         if not fits:
             break
-        fits = _that_pay(fits, *misfits(points, other, [back @ fit.matrix for fit in fits.values()]))
+        found_motions = [fit.matrix for fit in fits.values()]
+        verdicts = [misfits(points, other, [back @ motion for motion in found_motions])]
+        if float(distance(ground, found_motions[-1], places).max()) >= APART_PX:
+            verdicts.append(_judged_on(found_motions[-1], reference, frame, found_motions))
+        fits = _that_pay(fits, verdicts, NARROW_PRICE if narrow else 1.0)
         wanted = tuple(fits)
         matrix = fits["rigid"].matrix if "rigid" in fits else matrix
         bent = fits["homography"].matrix if "homography" in fits else bent
         previous, ground = ground, fits[wanted[-1]].matrix
-        if float(distance(previous, ground, places).max()) < 0.4:
+        if float(distance(previous, ground, places).max()) < APART_PX:
             break
     return fits
 
 
-def _that_pay(fits: dict[FitModel, Fit], losses: Sequence[float], points: float) -> dict[FitModel, Fit]:
+def _judged_on(ground: Matrix, reference: Level, frame: Level, motions: Sequence[Matrix]) -> Verdict:
+    """How badly each motion explains a pair that was brought together by `ground`."""
+    one, other = joint_details(reference, frame, ground)
+    back = np.linalg.inv(ground)
+    return misfits(choose_points(one, limit=POINTS), other, [back @ motion for motion in motions])
+
+
+def _that_pay(
+    fits: dict[FitModel, Fit], verdicts: Sequence[Verdict], bent_price: float = 1.0
+) -> dict[FitModel, Fit]:
     """Without the richer models that explain no more than a simpler one, by Akaike's measure.
 
-    Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork.
+    Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork. Each
+    motion fits itself on its own ground, so where two grounds differ both are heard.
     """
-    if not losses:
+    heard = [(losses, points) for losses, points in verdicts if losses]
+    costs = np.zeros(len(fits))
+    for losses, points in heard:
+        prices = [1 + 2 * PARAMETERS[model] * SHARED_NOISE / points for model in fits]
+        costs += np.log(np.maximum(losses, 1e-9)) + np.log(prices)
+        costs += [math.log(bent_price) if model == "homography" else 0.0 for model in fits]
+    if not heard:
         return fits
-    prices = [1 + 2 * PARAMETERS[model] * SHARED_NOISE / points for model in fits]
-    costs = [loss * price for loss, price in zip(losses, prices, strict=True)]
     models = list(fits)
-    while len(models) > 1 and costs[len(models) - 1] >= min(costs[: len(models) - 1]):
+    while len(models) > 1 and costs[len(models) - 1] >= costs[: len(models) - 1].min():
         models.pop()
     return {model: fits[model] for model in models}
 

@@ -79,6 +79,23 @@ def test_one_bright_window_in_a_dark_frame_does_not_bend_the_whole_frame() -> No
     assert float(distance(matrix, np.eye(3), grid(SIZE)).max()) < 2.0
 
 
+def test_detail_in_the_middle_only_still_tells_a_clear_perspective() -> None:
+    import cv2
+
+    size = (600, 400)
+    rng = np.random.default_rng(2)
+    radiance = scene(size) * 0.2
+    truth = np.array([[1.004, 0.002, 3.0], [-0.003, 0.998, -2.0], [3e-5, -2e-5, 1.0]])
+    moved = cv2.warpPerspective(
+        radiance, truth, size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT
+    )
+    dark = np.full_like(moved, 1e-5)
+    dark[110:290, 165:435] = moved[110:290, 165:435].clip(1e-5)
+    done = align(stack_of([expose(dark, 0.5, rng), expose(radiance, 1.0, rng)], reference=1))
+    found = np.array(done.extras["alignment"][0]["matrix"])
+    assert float(np.median(distance(found, truth, grid(size)))) < 1.0
+
+
 def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     rng = np.random.default_rng(1)
     radiance = scene(SIZE) * 0.2
