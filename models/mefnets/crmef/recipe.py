@@ -52,7 +52,7 @@ RECIPES = {
     "crmef": _recipe("crmef", Data(crop_px=128, batch=6, target=True), steps=20_000, lr=3e-4),
     "crmef-fast": _recipe("crmef-fast", Data(crop_px=128, batch=6, target=True), steps=20_000, lr=5e-4),
     "crmef-align": _recipe(
-        "crmef-align", Data(crop_px=96, batch=4, target=True, misaligned=0.8), steps=20_000, lr=2e-4
+        "crmef-align", Data(crop_px=96, batch=4, target=True, misaligned=0.6), steps=20_000, lr=2e-4
     ),
 }
 RECIPE = RECIPES["crmef"]

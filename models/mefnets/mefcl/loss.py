@@ -5,7 +5,8 @@ draws its features towards well-exposed photographs of other scenes (positives) 
 pictures (negatives, kept in a memory), in a shallow and in a deep feature map.
 
 Ours, where they have a weight: `colour_loss`, since without it the contrastive term found that a green tint
-looks well exposed, and MEF-SSIM against the sources (`fidelity`).
+looks well exposed; MEF-SSIM against the sources (`fidelity`); and `release`: two under-exposed sources, or
+two over-exposed ones, hold their result less and leave more to the contrastive term.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ SSIM_WEIGHT = 10.0
 NCE_WEIGHT = 20.0
 TEMPERATURE = 0.01
 NEGATIVES = 360
+WELL_EXPOSED = 0.46  # the mean of a photograph that is
 
 
 def mse_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """L_MSE, half of the mean square to each source."""
-    return 0.5 * F.mse_loss(fused, first) + 0.5 * F.mse_loss(fused, second)
+    """L_MSE, half of the mean square to each source, `(B,)`."""
+    return 0.5 * ((fused - first) ** 2 + (fused - second) ** 2).flatten(1).mean(1)
 
 
 def ssim_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """L_SSIM = 1 - (SSIM(I_f, I_1) + SSIM(I_f, I_2)) / 2, Gaussian window 11, sigma 1.5."""
-    return 1 - 0.5 * (ssim(fused, first) + ssim(fused, second)).mean()
+    """L_SSIM = 1 - (SSIM(I_f, I_1) + SSIM(I_f, I_2)) / 2, Gaussian window 11, sigma 1.5, `(B,)`."""
+    return 1 - 0.5 * (ssim(fused, first) + ssim(fused, second))
+
+
+def hold(first: Tensor, second: Tensor, release: float) -> Tensor:
+    """How firmly sources hold their result, `(B,)`: 1, and 1 - release where both are dark or both bright."""
+    mean = 0.5 * (first + second).flatten(1).mean(1)
+    return 1 - release * ((mean - WELL_EXPOSED).abs() / 0.3).clamp(max=1)
 
 
 def colour_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -57,14 +65,14 @@ def unit(features: Tensor, mean: Tensor | None = None) -> Tensor:  # (B, C, h, w
 
 
 def info_nce(anchor: Tensor, positive: Tensor, negatives: Tensor, t: float = TEMPERATURE) -> Tensor:
-    """Mean over samples of -log(exp(S+/t) / (exp(S+/t) + sum_j exp(S-_j/t))), S scalar products of units.
+    """-log(exp(S+/t) / (exp(S+/t) + sum_j exp(S-_j/t))), S scalar products of units, `(B,)`.
 
     anchor, positive: (B, D); negatives: (N, D). With t = 0.01 the logits span +-100: log-sum-exp in float32.
     """
     anchor, positive, negatives = anchor.float(), positive.float(), negatives.float()
     s_plus = (anchor * positive).sum(1, keepdim=True)  # (B, 1)
     logits = torch.cat((s_plus, anchor @ negatives.T), 1) / t  # (B, 1 + N)
-    return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()
+    return torch.logsumexp(logits, 1) - logits[:, 0]
 
 
 class Memory(nn.Module):
@@ -110,12 +118,13 @@ class MEFCLObjective(Objective):
         style: bool = False,
         by_plane: bool = False,
         own_sources: bool = False,
+        release: float = 0.0,
         swap: bool = True,
     ) -> None:
         super().__init__()
         self.mse_weight, self.ssim_weight, self.nce_weight = mse_weight, ssim_weight, nce_weight
         self.colour_weight, self.fidelity_weight = colour_weight, fidelity_weight
-        self.by_plane = by_plane
+        self.by_plane, self.release = by_plane, release
         self.taps, self.t = tuple(taps), t
         self.subtract_mean, self.style, self.own_sources, self.swap = subtract_mean, style, own_sources, swap
         self.memories = nn.ModuleDict({name: Memory(negatives) for name in self.taps})
@@ -168,7 +177,7 @@ class MEFCLObjective(Objective):
         return self.means[name]
 
     def contrast(self, fused: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """L_NCE, shallow plus deep, and how far positives are ahead of the hardest negative."""
+        """L_NCE, shallow plus deep, `(B,)`, and how far positives are ahead of the hardest negative."""
         if batch.normal is None:
             raise ValueError("MEF-CL's contrastive term needs well exposed patches: set Data.normals.")
         sources = [batch.frames[:, 0], batch.frames[:, -1]]
@@ -177,7 +186,7 @@ class MEFCLObjective(Objective):
             bad += sources
         with torch.no_grad():
             good_maps, bad_maps = self._maps(batch.normal), self._maps(torch.cat(bad))
-        total, terms = fused.new_zeros(()), {}
+        total, terms = fused.new_zeros(fused.shape[0]), {}
         for name, anchor_map in self._maps(fused).items():
             mean = self._mean(name, torch.cat((good_maps[name], bad_maps[name])))
             anchor, positive = unit(anchor_map, mean), unit(good_maps[name], mean)
@@ -196,8 +205,9 @@ class MEFCLObjective(Objective):
             swapped = torch.rand(pair.shape[0], device=pair.device) < 0.5
             pair = torch.where(swapped.view(-1, 1, 1, 1, 1), pair.flip(1), pair)
         fused = network(pair)
-        square = mse_loss(fused, pair[:, 0], pair[:, 1])
-        structure = ssim_loss(fused, pair[:, 0], pair[:, 1])
+        held = hold(pair[:, 0], pair[:, 1], self.release)
+        square = (held * mse_loss(fused, pair[:, 0], pair[:, 1])).mean()
+        structure = (held * ssim_loss(fused, pair[:, 0], pair[:, 1])).mean()
         terms = {"mse": square.item(), "ssim": structure.item(), "mean_luma": fused.mean().item()}
         loss = self.mse_weight * square + self.ssim_weight * structure
         if self.colour_weight:
@@ -210,6 +220,6 @@ class MEFCLObjective(Objective):
             terms["fidelity"] = fidelity.item()
         if self.nce_weight:
             contrast, more = self.contrast(fused, batch)
-            loss = loss + self.nce_weight * contrast
-            terms |= {"nce": contrast.item(), **more}
+            loss = loss + self.nce_weight * (contrast / held).mean()
+            terms |= {"nce": contrast.mean().item(), **more}
         return loss, terms

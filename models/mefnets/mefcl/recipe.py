@@ -24,6 +24,7 @@ ours = partial(
     nce_weight=0.1,
     colour_weight=20.0,
     fidelity_weight=15.0,
+    release=0.75,
 )
 
 RECIPE = Recipe(
@@ -47,6 +48,7 @@ RECIPE = Recipe(
         "without_ssim": {"objective": partial(ours, ssim_weight=0.0)},
         "without_colour": {"objective": partial(ours, colour_weight=0.0)},
         "without_contrast": {"objective": partial(ours, nce_weight=0.0)},
+        "without_release": {"objective": partial(ours, release=0.0)},
         "without_shallow": {"objective": partial(ours, taps=("deep",))},
         "without_deep": {"objective": partial(ours, taps=("shallow",))},
         "bare_start": {"options": {"start": "none"}},
