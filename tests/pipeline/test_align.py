@@ -130,6 +130,17 @@ def test_a_frame_of_another_scene_keeps_still_and_is_named() -> None:
     assert not any("IMG_0.tif: not" in note for note in done.notes)
 
 
+@pytest.mark.parametrize("seed", [0, 22])
+def test_what_is_left_of_a_white_frame_agrees_with_nothing_by_chance(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = (600, 400)
+    other = scene(size, seed + 500)
+    white = expose(other, 1 / float(np.percentile(other.max(axis=2), 1.0)), rng)
+    done = align(stack_of([expose(scene(size, seed), 0.5, rng), white], reference=0))
+    assert done.frames[1] is white
+    assert any("IMG_1.tif" in note for note in done.notes)
+
+
 def test_strict_refuses_a_frame_that_cannot_be_aligned() -> None:
     frames = list(case(kind="shift", step_ev=2.0).frames)
     frames[2] = frames[2][::-1, ::-1].copy()
