@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.batch.plan import Curve, Work
-from mefcli.batch.work import fuser_for
 from mefcli.errors import MefError
 from mefcli.pipeline.bracket import full_scale
+from mefcli.pipeline.fuse import fuser_for
 from mefcli.pipeline.group import series
 from mefcli.pipeline.types import Pixels
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError
 from mefcli.pipeline.report import Failed, done, result_object
 from mefcli.pipeline.types import Bracket, OnStep, Stack, silent
-
-if TYPE_CHECKING:
-    from mefnets.fuser import Fuser
 
 
 def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | None = None) -> dict[str, Any]:
@@ -54,7 +50,9 @@ def complete(bracket: Bracket) -> Bracket:
 
 
 def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[str, Any]:
+    from mefcli.batch.look import apply_curve
     from mefcli.pipeline import Clock, make, peak_memory_mb
+    from mefcli.pipeline.fuse import fuser_for
     from mefcli.pipeline.write import check_outputs, depth_of, write
 
     job = replace(work.job, overwrite=True)  # the journal has settled whose files these are
@@ -74,19 +72,9 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[
     fuser = fuser_for(job.model, job.weights, job.device)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)
     if work.curve is not None:
-        from mefcli.batch.look import apply_curve
-
         fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, work.outputs, job, on_step, notes.append)
     record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
     return {**result_object(done(replace(fused, record=record), written)), "status": "done"}
-
-
-@lru_cache(maxsize=1)
-def fuser_for(model: str, weights: str | None, device: str) -> Fuser:
-    """Loaded once in each process."""
-    from mefcli.pipeline.fuse import load_fuser
-
-    return load_fuser(model, weights=weights, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,12 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto") 
         fuser = Fuser(spec, build_with_weights(spec, tensors, device), device)
     _HASHES[fuser] = sha256
     return fuser
+
+
+@lru_cache(maxsize=1)
+def fuser_for(model: str, weights: str | None, device: str) -> Fuser:
+    """The same, loaded once in each process."""
+    return load_fuser(model, weights=weights, device=device)
 
 
 _HASHES: WeakKeyDictionary[Fuser, str | None] = WeakKeyDictionary()

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mefcli.errors import MefError, UsageError
+from mefcli.errors import MefError
 from mefcli.training import state as states
 from mefcli.training.loader import batches, to_batch
 from mefcli.training.log import Log
@@ -236,13 +236,3 @@ class Trainer:
                 "scores": self.scores,
             },
         )
-
-
-def check_length(recipe: Recipe, budget_s: float | None, steps: int | None) -> int | None:
-    """How many steps end the run. A budget replaces the recipe's steps; given both, whichever ends first."""
-    for value in (budget_s, steps):
-        if value is not None and value <= 0:
-            raise UsageError("A run needs more than no time.", "Give a positive --budget or --steps.")
-    if steps is not None:
-        return steps
-    return None if budget_s else recipe.steps

@@ -12,7 +12,7 @@ import torch
 from mefcli.errors import InputError, ModelError
 from mefcli.training import pack as packing
 from mefcli.training import precision
-from mefcli.training.settings import Settings, find_recipe, shortened, varied
+from mefcli.training.settings import Settings, check_length, find_recipe, shortened, varied
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state
 from mefcli.training.store import Store, open_store
@@ -62,8 +62,6 @@ def device_words(device: torch.device) -> str:
 
 
 def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
-    from mefcli.training.loop import check_length
-
     recipe = find_recipe(settings.model, settings.variant)
     if settings.crop_px:
         recipe = varied(recipe, {"crop_px": settings.crop_px})

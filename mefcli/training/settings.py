@@ -127,3 +127,13 @@ def shortened(recipe: Recipe) -> Recipe:
         extremes=min(recipe.data.extremes, 8),
     )
     return replace(recipe, data=data, steps=SMOKE_STEPS, warmup_steps=2)
+
+
+def check_length(recipe: Recipe, budget_s: float | None, steps: int | None) -> int | None:
+    """How many steps end the run. A budget replaces the recipe's steps; given both, whichever ends first."""
+    for value in (budget_s, steps):
+        if value is not None and value <= 0:
+            raise UsageError("A run needs more than no time.", "Give a positive --budget or --steps.")
+    if steps is not None:
+        return steps
+    return None if budget_s else recipe.steps

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from mefcli.errors import ModelError, UnreadableError, UsageError
 from mefcli.training import state as states
 from mefcli.training.export import record_hash, write_weights
-from mefcli.training.loop import Tick, Trainer, check_length, learning_rate
-from mefcli.training.settings import Settings, find_recipe, parse_duration, varied
+from mefcli.training.loop import Tick, Trainer, learning_rate
+from mefcli.training.settings import Settings, check_length, find_recipe, parse_duration, varied
 from mefcli.training.store import Store
 from mefcli.training.validate import held_out, linear_residual, to_network_input
 from mefnets import MODELS
