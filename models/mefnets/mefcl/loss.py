@@ -42,7 +42,7 @@ def ssim_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def hold(first: Tensor, second: Tensor, release: float) -> Tensor:
     """How firmly sources hold their result, `(B,)`: 1, and 1 - release where both are dark or both bright."""
     mean = 0.5 * (first + second).flatten(1).mean(1)
-    return 1 - release * ((mean - WELL_EXPOSED).abs() / 0.3).clamp(max=1)
+    return 1 - release * (((mean - WELL_EXPOSED).abs() - 0.15) / 0.15).clamp(0, 1)
 
 
 def colour_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
