@@ -74,7 +74,7 @@ def through_jpeg(frame: Bytes, quality: int) -> Bytes:
 
 
 def in_a_circle(scene: Floats, rng: np.random.Generator) -> Floats:
-    """A linear scene (H, W, 3) through a lens whose circle does not fill the frame; around it is flare only."""
+    """A linear scene (H, W, 3) through a lens whose circle does not fill the frame; around it, flare."""
     height, width = scene.shape[:2]
     short = min(height, width)
     middle = np.array([height, width]) / 2 + rng.uniform(-0.08, 0.08, 2) * short
