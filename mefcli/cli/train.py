@@ -343,15 +343,27 @@ def export(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
     out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+    blend: Annotated[
+        Path | None, typer.Option("--blend", help="Mix with these weights of the same network.")
+    ] = None,
+    share: Annotated[float, typer.Option("--share", help="--blend: the run's share.")] = 0.5,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="--blend: training data, to score the mixture.")
+    ] = None,
 ) -> None:
     """Write a run's averaged weights as safetensors, with their provenance, and enter their hash.
 
     Examples:
     mef train export house --which best
+    mef train export ffmef --blend weights/ffmef.safetensors --share 0.6 --data train.mefdata
     """
-    from mefcli.training.export import export_run
+    from mefcli.errors import UsageError
+    from mefcli.training.export import Blend, export_run
 
-    path, digest, size = export_run(model, runs, variant, seed, which, out)
+    if blend and not data:
+        raise UsageError("A blend is scored anew.", "Give --data, the training data.")
+    mixture = Blend(blend, share, data) if blend and data else None
+    path, digest, size = export_run(model, runs, variant, seed, which, out, mixture)
     _say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
 

@@ -73,20 +73,6 @@ def through_jpeg(frame: Bytes, quality: int) -> Bytes:
     return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
-def in_a_circle(scene: Floats, rng: np.random.Generator) -> Floats:
-    """A linear scene (H, W, 3) through a lens whose circle does not fill the frame; around it, flare."""
-    height, width = scene.shape[:2]
-    short = min(height, width)
-    middle = np.array([height, width]) / 2 + rng.uniform(-0.08, 0.08, 2) * short
-    radius = short * rng.uniform(0.3, 0.5)
-    rows, columns = np.ogrid[:height, :width]
-    beyond = np.hypot(rows - middle[0], columns - middle[1])[..., None] - radius  # (H, W, 1)
-    inside = np.clip(0.5 - beyond / (0.02 * short), 0, 1)
-    fading = np.exp(-np.maximum(beyond, 0) / (rng.uniform(0.1, 0.6) * short))
-    flare = scene.mean((0, 1)) * 10 ** rng.uniform(-2.5, -1) * fading
-    return np.asarray(inside * scene + (1 - inside) * flare, np.float32)
-
-
 def random_camera(rng: np.random.Generator, *, reduced: bool) -> Camera:
     """A camera with a plausible response. Reduced pictures are cleaner: noise and blocks average out."""
     curve = SRGB

@@ -7,11 +7,17 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from mefcli.errors import OutputError
+
+if TYPE_CHECKING:
+    from mefnets.recipe import Recipe
+    from mefnets.spec import ModelSpec
 
 HALF_ABOVE_BYTES = 4_000_000  # larger sets are stored as float16
 HASHES = "hashes.json"
@@ -74,8 +80,17 @@ def _replace(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Older weights to be mixed in: between two ends of one lineage lies what each alone gave up."""
+
+    weights: Path
+    share: float  # of the run; the rest is theirs
+    data: Path  # a mixture is no step of any run, so it is scored anew
+
+
 def export_run(
-    model: str, runs: Path, variant: str, seed: int, which: str, out: Path
+    model: str, runs: Path, variant: str, seed: int, which: str, out: Path, blend: Blend | None = None
 ) -> tuple[Path, str, int]:
     """A run's averaged weights into `out`; (path, SHA-256, bytes)."""
     import torch
@@ -106,9 +121,42 @@ def export_run(
         "options": json.dumps(recipe.options),
         "luma_range": spec.luma_range,
     }
+    state = kept["average"]
+    if blend is not None:
+        state, changes = _blended(spec, recipe, state, blend, runs)
+        metadata |= changes
     path = out / (spec.weights or f"{spec.name}.safetensors")
-    digest = write_weights(kept["average"], path, metadata)
+    digest = write_weights(state, path, metadata)
     return path, digest, path.stat().st_size
+
+
+def _blended(
+    spec: ModelSpec, recipe: Recipe, state: Mapping[str, Tensor], blend: Blend, runs: Path
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The mixed weights, and what their metadata says of it."""
+    from mefcli.checkpoints import read_weights
+    from mefcli.errors import UsageError
+    from mefcli.training.prepare import data_at
+    from mefcli.training.validate import held_out, validate
+    from mefnets.fuser import build_network
+
+    if not 0 < blend.share < 1:
+        raise UsageError("A blend needs some of both.", "Give --share between 0 and 1.")
+    others, sha256, about = read_weights(blend.weights)
+    if {n: t.shape for n, t in others.items()} != {n: t.shape for n, t in state.items()}:
+        raise UsageError(f"{blend.weights.name} is not of the same network.", "Blend weights of one room.")
+    mixed = {
+        name: (others[name].float().lerp(ours.float(), blend.share) if ours.is_floating_point() else ours)
+        for name, ours in state.items()
+    }
+    spec = replace(spec, options={**spec.options, **recipe.options})
+    brackets = held_out(data_at(blend.data, runs / "cache"), 2 if spec.max_frames == 2 else 3)
+    scores = validate(spec, build_network(spec, mixed), brackets).scores
+    return mixed, {
+        "blend": f"{blend.share:g} of this run, {1 - blend.share:g} of {about.get('recipe', '')} "
+        f"({about.get('commit', '')}, SHA-256 {sha256[:12]})",
+        "validation": json.dumps({name: round(float(value), 4) for name, value in scores.items()}),
+    }
 
 
 def export_features(network: nn.Module, out: Path, metadata: Mapping[str, str]) -> tuple[Path, str]:

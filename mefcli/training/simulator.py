@@ -6,14 +6,14 @@ any number of workers may make batches in any order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.errors import InputError
 from mefcli.training import motion
-from mefcli.training.camera import Bytes, Camera, Floats, in_a_circle, random_camera
+from mefcli.training.camera import Bytes, Camera, Floats, random_camera
 from mefcli.training.exposure import Placement, ev_for_mean, mean_by_ev, place
 from mefcli.training.pack import Part
 from mefcli.training.store import Store
@@ -117,10 +117,6 @@ class Simulator:
         moving = rng.random() < data.misaligned
         margin = round(data.crop_px * MARGIN) if moving else 0
         scene = crop.cut(self._pixels(view, crop), data.crop_px, margin)
-        if data.circled and rng.random() < data.circled:
-            scene = in_a_circle(scene, rng)
-            ends = placement.evs[0], placement.evs[-1] + rng.uniform(0, 3)  # what is inside may be all white
-            placement = replace(placement, evs=tuple(np.linspace(*ends, frames).tolist()))
         target = self._target(view, crop, camera)
         middle = (placement.evs[0] + placement.evs[-1]) / 2
         evs = tuple(ev - middle for ev in placement.evs)

@@ -271,8 +271,10 @@ def test_exported_weights_carry_their_provenance_and_their_hash_is_recorded(tmp_
 def test_a_real_recipe_trains_and_exports_through_the_command_line(
     packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from safetensors.torch import load
+
     from mefcli.cli.app import run
-    from mefcli.training.export import export_run
+    from mefcli.training.export import Blend, export_run
 
     runs = tmp_path / "runs"
     common = ["--data", str(packed), "--runs", str(runs)]
@@ -285,3 +287,9 @@ def test_a_real_recipe_trains_and_exports_through_the_command_line(
     assert size > 100_000
     with safe_open(path, "pt") as file:
         assert len(file.metadata()["data_sha256"]) == 64
+    before, blend = path.read_bytes(), Blend(path, 0.5, packed)
+    path, _, _ = export_run("lcndr", runs, "", 0, "last", tmp_path / "weights", blend)
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["blend"].startswith("0.5 of this run, 0.5 of lcndr")
+    kept, mixed = load(before), load(path.read_bytes())
+    assert all(torch.equal(kept[name], mixed[name]) for name in kept), "half of one and half of the same"

@@ -121,7 +121,7 @@ class GIFObjective(Objective):
             loss = loss + self.tone * q
             words["q_cv"] = float(q.detach())
         if self.measures:
-            kept = 3 * mef_ssim(sources, fused) + q_abf(sources, fused) + 4 * q_w(sources, fused)
-            loss = loss + self.measures * (8 - kept).mean()
+            kept = 3 * mef_ssim(sources, fused) + q_abf(sources, fused) + 2 * q_w(sources, fused)
+            loss = loss + self.measures * (6 - kept).mean()
             words["kept"] = float(kept.detach().mean())
         return loss, words

@@ -35,8 +35,7 @@ RECIPE = Recipe(
         # Ours: what the four measures of a fusion ask for, beside the paper's loss; pairs as in `apart`.
         "measured": {
             "objective": lambda: GIFObjective(tone=1 / 500, measures=1.0),
-            "data": {"spread_ev": (4.0, 9.5), "circled": 0.15},
-            "lr": 4e-4,
+            "data": {"spread_ev": (3.0, 9.0)},
         },
         # Pairs as far apart as real ones: the darker frame then has steep edges in lights only.
         "apart": {"data": {"spread_ev": (4.0, 8.5)}},
