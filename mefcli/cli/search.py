@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mefcli.cli.screen import say
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -110,20 +112,14 @@ class _Lines:
             return
         error = "" if tick.validation is None else f" validation {tick.validation:.4f}"
         genotype = " ".join(tick.genotype.srsm + tick.genotype.dasm + tick.genotype.drm)
-        _say(f"step {tick.step} train {tick.train:.4f}{error} latency {tick.latency:.3f}  {genotype}")
-
-
-def _say(words: str) -> None:
-    from mefcli.cli.screen import console
-
-    console().print(words, markup=False)
+        say(f"step {tick.step} train {tick.train:.4f}{error} latency {tick.latency:.3f}  {genotype}")
 
 
 def _measure(width: int, aligns: bool, size: int, batch: int, repeats: int, device: str) -> dict[str, float]:
     from mefnets.crmef.latency import layers, measure
 
     return measure(
-        layers(width, aligns), size, batch, repeats, device, lambda key, ms: _say(f"{key}: {ms:.3f} ms")
+        layers(width, aligns), size, batch, repeats, device, lambda key, ms: say(f"{key}: {ms:.3f} ms")
     )
 
 
@@ -163,7 +159,7 @@ def _pairs(
     from mefcli.training.targets import TargetBook
     from mefnets.recipe import Data
 
-    store = data_at(data, runs / "cache", _say)
+    store = data_at(data, runs / "cache", say)
     wanted = Data(crop_px=crop, batch=batch, target=True, misaligned=0.8 if aligns else 0.0)
     targets = TargetBook(store)
 

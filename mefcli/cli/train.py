@@ -1,4 +1,4 @@
-"""`mef train`: pack the data, look at simulated brackets, train a network, export its weights."""
+"""`mef train`: train a network, export its weights; the group with the commands of `train_data.py`."""
 
 from __future__ import annotations
 
@@ -10,26 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mefcli.cli.lazy import Entry, LazyGroup
+from mefcli.cli.screen import say
+from mefcli.cli.train_data import DataOption, RunsOption
 
 if TYPE_CHECKING:
     from mefcli.training.loop import Outcome, Tick
 
-DataOption = Annotated[
-    Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
-]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs and the data cache are kept.")]
 THREADS = typer.Option("--threads", min=1, help="CPU threads of the network.")
 
 TRAINABLE = ("house", "ffmef", "crmef", "crmef-fast", "crmef-align", "mefcl", "lcndr", "mgdn")
 
 
 ENDS = {"steps": "its step count", "budget": "its time budget", "interrupted": "interruption"}
-
-
-def _say(words: str) -> None:
-    from mefcli.cli.screen import console
-
-    console().print(words, markup=False)
 
 
 # ---- training --------------------------------------------------------------------------------------------
@@ -112,10 +104,10 @@ def _run(settings: Any) -> Outcome:
     from mefcli.training.loop import Trainer
     from mefcli.training.prepare import prepare
 
-    run = prepare(settings, _say)
+    run = prepare(settings, say)
     with _shown(run.recipe.model) as on_tick:
         outcome = Trainer(run, on_tick).train()
-    _say(
+    say(
         f"{run.recipe.model}: stopped by {ENDS[outcome.why]} at step {outcome.step}, "
         f"{outcome.progress:.0%} of its curve, after {outcome.elapsed_s / 60:.1f} minutes."
     )
@@ -149,10 +141,10 @@ class PlainLines:
 
     def show(self, tick: Tick) -> None:
         if tick.scores:
-            _say(f"{self.model} step {tick.step} validation: {_words(tick.scores)}")
+            say(f"{self.model} step {tick.step} validation: {_words(tick.scores)}")
         elif tick.elapsed_s - self.shown_at >= self.every_s:
             self.shown_at = tick.elapsed_s
-            _say(
+            say(
                 f"{self.model} step {tick.step} {tick.progress:.0%} {tick.elapsed_s:.0f} s "
                 f"lr {tick.lr:.2g} waited {tick.waited_share:.0%} loss {tick.loss:.4f}  {_words(tick.terms)}"
             )
@@ -210,70 +202,6 @@ class LivePanel:
         self.live.update(Panel(Group(*parts), title=f"training {self.model}"))
 
 
-# ---- data ------------------------------------------------------------------------------------------------
-
-
-def pack(
-    data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("train.mefdata"),
-) -> None:
-    """Pack the training folder into one file: radiance maps, photographs, licences.
-
-    Examples:
-    mef train pack --data ../shared/data/train -o train.mefdata
-    """
-    from mefcli.training.pack import content_hash
-    from mefcli.training.pack import pack as pack_folder
-
-    items = pack_folder(data, out)
-    megabytes = out.stat().st_size / 1e6
-    _say(f"{len(items)} pictures, {megabytes:.1f} MB, SHA-256 {content_hash(out)}")
-    typer.echo(out)
-
-
-def preview(
-    data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The contact sheet to write.")] = Path("sheet.jpg"),
-    runs: RunsOption = Path("runs"),
-    model: Annotated[str | None, typer.Option("--model", help="As this network's recipe asks.")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Brackets.")] = 16,
-    frames: Annotated[int | None, typer.Option("--frames", min=2, max=9)] = None,
-    lopsided: Annotated[float, typer.Option("--lopsided", help="Share of all-under, all-over.")] = 0.0,
-    misaligned: Annotated[float, typer.Option("--misaligned", help="Share with motion.")] = 0.0,
-    targets: Annotated[bool, typer.Option("--targets", help="Show the supervised targets, too.")] = False,
-    held_out: Annotated[bool, typer.Option("--held-out", help="From the validation scenes.")] = False,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
-) -> None:
-    """Write a contact sheet of simulated brackets.
-
-    Examples:
-    mef train preview --data train.mefdata --frames 3 -o sheet.jpg
-    """
-    from dataclasses import replace
-
-    import cv2
-
-    from mefcli.errors import OutputError
-    from mefcli.training.prepare import data_at
-    from mefcli.training.preview import sheet
-    from mefcli.training.settings import find_recipe
-    from mefcli.training.simulator import Simulator
-    from mefcli.training.targets import TargetBook
-    from mefnets.recipe import Data
-
-    store = data_at(data, runs / "cache", _say)
-    wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
-    wanted = replace(wanted, target=targets or wanted.target)
-    book = TargetBook(store) if wanted.target else None
-    simulator = Simulator(store, wanted, seed=seed, part="val" if held_out else "train", targets=book)
-    picture = sheet(simulator, count, frames)
-    if not cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]):
-        raise OutputError(
-            f"{out} could not be written.", "Choose a name ending in .jpg in an existing folder."
-        )
-    typer.echo(out)
-
-
 def smoke_all(data: Path, runs: Path) -> None:
     """Every recipe for a few steps."""
     from mefcli.training.settings import Settings, all_recipes
@@ -306,11 +234,11 @@ def features(
 
     if threads:
         torch.set_num_threads(threads)
-    store = data_at(data, runs / "cache", _say)
+    store = data_at(data, runs / "cache", say)
 
     def show(step: int, progress: float, loss: float) -> None:
         if step % 100 == 0:
-            _say(f"features step {step} {progress:.0%} loss {loss:.4f}")
+            say(f"features step {step} {progress:.0%} loss {loss:.4f}")
 
     trained = train_features(
         store, seed=seed, steps=steps or STEPS, budget_s=parse_duration(budget), on_step=show
@@ -332,7 +260,7 @@ def features(
         "separation": words,
     }
     path, digest = export_features(trained.network, out, metadata)
-    _say(f"{words}. {path.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
+    say(f"{words}. {path.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
 
 
@@ -364,7 +292,7 @@ def export(
         raise UsageError("A blend is scored anew.", "Give --data, the training data.")
     mixture = Blend(blend, share, data) if blend and data else None
     path, digest, size = export_run(model, runs, variant, seed, which, out, mixture)
-    _say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
+    say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
 
 
@@ -373,8 +301,8 @@ def export(
 COMMANDS = (
     *(Entry(name, "mefcli.cli.train:train_one", f"Train {name}.", "Networks") for name in TRAINABLE),
     Entry("features", "mefcli.cli.train:features", "Train the feature network of MEF-CL.", "Networks"),
-    Entry("pack", "mefcli.cli.train:pack", "Pack the training data into one file.", "Data"),
-    Entry("preview", "mefcli.cli.train:preview", "Show simulated brackets on a contact sheet.", "Data"),
+    Entry("pack", "mefcli.cli.train_data:pack", "Pack the training data into one file.", "Data"),
+    Entry("preview", "mefcli.cli.train_data:preview", "Show simulated brackets on a contact sheet.", "Data"),
     Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
 )
 

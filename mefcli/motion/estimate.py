@@ -151,18 +151,19 @@ def _that_pay(
     """Without the richer models that explain no more than a simpler one, by Akaike's measure.
 
     Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork. Each
-    motion fits itself on its own ground, so where two grounds differ both are heard.
+    motion fits itself on its own ground, so where two grounds differ both are heard, with equal votes.
     """
-    heard = [(losses, points) for losses, points in verdicts if losses]
-    costs = np.zeros(len(fits))
-    for losses, points in heard:
-        prices = [1 + 2 * PARAMETERS[model] * SHARED_NOISE / points for model in fits]
-        costs += np.log(np.maximum(losses, 1e-9)) + np.log(prices)
-        costs += [math.log(bent_price) if model == "homography" else 0.0 for model in fits]
+    heard = [(np.array(losses), points) for losses, points in verdicts if losses]
     if not heard:
         return fits
+    parameters = np.array([PARAMETERS[model] for model in fits])
+    price = np.array([math.log(bent_price) if model == "homography" else 0.0 for model in fits])
+    costs = sum(
+        np.log(losses.clip(1e-9)) + np.log1p(2 * parameters * SHARED_NOISE / points) + price
+        for losses, points in heard
+    )
     models = list(fits)
-    while len(models) > 1 and costs[len(models) - 1] >= costs[: len(models) - 1].min():
+    while len(models) > 1 and costs[len(models) - 1] >= min(costs[: len(models) - 1]):
         models.pop()
     return {model: fits[model] for model in models}
 

@@ -143,7 +143,8 @@ def _blended(
     if not 0 < blend.share < 1:
         raise UsageError("A blend needs some of both.", "Give --share between 0 and 1.")
     others, sha256, about = read_weights(blend.weights)
-    if {n: t.shape for n, t in others.items()} != {n: t.shape for n, t in state.items()}:
+    alike = {n: t.shape for n, t in others.items()} == {n: t.shape for n, t in state.items()}
+    if not alike or about.get("luma_range", spec.luma_range) != spec.luma_range:
         raise UsageError(f"{blend.weights.name} is not of the same network.", "Blend weights of one room.")
     mixed = {
         name: (others[name].float().lerp(ours.float(), blend.share) if ours.is_floating_point() else ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
 from pathlib import Path
@@ -87,14 +88,18 @@ def test_a_png_with_a_wrong_checksum_or_too_few_rows_is_refused(tmp_path: Path) 
     refused(tmp_path / "x.png", whole[: at - 4] + png_chunk(b"IDAT", few) + png_chunk(b"IEND", b""))
 
 
-@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
+# A strip's JPEG with half of its length is left out: the TIFF names no other length to hold it against.
+@pytest.mark.parametrize(
+    ("compression", "claim"),
+    [
+        *itertools.product([None, "zlib", "lzw"], ["nothing", "half", "everything"]),
+        *itertools.product(["jpeg"], ["nothing", "everything"]),
+    ],
+)
 @pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (32, 32)}], ids=["strips", "tiles"])
-@pytest.mark.parametrize("claim", ["nothing", "half", "everything"])
 def test_a_tiff_that_lacks_data_for_a_strip_or_tile_is_refused(
     tmp_path: Path, compression: str | None, layout: dict[str, Any], claim: str
 ) -> None:
-    if compression == "jpeg" and claim == "half":
-        pytest.skip("the TIFF names no length for a strip's JPEG but the one that is wrong")
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, noise(), photometric="rgb", compression=compression, **layout)
     with tifffile.TiffFile(path) as file:

@@ -1,0 +1,76 @@
+"""`mef train pack` and `mef train preview`: the training data in one file, and on a contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mefcli.cli.screen import say
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
+]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs and the data cache are kept.")]
+
+
+def pack(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("train.mefdata"),
+) -> None:
+    """Pack the training folder into one file: radiance maps, photographs, licences.
+
+    Examples:
+    mef train pack --data ../shared/data/train -o train.mefdata
+    """
+    from mefcli.training.pack import content_hash
+    from mefcli.training.pack import pack as pack_folder
+
+    items = pack_folder(data, out)
+    megabytes = out.stat().st_size / 1e6
+    say(f"{len(items)} pictures, {megabytes:.1f} MB, SHA-256 {content_hash(out)}")
+    typer.echo(out)
+
+
+def preview(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The contact sheet to write.")] = Path("sheet.jpg"),
+    runs: RunsOption = Path("runs"),
+    model: Annotated[str | None, typer.Option("--model", help="As this network's recipe asks.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Brackets.")] = 16,
+    frames: Annotated[int | None, typer.Option("--frames", min=2, max=9)] = None,
+    lopsided: Annotated[float, typer.Option("--lopsided", help="Share of all-under, all-over.")] = 0.0,
+    misaligned: Annotated[float, typer.Option("--misaligned", help="Share with motion.")] = 0.0,
+    targets: Annotated[bool, typer.Option("--targets", help="Show the supervised targets, too.")] = False,
+    held_out: Annotated[bool, typer.Option("--held-out", help="From the validation scenes.")] = False,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """Write a contact sheet of simulated brackets.
+
+    Examples:
+    mef train preview --data train.mefdata --frames 3 -o sheet.jpg
+    """
+    from dataclasses import replace
+
+    import cv2
+
+    from mefcli.errors import OutputError
+    from mefcli.training.prepare import data_at
+    from mefcli.training.preview import sheet
+    from mefcli.training.settings import find_recipe
+    from mefcli.training.simulator import Simulator
+    from mefcli.training.targets import TargetBook
+    from mefnets.recipe import Data
+
+    store = data_at(data, runs / "cache", say)
+    wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
+    wanted = replace(wanted, target=targets or wanted.target)
+    book = TargetBook(store) if wanted.target else None
+    simulator = Simulator(store, wanted, seed=seed, part="val" if held_out else "train", targets=book)
+    picture = sheet(simulator, count, frames)
+    if not cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]):
+        raise OutputError(
+            f"{out} could not be written.", "Choose a name ending in .jpg in an existing folder."
+        )
+    typer.echo(out)
