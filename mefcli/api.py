@@ -54,6 +54,7 @@ def fuse(
     working_size: float | None = None,
     strategy: StrategyName = "auto",
     device: str = "auto",
+    half: bool = False,
     max_memory: float | None = None,
     max_pixels: float = 400.0,
     raw_or_jpeg: RawOrJpeg = "raw",
@@ -66,7 +67,7 @@ def fuse(
     """Fuse the exposures of one scene: float32 (H, W, 3) in [0, 1], gamma encoded, in the frames' colours.
 
     `ev` gives exposure values in the order of `paths` where the files do not tell. A `fuser` from
-    `load_fuser` takes the place of `model`, `weights` and `device`, and saves loading them again.
+    `load_fuser` takes the place of `model`, `weights`, `device` and `half`, and saves loading them again.
     """
     job = Job(
         model=model,
@@ -81,6 +82,7 @@ def fuse(
         working_size=working_size,
         strategy=strategy,
         device=device,
+        half=half,
         max_memory=max_memory,
         max_pixels=max_pixels,
         raw_or_jpeg=raw_or_jpeg,
@@ -143,7 +145,7 @@ def fuse_folder(
     bad: list[Failed] = []
     shots = discover([folder], raw_or_jpeg=job.raw_or_jpeg, on_bad=lambda p, e: bad.append(Failed((p,), e)))
     yield from bad
-    fuser = fuser or load(job.model, weights=job.weights, device=job.device)
+    fuser = fuser or load(job.model, weights=job.weights, device=job.device, half=job.half)
     for bracket in group(shots).brackets:
         target = place / f"{bracket.paths[bracket.reference].stem}_fused{suffix}"
         try:
@@ -152,11 +154,16 @@ def fuse_folder(
             yield Failed(bracket.paths, error, bracket)
 
 
-def load_fuser(model: str = DEFAULT_MODEL, *, weights: str | None = None, device: str = "auto") -> Fuser:
-    """A model with its weights, verified, ready to fuse bracket after bracket."""
+def load_fuser(
+    model: str = DEFAULT_MODEL, *, weights: str | None = None, device: str = "auto", half: bool = False
+) -> Fuser:
+    """A model with its weights, verified, ready to fuse bracket after bracket.
+
+    `half`: in half precision, where the device is a graphics card and the model bears it.
+    """
     from mefcli.pipeline.fuse import load_fuser as load
 
-    return load(model, weights=weights, device=device)
+    return load(model, weights=weights, device=device, half=half)
 
 
 def list_models() -> list[ModelSpec]:

@@ -58,7 +58,7 @@ def tone_of(work: Work) -> Tone:
         else None
     )
     frames = [formats.decode_reduced(s.path, SIDE_PX, development if raws else None).pixels for s in shots]
-    fuser = fuser_for(job.model, job.weights, job.device)
+    fuser = fuser_for(job.model, job.weights, job.device, job.half)
     fused = fuser.fuse(frames, work.bracket.evs, depth=32)
     light = _scene_light(frames, [shot.ev or 0.0 for shot in shots])
     bins = np.round(light / BIN_EV).astype(int)

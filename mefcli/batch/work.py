@@ -69,7 +69,7 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[
     if stack is not None:
         clock.seconds["read"] = stack.extras.get("read_s", 0.0)  # it was read ahead
     depth = max(depth_of(output, job) for output in work.outputs)
-    fuser = fuser_for(job.model, job.weights, job.device)
+    fuser = fuser_for(job.model, job.weights, job.device, job.half)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)
     if work.curve is not None:
         fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))

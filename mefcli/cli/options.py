@@ -115,6 +115,14 @@ Device = Annotated[
         rich_help_panel=FUSION,
     ),
 ]
+Half = Annotated[
+    bool,
+    typer.Option(
+        "--half",
+        help="Half precision on a graphics card: faster, within 1/255. For models that bear it.",
+        rich_help_panel=FUSION,
+    ),
+]
 MaxMemory = Annotated[
     str | None,
     typer.Option(

@@ -81,7 +81,7 @@ def make(
     with clock("load"):
         from mefcli.pipeline.fuse import fuse, load_fuser
 
-        fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device)
+        fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):
         fused = fuse(stack, fuser, job, on_step, depth=depth)
     record = dataclasses.replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())

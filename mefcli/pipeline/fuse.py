@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from mefnets.fuser import Fuser
 
 
-def load_fuser(model: str, *, weights: str | None = None, device: str = "auto") -> Fuser:
+def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", half: bool = False) -> Fuser:
     """The engine with a model's weights, verified, on a device. Use it for as many brackets as you like."""
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
     from mefnets.fuser import Fuser
 
     spec, tensors, sha256, _ = load_fuser_weights(model, weights)
     with our_words():
-        fuser = Fuser(spec, build_with_weights(spec, tensors, device), device)
+        fuser = Fuser(spec, build_with_weights(spec, tensors, device), device, half=half)
     _HASHES[fuser] = sha256
     return fuser
 
 
 @lru_cache(maxsize=1)
-def fuser_for(model: str, weights: str | None, device: str) -> Fuser:
+def fuser_for(model: str, weights: str | None, device: str, half: bool) -> Fuser:
     """The same, loaded once in each process."""
-    return load_fuser(model, weights=weights, device=device)
+    return load_fuser(model, weights=weights, device=device, half=half)
 
 
 _HASHES: WeakKeyDictionary[Fuser, str | None] = WeakKeyDictionary()

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     working_size: float | None
     strategy: StrategyName
     device: str
+    half: bool
     max_memory: float | None
     max_pixels: float
     raw_or_jpeg: RawOrJpeg
@@ -61,6 +62,7 @@ class Job:
     working_size: float | None = None  # megapixels
     strategy: StrategyName = "auto"
     device: str = "auto"
+    half: bool = False  # half precision on a graphics card
     max_memory: float | None = None  # MB, for fusion beside the frames and the result
     max_pixels: float = 400.0  # megapixels a source may have
     raw_or_jpeg: RawOrJpeg = "raw"

@@ -9,6 +9,7 @@ import torch
 
 from mefnets.trouble import DeviceError
 
+OF_CARD = 0.7  # of what is free there; the libraries' own workspaces need the rest
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -27,7 +28,11 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(f"{name!r} is not a device.", "Use cuda, or cuda:0 for the first card.") from error
-    if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+    if kind != "cuda":
+        return device
+    if device.index is None:
+        return torch.device(kind, torch.cuda.current_device())
+    if device.index >= torch.cuda.device_count():
         raise DeviceError(
             f"There is no CUDA device number {device.index}; {torch.cuda.device_count()} were found.",
             "Numbers start at 0.",
@@ -37,6 +42,14 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def _has_mps() -> bool:
     return bool(torch.backends.mps.is_available())
+
+
+def card_budget_bytes(device: torch.device) -> int | None:
+    """What a network may take of a graphics card's own memory; None where it works in the machine's."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * OF_CARD)
 
 
 def free_memory_bytes() -> int:

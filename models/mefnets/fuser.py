@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mefnets import colour, guided, tiles
 from mefnets.blocks import GlobalStatistic, place, recording, replaying
-from mefnets.devices import choose_device
+from mefnets.devices import card_budget_bytes, choose_device
 from mefnets.memory import (
     LEAST_TILE_PX,
     bytes_needed,
@@ -99,17 +99,17 @@ class Fuser:
     ) -> None:
         if half and not spec.half_safe:
             raise FusionError(
-                f"{spec.title} loses precision in half floats.", "Run it in full precision: leave out half."
+                f"{spec.title} loses precision in half floats.", "Run it in full precision: leave out --half."
             )
         self.spec = spec
         self.device = choose_device(device)
-        self.half = half and self.device.type == "cuda"
+        self.half = half and self.device.type != "cpu"
         self.network = network.eval().to(self.device)
         if self.half:
             self.network = self.network.half()
         if self.device.type == "cuda":  # where convolutions are faster with channels innermost
-            for weight in (w for w in self.network.parameters() if w.ndim == 4):
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._remark = "" if self.half == half else "Half precision is for graphics cards; computed in full."
         self.notes: list[str] = []
         """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
 
@@ -130,9 +130,10 @@ class Fuser:
 
         Frames may come in any order: `evs` (stops), else their brightness, decides which is darker.
         `max_memory_mb` is for the whole process, frames and result included; without it, half of the free
-        memory is used at most. `tile_px` forces tiles of that side.
+        memory is used at most. On a graphics card the network takes from the card's own. `tile_px` forces
+        tiles of that side.
         """
-        self.notes = []
+        self.notes = [self._remark] if self._remark else []
         report = on_step or (lambda done, note: None)
         frames = _in_order(_checked(frames, depth, strategy, resolution), evs)
         if all_identical(frames):
@@ -146,7 +147,9 @@ class Fuser:
         )
         if not plan.fits:
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
-        job = _Job(frames, schedule(len(frames), strategy), plan.budget_bytes, tile_px, report)
+        on_card = None if isinstance(self.network, Streams) else card_budget_bytes(self.device)
+        budget = plan.budget_bytes if on_card is None else on_card
+        job = _Job(frames, schedule(len(frames), strategy), budget, tile_px, report)
         with torch.no_grad():
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":

@@ -41,7 +41,7 @@ class ModelSpec:
     whole: bool = False  # never cut into tiles: it weighs large shapes, and lives in little memory
     tile_align: int = 1  # tiles start on multiples of this
     chroma: Chroma = "weighted"  # "luma" networks: mean of Cb and Cr weighted by |C - 0.5|; "none" for "rgb"
-    half_safe: bool = False  # float16/bfloat16 gives the same picture within 1/255
+    half_safe: bool = False  # float16 gives the same picture within 1/255
     luma_range: Literal["full", "studio"] = "full"
     weights: str | None = None  # file name in weights/; None: nothing learned
     options: Mapping[str, object] = field(default_factory=dict)  # passed to build()

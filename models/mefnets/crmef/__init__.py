@@ -25,6 +25,7 @@ GENERAL = ModelSpec(
     options={"variant": "general"},
     paper=PAPER,
     weights="crmef.safetensors",
+    half_safe=True,
     summary="relights both exposures, then repletes detail",
 )
 FAST = ModelSpec(
@@ -39,6 +40,7 @@ FAST = ModelSpec(
     options={"variant": "fast"},
     paper=PAPER,
     weights="crmef-fast.safetensors",
+    half_safe=True,
     summary="the searched, latency-aware CRMEF",
 )
 ALIGN = ModelSpec(

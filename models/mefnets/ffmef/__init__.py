@@ -21,6 +21,7 @@ SPEC = ModelSpec(
     reach=None,  # instance norms average over the whole picture
     paper=PAPER,
     weights="ffmef.safetensors",
+    half_safe=True,
     summary="per-pixel filters from a tiny network",
 )
 

@@ -19,5 +19,6 @@ SPEC = ModelSpec(
     tile_align=8,
     paper=PAPER,
     weights="lcndr.safetensors",
+    half_safe=True,
     summary="collaborative extraction, self-attention, edge revision",
 )

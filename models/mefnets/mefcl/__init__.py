@@ -19,5 +19,6 @@ SPEC = ModelSpec(
     min_size=2,
     paper=PAPER,
     weights="mefcl.safetensors",
+    half_safe=True,
     summary="dense network with contrastive learning; any two exposures",
 )
