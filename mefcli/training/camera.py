@@ -1,7 +1,8 @@
 """A simulated camera: white balance, photon and read noise, clipping, response curve, 8 bits, JPEG.
 
 The response family is made to look like measured ones: sRGB, plain gammas and a film-like shoulder, mixed,
-with more or less S-shaped contrast. All are monotone and map [0, 1] onto [0, 1].
+with more or less S-shaped contrast and a toe that draws deep shadows to black, as cameras' own JPEGs have it.
+All are monotone and map [0, 1] onto [0, 1].
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
+TOE = (-0.05, 0.3)  # below 0: none
 STEPS = 4096  # of a curve's table, spaced by the square root of exposure
 
 
@@ -24,13 +26,15 @@ def srgb_encode(linear: Floats) -> Floats:
     )
 
 
-def response_curve(base: float, gamma: float, shoulder: float, contrast: float) -> Floats:
-    """A table of the response: `base` mixes sRGB (0) with gamma-and-shoulder (1)."""
+def response_curve(base: float, gamma: float, shoulder: float, contrast: float, toe: float = 0.0) -> Floats:
+    """A table of the response: `base` mixes sRGB (0) with gamma-and-shoulder (1), `toe` comes out halved."""
     exposure = np.linspace(0.0, 1.0, STEPS, dtype=np.float64) ** 2
     film = np.log1p(shoulder * exposure) / np.log1p(shoulder)
     mixed = (1 - base) * srgb_encode(exposure.astype(np.float32)) + base * film ** (1 / gamma)
     # An S around the middle; |contrast| <= 0.5 keeps it monotone.
     curve = mixed + contrast * mixed * (1 - mixed) * (2 * mixed - 1)
+    if toe:
+        curve = curve**3 / (curve**2 + toe**2) * (1 + toe**2)
     return np.asarray(np.maximum.accumulate(curve), np.float32)
 
 
@@ -78,7 +82,11 @@ def random_camera(rng: np.random.Generator, *, reduced: bool) -> Camera:
     curve = SRGB
     if rng.random() < 0.75:
         curve = response_curve(
-            rng.uniform(0, 1), rng.uniform(1.7, 2.3), 10 ** rng.uniform(-1, 0.8), rng.uniform(-0.1, 0.4)
+            rng.uniform(0, 1),
+            rng.uniform(1.7, 2.3),
+            10 ** rng.uniform(-1, 0.8),
+            rng.uniform(-0.1, 0.4),
+            max(0.0, rng.uniform(*TOE)),
         )
     warmth, tint = rng.normal(0, 0.10), rng.normal(0, 0.03)
     white = (float(2.0**warmth), float(2.0**tint), float(2.0**-warmth))

@@ -15,6 +15,7 @@ from mefcli.errors import InputError
 from mefcli.training import motion
 from mefcli.training.camera import Bytes, Camera, Floats, random_camera
 from mefcli.training.exposure import Placement, ev_for_mean, mean_by_ev, place
+from mefcli.training.lens import random_circle
 from mefcli.training.pack import Part
 from mefcli.training.store import Store
 from mefcli.training.targets import TargetBook
@@ -24,6 +25,7 @@ from mefnets.recipe import Data
 SHARES = {"panorama": 0.55, "radiance": 0.1, "photo": 0.35}
 POOL = 512  # extreme patches kept ready; a batch takes some of them
 NORMAL_MEAN, DARK_MEAN, BRIGHT_MEAN = (95.0, 145.0), (8.0, 50.0), (195.0, 246.0)  # of 255
+CIRCLE_EV = (8.0, 13.0)  # a fisheye measures the light of a whole place: long brackets
 MARGIN = 0.12  # of a crop's side, kept around it where motion is simulated
 
 
@@ -113,10 +115,17 @@ class Simulator:
         data = self.data
         camera = random_camera(rng, reduced=data.views == "whole")
         crop = self._crop(view, rng)
-        placement = place(camera, self.store.thumbs[view], frames, data.spread_ev, data.lopsided, rng)
+        circle = random_circle(rng) if data.fisheye and rng.random() < data.fisheye else None
+        thumb = self.store.thumbs[view]
+        spread = data.spread_ev
+        if circle is not None:
+            thumb, spread = circle.through(thumb), CIRCLE_EV
+        placement = place(camera, thumb, frames, spread, data.lopsided, rng)
         moving = rng.random() < data.misaligned
         margin = round(data.crop_px * MARGIN) if moving else 0
         scene = crop.cut(self._pixels(view, crop), data.crop_px, margin)
+        if circle is not None:
+            scene = circle.through(scene)
         target = self._target(view, crop, camera)
         middle = (placement.evs[0] + placement.evs[-1]) / 2
         evs = tuple(ev - middle for ev in placement.evs)

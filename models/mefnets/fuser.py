@@ -265,17 +265,16 @@ class Fuser:
             align=spec.tile_align,
             min_size=spec.min_size,
             fade=GLOBAL_FADE_PX if spec.reach is None else 0,
+            mirror=spec.mirror_px,
         )
 
         def run(window: Tensor) -> Tensor:
             return fuse(window.to(self.device), job.steps).float().cpu()
 
-        def locate(place_of: tiles.Tile) -> None:
-            (top, bottom), (left, right) = place_of.window_rows, place_of.window_cols
-            h, w = grid.padded_height, grid.padded_width
+        def locate(one: tiles.Tile) -> None:
             if tile:
                 give_back()
-            place(self.network, (top / h, bottom / h, left / w, right / w))
+            place(self.network, grid.place_of(one))
 
         with self._statistics(job, run) if tile else nullcontext():
             tiles.run_tiles(job.frames, run, grid, store, progress, locate)
@@ -316,7 +315,8 @@ class Fuser:
         rows, cols = (tiles.round_up(max(side, self.spec.min_size), self.spec.multiple) for side in (h, w))
         place(self.network, (0.0, 1.0, 0.0, 1.0))
         with recording(self.network):
-            run(tiles.cut_frames(frames, (0, rows), (0, cols)))
+            m = tiles.round_up(self.spec.mirror_px, self.spec.multiple)
+            run(tiles.cut_frames(frames, (-m, rows + m), (-m, cols + m)))
         return replaying(self.network)
 
     # ---- the network itself -------------------------------------------------------------------------

@@ -307,11 +307,20 @@ def _stretch(x: Tensor, floor: float) -> Tensor:
     return (x - low) / span.clamp_min(floor)
 
 
-def q_cv(frames: Tensor, fused: Tensor, stretch: bool = True, floor: float = 0.05, block: int = 16) -> Tensor:
+def q_cv(
+    frames: Tensor,
+    fused: Tensor,
+    stretch: bool = True,
+    floor: float = 0.05,
+    block: int = 16,
+    border: float = 1.0,
+) -> Tensor:
     """Chen-Varshney: visible difference to the frames, counted where the frames have strong edges, `(B,)`.
 
     Smaller is better; on the scale of 8-bit values (hundreds). The metric stretches every channel to the full
     range first; `floor` is the narrowest range that is still stretched fully, so that a flat crop stays flat.
+    To the metric the border of a bright picture is an edge to black. A small picture that stands for a large
+    one in training has more border than it should: `border` is the share at which its outermost pixels count.
     """
     if stretch:
         frames, fused = _stretch(frames, floor), _stretch(fused, floor)
@@ -326,6 +335,11 @@ def q_cv(frames: Tensor, fused: Tensor, stretch: bool = True, floor: float = 0.0
         return F.avg_pool2d(flat, block).view(*x.shape[:-2], -1)
 
     difference = per_block(visible * visible)  # (B, N, C, blocks)
-    salience = per_block(magnitude(*sobel(frames)) ** 5)
+    edges = magnitude(*sobel(frames)) ** 5
+    if border != 1:
+        share = torch.full_like(edges[0, 0, 0], border)  # (H, W)
+        share[1:-1, 1:-1] = 1.0
+        edges = edges * share
+    salience = per_block(edges)
     weighted = (salience * difference).sum((1, 3)) / salience.sum((1, 3)).clamp_min(1e-20)
     return weighted.mean(1)

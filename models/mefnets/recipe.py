@@ -46,6 +46,7 @@ class Data:
     spread_ev: tuple[float, float] = (2.0, 7.0)  # between the darkest and the brightest frame
     lopsided: float = 0.0  # share of brackets whose frames are all under- or all over-exposed
     misaligned: float = 0.0  # share of brackets with camera motion and local motion
+    fisheye: float = 0.0  # share of views seen through a fisheye's circle
     target: bool = False  # compute the supervised reference
     normals: int = 0  # well exposed patches of other scenes per batch
     extremes: int = 0  # badly exposed patches per batch

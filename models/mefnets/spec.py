@@ -41,6 +41,7 @@ class ModelSpec:
     whole: bool = False  # never cut into tiles: it weighs large shapes, and lives in little memory
     tile_align: int = 1  # tiles start on multiples of this
     chroma: Chroma = "weighted"  # "luma" networks: mean of Cb and Cr weighted by |C - 0.5|; "none" for "rgb"
+    mirror_px: int = 0  # shown to the network beyond the picture's border, where its zero padding would show
     half_safe: bool = False  # float16 gives the same picture within 1/255
     luma_range: Literal["full", "studio"] = "full"
     weights: str | None = None  # file name in weights/; None: nothing learned

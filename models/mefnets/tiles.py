@@ -43,6 +43,7 @@ class Grid:
     tile: int
     margin: int  # seen beyond what a tile answers for
     fade: int  # half the width over which neighbours blend; 0 cuts sharply
+    mirror: int = 0  # seen beyond every border of the picture, mirrored
 
     def bands(self) -> list[Span]:
         return _cut(self.height, self.tile)
@@ -53,9 +54,20 @@ class Grid:
             yield Tile(rows, cols, window_rows, self._seen(cols, self.width, self.padded_width))
 
     def _seen(self, span: Span, length: int, padded: int) -> Span:
-        """What the network sees for `span`: its margins, and at the end all of the padding."""
+        """What the network sees for `span`: its margins, and at either end all of the mirror and padding."""
         start, stop = span
-        return max(0, start - self.margin), padded if stop == length else min(padded, stop + self.margin)
+        first, last = -self.mirror, padded + self.mirror
+        return (
+            first if start == 0 else max(first, start - self.margin),
+            last if stop == length else min(last, stop + self.margin),
+        )
+
+    def place_of(self, tile: Tile) -> tuple[float, float, float, float]:
+        """The window's top, bottom, left and right as shares of all that the network sees."""
+        height, width = self.padded_height + 2 * self.mirror, self.padded_width + 2 * self.mirror
+        (top, bottom), (left, right) = tile.window_rows, tile.window_cols
+        m = self.mirror
+        return (top + m) / height, (bottom + m) / height, (left + m) / width, (right + m) / width
 
 
 def _cut(length: int, tile: int) -> list[Span]:
@@ -74,17 +86,19 @@ def make_grid(
     align: int,
     min_size: int,
     fade: int,
+    mirror: int = 0,
 ) -> Grid:
     """A grid of `tile` x `tile` pixels (None: one tile), with the margins a network needs."""
     step = math.lcm(multiple, align)
+    mirror = round_up(mirror, step)
     padded_height = round_up(max(height, min_size), multiple)
     padded_width = round_up(max(width, min_size), multiple)
     if tile is None:
-        return Grid(height, width, padded_height, padded_width, max(height, width) + step, 0, 0)
+        return Grid(height, width, padded_height, padded_width, max(height, width) + step, 0, 0, mirror)
     margin = round_up(max(reach, fade), step)
     # A tile must hold the fades on both its sides, and with its margins the smallest size.
     tile = round_up(max(tile, 2 * fade, min_size, 1), step)
-    return Grid(height, width, padded_height, padded_width, tile, margin, fade)
+    return Grid(height, width, padded_height, padded_width, tile, margin, fade, mirror)
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -105,7 +119,7 @@ def cut_frames(frames: Sequence[Frame], rows: Span, cols: Span) -> Tensor:
     height, width, _ = frames[0].shape
     (top, bottom), (left, right) = rows, cols
     out = torch.empty(len(frames), 3, bottom - top, right - left)
-    inside = bottom <= height and right <= width
+    inside = min(top, left) >= 0 and bottom <= height and right <= width
     beyond = np.ix_(mirrored(top, bottom, height), mirrored(left, right, width))
     for index, frame in enumerate(frames):
         load_planes(frame[top:bottom, left:right] if inside else frame[beyond], out[index])

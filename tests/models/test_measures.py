@@ -97,6 +97,18 @@ def test_a_perfect_copy_scores_best() -> None:
     assert float(measures.q_abf(frames, picture)) == pytest.approx(0.975, abs=2e-3)
 
 
+def test_q_cv_can_leave_the_false_edge_at_the_border_out() -> None:
+    white = torch.full((1, 1, 64, 64), 0.98)
+    white[..., 30:34, 30:34] = 0.2  # the only edge of the picture itself
+    frames = torch.stack([white, white], 1)
+    off_inside, off_at_border = white.clone(), white.clone()
+    off_inside[..., 16:48, 16:48] -= 0.1
+    off_at_border[..., :8, :] -= 0.1
+    for fused, whole in ((off_inside, False), (off_at_border, True)):
+        every, none = (float(measures.q_cv(frames, fused, stretch=False, border=b)) for b in (1.0, 0.0))
+        assert (every > none) is whole
+
+
 def test_a_step_down_the_gradient_improves_every_measure() -> None:
     frames = torch.stack([rgb(DARK), rgb(BRIGHT)], 1).float()
     for measure in MEASURES:

@@ -9,9 +9,10 @@ import torch
 from mefcli.training.camera import SRGB, Camera, random_camera, response_curve
 from mefcli.training.exposure import place
 from mefcli.training.features import untrained_features
+from mefcli.training.lens import Circle
 from mefcli.training.loader import batches, to_batch
 from mefcli.training.preview import sheet
-from mefcli.training.simulator import Simulator
+from mefcli.training.simulator import CIRCLE_EV, Simulator
 from mefcli.training.store import Store
 from mefcli.training.targets import CANDIDATES, TargetBook
 from mefnets.recipe import Data
@@ -143,6 +144,36 @@ def test_a_response_curve_with_more_contrast_is_darker_below_and_brighter_above_
     low, high = np.searchsorted(flat, 0.25), np.searchsorted(flat, 0.75)
     assert steep[low] < flat[low]
     assert steep[high] > flat[high]
+
+
+def test_a_toe_draws_shadows_to_black_and_leaves_white() -> None:
+    plain, drawn = (response_curve(0.0, 2.2, 1.0, 0.0, toe) for toe in (0.0, 0.1))
+    at = np.searchsorted(plain, [0.05, 0.1, 0.5])
+    assert drawn[at[0]] == pytest.approx(0.05 * 0.2, rel=0.05)
+    assert drawn[at[1]] == pytest.approx(0.1 * 0.5, rel=0.05)
+    assert drawn[at[2]] == pytest.approx(0.5, abs=0.02)
+    assert drawn[-1] == pytest.approx(1.0)
+
+
+def test_a_fisheye_shows_the_scene_in_a_circle_and_darkness_around() -> None:
+    scene = np.ones((90, 120, 3), np.float32)
+    circle = Circle(x=0.5, y=0.5, radius=0.3, glow=-3.0, fall=8.0, tint=(1.0, 1.0, 1.0))
+    seen = circle.through(scene)
+    assert np.all(seen[40:50, 50:70] == 1.0)
+    assert seen[45, -1, 0] < seen[45, -12, 0] < 2.0**-3  # beyond the rim the glow falls
+    wide = Circle(x=0.5, y=0.5, radius=0.9, glow=-3.0, fall=8.0, tint=(1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(wide.through(scene), scene)
+
+
+def test_fisheye_brackets_are_long_and_have_a_black_surround_in_the_dark_frame(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=48, spread_ev=(2.0, 4.0), fisheye=1.0))
+    dark, spreads = [], []
+    for index in range(12):
+        sample = simulator.sample(index)
+        dark.append(sample.frames[0][:3, :3].mean())
+        spreads.append(sample.evs[-1] - sample.evs[0])
+    assert np.median(dark) < 10
+    assert min(spreads) >= CIRCLE_EV[0] - 1e-6
 
 
 def test_the_preview_is_one_sheet_of_all_brackets(store: Store) -> None:

@@ -101,13 +101,16 @@ class GIFObjective(Objective):
 
     `tone` (ours) is the weight of Q_CV beside it: GIF leaves smooth zones near the mean of the sources,
     darker and flatter than the eye would have them, and none of its terms feels that. `measures` (ours) is
-    the weight of MEF-SSIM, Q_ABF and Q_W together, which Q_CV alone would be bought with.
+    the weight of MEF-SSIM, Q_ABF and Q_W together, which Q_CV alone would be bought with. `border` is the share
+    at which Q_CV counts the outermost pixels.
     """
 
-    def __init__(self, gif: GIF | None = None, tone: float = 0.0, measures: float = 0.0) -> None:
+    def __init__(
+        self, gif: GIF | None = None, tone: float = 0.0, measures: float = 0.0, border: float = 1.0
+    ) -> None:
         super().__init__()
         self.gif = gif or GIF()
-        self.tone, self.measures = tone, measures
+        self.tone, self.measures, self.border = tone, measures, border
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         ycbcr = rgb_to_ycbcr(batch.frames)  # (B, N, 3, H, W)
@@ -117,7 +120,7 @@ class GIFObjective(Objective):
         loss = torch.stack([w * t for w, t in zip(self.gif.weights, terms, strict=True)]).sum()
         words = {name: float(value.detach()) for name, value in terms._asdict().items()}
         if self.tone:
-            q = q_cv(sources, fused).clamp_max(Q_CV_CEILING).mean()
+            q = q_cv(sources, fused, border=self.border).clamp_max(Q_CV_CEILING).mean()
             loss = loss + self.tone * q
             words["q_cv"] = float(q.detach())
         if self.measures:

@@ -23,7 +23,9 @@ C = 4  # feature channels everywhere
 KERNELS = (1, 3, 5)
 ALPHA = (0.6, 0.3, 0.1)  # alpha_i at the start, for KERNELS
 
-Padding = Literal["replicate", "zeros"]
+MARGIN = 12  # pixels; from there on the border no longer shows
+
+Padding = Literal["mirror", "zeros"]
 
 
 class HalfInstanceNorm(InstanceNorm):
@@ -184,9 +186,12 @@ class FilterHead(nn.Module):
 
 
 class FFMEF(nn.Module):
-    def __init__(self, padding: Padding = "replicate") -> None:
+    def __init__(self, padding: Padding = "mirror") -> None:
+        """`padding`: the authors' code has zeros beyond the border, in all features and under the filters.
+        The network sees them there and answers with a rim. So ours sees the picture mirrored, and is cut.
+        """
         super().__init__()
-        self.padding = padding  # of the sources under the filters; the authors' code has "zeros"
+        self.padding = padding
         self.stem = conv(1, C, 1)
         self.extractor = Extractor()
         self.attentions = nn.ModuleList(Attention() for _ in KERNELS)
@@ -204,18 +209,27 @@ class FFMEF(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, frames: Tensor) -> Tensor:
+        if self.padding == "zeros":
+            return self._fused(frames)
+        m, (H, W) = MARGIN, frames.shape[-2:]
+        mode = "reflect" if min(H, W) > m else "replicate"
+        wide = F.pad(frames.flatten(0, 1), (m, m, m, m), mode=mode)
+        return self._fused(wide.view(*frames.shape[:2], *wide.shape[1:]))[..., m : m + H, m : m + W]
+
+    def _fused(self, frames: Tensor) -> Tensor:
         B, N, _, H, W = frames.shape
         I = frames.reshape(B * N, 1, H, W)  # noqa: E741
+        beyond: Literal["replicate", "zeros"] = "zeros" if self.padding == "zeros" else "replicate"
         x = self.stem(I)
         Y_f = torch.zeros_like(frames[:, 0])  # (B, 1, H, W)
         for alpha, attention, head, R in zip(
             self.alpha, self.attentions, self.heads, self.extractor(x), strict=True
         ):
             R = attention(R.unflatten(0, (B, N))).flatten(0, 1)  # (B * N, C, H, W)
-            F_i = filter_pixels(I, head(R), self.padding).view(B, N, 1, H, W).sum(1)
+            F_i = filter_pixels(I, head(R), beyond).view(B, N, 1, H, W).sum(1)
             Y_f = Y_f + alpha * F_i
         return Y_f if N == 2 else Y_f * (2 / N)
 
 
-def build(padding: Padding = "replicate") -> FFMEF:
+def build(padding: Padding = "mirror") -> FFMEF:
     return FFMEF(padding)

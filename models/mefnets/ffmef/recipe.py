@@ -32,10 +32,11 @@ RECIPE = Recipe(
         "firm-saturation": {"objective": lambda: GIFObjective(GIF(temperature=1 / 255))},
         # Ours: with a term for the tone of large shapes.
         "toned": {"objective": lambda: GIFObjective(tone=1 / 1500)},
-        # Ours: what the four measures of a fusion ask for, beside the paper's loss; pairs as in `apart`.
+        # Ours: what the four measures of a fusion ask for, beside the paper's loss, from gentle pairs to far
+        # ones, some through a fisheye. A small picture has more border than the large one it stands for.
         "measured": {
-            "objective": lambda: GIFObjective(tone=1 / 500, measures=1.0),
-            "data": {"spread_ev": (3.0, 9.0)},
+            "objective": lambda: GIFObjective(tone=1 / 100, measures=1.0, border=0.5),
+            "data": {"spread_ev": (1.5, 11.0), "fisheye": 0.3},
         },
         # Pairs as far apart as real ones: the darker frame then has steep edges in lights only.
         "apart": {"data": {"spread_ev": (4.0, 8.5)}},

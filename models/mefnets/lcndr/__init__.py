@@ -18,6 +18,7 @@ SPEC = ModelSpec(
     min_size=32,
     tile_align=8,
     paper=PAPER,
+    mirror_px=16,
     weights="lcndr.safetensors",
     half_safe=True,
     summary="collaborative extraction, self-attention, edge revision",

@@ -18,6 +18,7 @@ SPEC = ModelSpec(
     reach=10,
     min_size=2,
     paper=PAPER,
+    mirror_px=16,
     weights="mefcl.safetensors",
     half_safe=True,
     summary="dense network with contrastive learning; any two exposures",

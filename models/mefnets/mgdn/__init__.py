@@ -20,6 +20,7 @@ SPEC = ModelSpec(
     tile_align=8,
     options={"task": "exposure", "start": "mean"},
     paper=PAPER,
+    mirror_px=16,
     weights="mgdn.safetensors",
     summary="mutual-guided dynamic filters and windowed transformers",
 )
