@@ -101,8 +101,8 @@ class GIFObjective(Objective):
 
     `tone` (ours) is the weight of Q_CV beside it: GIF leaves smooth zones near the mean of the sources,
     darker and flatter than the eye would have them, and none of its terms feels that. `measures` (ours) is
-    the weight of MEF-SSIM, Q_ABF and Q_W together, which Q_CV alone would be bought with. `border` is the share
-    at which Q_CV counts the outermost pixels.
+    the weight of MEF-SSIM, Q_ABF and Q_W together, which Q_CV alone would be bought with. `border` is the
+    share at which Q_CV counts the outermost pixels.
     """
 
     def __init__(
