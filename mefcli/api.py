@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mefcli import pipeline
 from mefcli.errors import MefError
-from mefcli.pipeline.job import (
+from mefcli.job import (
     Align,
     Crop,
     Highlights,
@@ -24,8 +24,8 @@ from mefcli.pipeline.job import (
     Resolution,
     StrategyName,
 )
-from mefcli.pipeline.report import Done, Failed, Result
-from mefcli.pipeline.types import Bracket, OnStep, Shot, Stack, silent
+from mefcli.pipeline.results import Done, Failed, Result
+from mefcli.values import Bracket, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from mefnets.fuser import Fuser
+    from mefnets.engine.fuser import Fuser
 
 Paths = Iterable[str | Path]
 
@@ -135,9 +135,9 @@ def fuse_folder(
 
     Each result is a `Done` or a `Failed`: one bad bracket does not stop the others.
     """
-    from mefcli.pipeline.discover import discover
+    from mefcli.brackets.discover import discover
+    from mefcli.brackets.group import group
     from mefcli.pipeline.fuse import load_fuser as load
-    from mefcli.pipeline.group import group
 
     job = Job(**options)
     place = Path(output)
@@ -179,29 +179,29 @@ def plan(
     raw_or_jpeg: RawOrJpeg = "raw",
 ) -> Bracket:
     """What `fuse` would do with these files: their order, their exposures, the reference. Or a refusal."""
-    from mefcli.pipeline.bracket import one_bracket
-    from mefcli.pipeline.discover import discover
+    from mefcli.brackets.discover import discover
+    from mefcli.brackets.order import one_bracket
 
     return one_bracket(discover(paths, raw_or_jpeg=raw_or_jpeg, folders=False), ev, reference)
 
 
 def bracket_of(shots: Sequence[Shot]) -> Bracket:
     """The same for shots already read."""
-    from mefcli.pipeline.bracket import one_bracket
+    from mefcli.brackets.order import one_bracket
 
     return one_bracket(shots)
 
 
 def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:
     """What files and folders hold, from their headers; RAW and JPEG of a pair are both listed."""
-    from mefcli.pipeline.discover import read_shots
+    from mefcli.brackets.discover import read_shots
 
     return read_shots(paths, on_bad=on_bad)
 
 
 def clipping(shot: Shot) -> tuple[float, float]:
     """Percent of the picture that is black and that is white in some channel, from a small version of it."""
-    from mefcli.pipeline.bracket import clipped_shares
+    from mefcli.brackets.order import clipped_shares
 
     return clipped_shares(shot)
 

@@ -165,7 +165,7 @@ def build_with_weights(
     spec: ModelSpec, tensors: Mapping[str, Tensor] | None, device: str = "cpu"
 ) -> nn.Module:
     """The network of a spec with these tensors; refuses to run a network that has learned nothing."""
-    from mefnets.fuser import build_network
+    from mefnets.engine.fuser import build_network
     from mefnets.trouble import FusionError
 
     try:

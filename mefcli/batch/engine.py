@@ -12,7 +12,7 @@ from mefcli.batch.plan import Work
 from mefcli.batch.runners import Finished, Runner
 from mefcli.batch.work import failure
 from mefcli.errors import MefError, OutputError
-from mefcli.pipeline.job import Job
+from mefcli.job import Job
 
 AGAIN = "Run the same command again."
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.batch.plan import Curve, Work
+from mefcli.brackets.group import series
+from mefcli.brackets.order import full_scale
 from mefcli.errors import MefError
-from mefcli.pipeline.bracket import full_scale
 from mefcli.pipeline.fuse import fuser_for
-from mefcli.pipeline.group import series
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 SIDE_PX = 384
 BIN_EV = 0.5

@@ -8,9 +8,9 @@ from pathlib import Path
 from string import Formatter
 
 from mefcli.errors import UsageError
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Bracket, Shot
+from mefcli.job import Job
 from mefcli.pipeline.write import DEPTHS
+from mefcli.values import Bracket, Shot
 
 NAME = "{stem}_fused"
 FIELDS = ("stem", "first", "last", "date", "model", "ev")

@@ -17,7 +17,7 @@ from mefcli.batch.plan import Work
 from mefcli.batch.share import processors
 from mefcli.batch.work import failure, fuse_work, read_stack
 from mefcli.errors import MefError
-from mefcli.pipeline.types import OnStep, Stack, silent
+from mefcli.values import OnStep, Stack, silent
 
 Finished = tuple[Work, dict[str, Any]]
 Runner = Callable[[Iterable[Work]], Iterator[Finished]]

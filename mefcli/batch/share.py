@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from mefcli.batch.plan import Work
-from mefcli.pipeline.estimate import START_S, estimate
+from mefcli.estimate import START_S, estimate
 
 WORTH_S = 10 * START_S  # estimated work that pays for a process
 OF_MEMORY = 0.5  # of what is free; estimates are rough, and files are kept in memory by the system too
@@ -36,7 +36,7 @@ def jobs_for(works: Sequence[Work]) -> int:
     if min(worth, len(works)) < 2:
         return 1
     from mefcli.pipeline.fuse import our_words
-    from mefnets.devices import choose_device, free_memory_bytes
+    from mefnets.engine.devices import choose_device, free_memory_bytes
 
     with our_words():
         if choose_device(works[0].job.device).type != "cpu":

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mefcli.brackets.discover import PICTURES
 from mefcli.errors import InputError, MefError
-from mefcli.pipeline.discover import PICTURES
-from mefcli.pipeline.types import Shot
+from mefcli.values import Shot
 
 Bad = tuple[Path, MefError]
 Facts = tuple[str, int, int]  # path, bytes, mtime_ns

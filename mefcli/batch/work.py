@@ -8,8 +8,8 @@ from typing import Any
 
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError
-from mefcli.pipeline.report import Failed, done, result_object
-from mefcli.pipeline.types import Bracket, OnStep, Stack, silent
+from mefcli.pipeline.results import Failed, done, result_object
+from mefcli.values import Bracket, OnStep, Stack, silent
 
 
 def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def complete(bracket: Bracket) -> Bracket:
     """A bracket whose files tell no exposures, put in order by measured brightness."""
     if len(set(bracket.evs)) == len(bracket.evs):
         return bracket
-    from mefcli.pipeline.bracket import one_bracket
+    from mefcli.brackets.order import one_bracket
 
     return one_bracket(bracket.shots)
 

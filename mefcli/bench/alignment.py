@@ -14,7 +14,7 @@ import numpy as np
 from mefcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mefcli.motion.benchmark import Method, Outcome, Source
+    from mefcli.bench.motion_cases import Method, Outcome, Source
 
 FOUND_PX = 1.0  # a frame is on its place when no more than this is left
 PEERS = ("mtb", "hugin")  # as the command line calls them
@@ -47,7 +47,7 @@ class AlignmentRow:
 
 def methods(peers: Sequence[str] = PEERS) -> dict[str, Method]:
     """Ours, and of the others those that are wanted and found."""
-    from mefcli.motion import peers as known
+    from mefcli.bench import peers as known
 
     for name in peers:
         if name not in PEERS:
@@ -67,7 +67,7 @@ def sources(folder: Path | None, megapixels: float) -> list[Source]:
 
     The room is rendered once, no larger than brackets of this size can show.
     """
-    from mefcli.motion.benchmark import demo_scene, radiance_map
+    from mefcli.bench.motion_cases import demo_scene, radiance_map
 
     maps = sorted(folder.rglob("*.hdr")) if folder else []
     if folder and not maps:
@@ -89,7 +89,7 @@ def measure(
     on_case: Callable[[int], None] | None = None,
 ) -> list[AlignmentRow]:
     """The same random brackets through every method, one at a time."""
-    from mefcli.motion.benchmark import measure_alignment, random_cases
+    from mefcli.bench.motion_cases import measure_alignment, random_cases
 
     width = _width(megapixels)
     cases = random_cases(scenes, count, (width, round(width / 1.5)), seed)

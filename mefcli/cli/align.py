@@ -10,9 +10,9 @@ import typer
 from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
-from mefcli.pipeline.job import Align, Job
-from mefcli.pipeline.report import plan_object
-from mefcli.pipeline.types import Stack
+from mefcli.job import Align, Job
+from mefcli.pipeline.results import plan_object
+from mefcli.values import Stack
 
 _JOB = Job()
 

@@ -13,13 +13,13 @@ import typer
 
 from mefcli.batch import engine, plan, runners, share, sources
 from mefcli.batch.journal import Journal
+from mefcli.brackets.group import Grouping, group, parse_mode
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError
-from mefcli.pipeline.group import Grouping, group, parse_mode
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import OnStep, Shot, silent
+from mefcli.job import Job
+from mefcli.values import OnStep, Shot, silent
 
 _JOB = Job()
 RUNNING = "How it runs"
@@ -261,7 +261,7 @@ def _watch(
     *,
     json: bool,
 ) -> list[sources.Bad]:
-    from mefcli.pipeline.group import GAP_S
+    from mefcli.brackets.group import GAP_S
 
     journal = Journal(output, weights=engine.weights_print(job))
     settling = sources.Settling(GAP_S if gap is None else max(gap, 0.5))

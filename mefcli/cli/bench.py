@@ -11,7 +11,7 @@ import typer
 
 from mefcli.cli import screen
 from mefcli.errors import UsageError
-from mefcli.pipeline.job import Align
+from mefcli.job import Align
 
 if TYPE_CHECKING:
     from mefcli.bench.alignment import AlignmentRow

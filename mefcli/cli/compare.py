@@ -44,8 +44,8 @@ def compare(
     from mefcli import api
     from mefcli.evaluation.benchmark import chosen_models
     from mefcli.evaluation.scenes import reduced
+    from mefcli.job import Job
     from mefcli.pipeline import _align
-    from mefcli.pipeline.job import Job
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 

@@ -11,9 +11,9 @@ from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import OutputError
-from mefcli.pipeline.report import result_object
-from mefcli.pipeline.types import OnStep, Step
+from mefcli.pipeline.results import result_object
 from mefcli.pipeline.write import check_outputs
+from mefcli.values import OnStep, Step
 from mefnets import DEFAULT_MODEL
 
 Folder = Annotated[

@@ -10,12 +10,12 @@ from mefcli.checkpoints import find_model
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import MefError
-from mefcli.pipeline.estimate import Estimate, estimate
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.report import Done, Failed, plan_object, result_object
-from mefcli.pipeline.types import Bracket
+from mefcli.estimate import Estimate, estimate
+from mefcli.job import Job
+from mefcli.pipeline.results import Done, Failed, plan_object, result_object
 from mefcli.pipeline.write import check_outputs, default_output
 from mefcli.report.files import check_target
+from mefcli.values import Bracket
 
 _JOB = Job()
 

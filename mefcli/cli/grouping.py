@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mefcli.brackets.group import Grouping
 from mefcli.cli.tables import exposure_words
-from mefcli.pipeline.group import Grouping
-from mefcli.pipeline.report import plan_object
+from mefcli.pipeline.results import plan_object
 
 if TYPE_CHECKING:
     from rich.table import Table

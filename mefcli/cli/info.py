@@ -15,8 +15,8 @@ from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError
-from mefcli.pipeline.report import plan_object
-from mefcli.pipeline.types import Bracket, Shot
+from mefcli.pipeline.results import plan_object
+from mefcli.values import Bracket, Shot
 
 FEW = 12  # so many pictures are looked into without being asked; RAW only on request, it takes longer
 
@@ -83,7 +83,7 @@ def info(
 
 def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bool) -> None:
     from mefcli.batch.sources import Bad, find_pictures, read_all
-    from mefcli.pipeline.group import group, parse_mode
+    from mefcli.brackets.group import group, parse_mode
 
     closed: list[Bad] = []
     shots, unreadable = read_all(find_pictures(files, bad=closed))

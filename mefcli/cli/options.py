@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mefcli.errors import UsageError
-from mefcli.pipeline.job import (
+from mefcli.job import (
     Align,
     Compression,
     Crop,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from mefcli.pipeline.types import StageName, Step
+    from mefcli.values import StageName, Step
 
 WORDS = {
     "discover": "Finding pictures",

@@ -55,7 +55,7 @@ def search(
     mef search crmef --data train.mefdata --latency latency.json --eta 1 -o genotype.json
     """
     from mefcli.errors import UsageError
-    from mefnets.devices import choose_device
+    from mefnets.engine.devices import choose_device
 
     if model not in ("crmef", "crmef-align"):
         raise UsageError(f"There is nothing to search in {model!r}.", "Choose crmef or crmef-align.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.pipeline.types import Bracket, Shot
+from mefcli.values import Bracket, Shot
 
 if TYPE_CHECKING:
     from rich.table import Table

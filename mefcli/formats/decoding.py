@@ -13,7 +13,7 @@ from mefcli.formats.icc import icc_profile
 from mefcli.formats.kinds import RESTORE, kind_of, opened
 from mefcli.formats.shot import is_dcf_adobe_rgb
 from mefcli.formats.values import MAX_PIXELS, Development, Picture
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 
 def decode(path: Path, development: Development | None = None, *, max_pixels: int | None = None) -> Picture:

@@ -24,7 +24,7 @@ from mefcli.formats.pixels import to_depth, to_profile
 from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding
 from mefcli.formats.xmp import packet
-from mefcli.pipeline.types import Pixels, Record
+from mefcli.values import Pixels, Record
 
 SUFFIXES = {
     ".tif": "tiff",

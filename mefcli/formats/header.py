@@ -9,7 +9,7 @@ from pathlib import Path
 from mefcli.formats import boxes
 from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, INTEROP_POINTER, Buffer, Entry, Tags, TiffReader
 from mefcli.formats.kinds import is_sensor_data, kind_of, opened
-from mefcli.pipeline.types import Kind
+from mefcli.values import Kind
 
 EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")

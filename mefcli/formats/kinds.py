@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mefcli.errors import InputError, MissingExtraError, UnreadableError
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
-from mefcli.pipeline.types import Kind
+from mefcli.values import Kind
 
 RAW_SUFFIXES = frozenset(
     {".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dcr", ".dcs", ".dng", ".drf", ".eip"}

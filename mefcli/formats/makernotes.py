@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass, field, replace
 
 from mefcli.formats.ifd import Buffer, Entry, Tags, TiffReader
-from mefcli.pipeline.types import Drive
+from mefcli.values import Drive
 
 MAKER_NOTE = 0x927C
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.formats.icc import colour_model, icc_profile
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 Array = NDArray[Any]
 ALPHA_NOTE = "transparency dropped"

@@ -22,7 +22,7 @@ from mefcli.formats.kinds import RESTORE, is_sensor_data, opened
 from mefcli.formats.pixels import Array
 from mefcli.formats.tiff import too_large
 from mefcli.formats.values import Development, Picture
-from mefcli.pipeline.types import Shot
+from mefcli.values import Shot
 
 # Encoding curves as LibRaw takes them: 1/gamma and the slope near black, matching the profiles we embed.
 GAMMAS = {"srgb": (2.4, 12.92), "p3": (2.4, 12.92), "adobergb": (563 / 256, 0.0), "prophoto": (1.8, 0.0)}

@@ -23,7 +23,7 @@ from mefcli.formats.icc import profile_name
 from mefcli.formats.ifd import Buffer, Entry, Tags
 from mefcli.formats.kinds import RESTORE, kind_of, opened
 from mefcli.formats.makernotes import MakerFacts, maker_facts
-from mefcli.pipeline.types import Drive, Shot
+from mefcli.values import Drive, Shot
 
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, IFD8, LONG, Entry, Tags, TiffReader, serialise
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 STRIP_BYTES = 1 << 21  # enough to compress well, small enough for threads and for readers' caches
 CODECS = {"none": None, "deflate": "zlib", "zstd": "zstd", "lzw": "lzw"}

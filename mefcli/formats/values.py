@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 Space = Literal["srgb", "p3", "adobergb", "prophoto"]
 Compression = Literal["none", "deflate", "zstd", "lzw"]

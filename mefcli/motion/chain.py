@@ -15,7 +15,7 @@ import numpy as np
 from mefcli.motion.estimate import NOTHING, TRUSTED, ModelChoice, Motion, estimate, prepare
 from mefcli.motion.geometry import IDENTITY, Matrix, displacement, is_plausible, rescale
 from mefcli.motion.grey import reduced_grey, reduction
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 WORKING_MP = 1.6
 STILL_PX = 0.1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mefcli.motion.geometry import Box, Matrix
 from mefcli.motion.mapping import Mapping, estimate_mapping
 from mefcli.motion.warp import missing_tiles, mix
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 MAPPING_MP = 0.4
 

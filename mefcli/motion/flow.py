@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mefcli.motion.fill import mapping_between, small_rgb, small_size
 from mefcli.motion.mapping import Mapping
 from mefcli.motion.warp import mix
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 FLOW_MP = 2.0
 STRIP_ROWS = 256

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mefcli.motion.fill import small_rgb, small_size
 from mefcli.motion.mapping import Mapping, estimate_mapping
 from mefcli.motion.warp import mix
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 GHOST_MP = 1.2
 STRIP_ROWS = 256

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.motion.geometry import Matrix
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 Plane = NDArray[np.float32]  # (H, W)
 Greys = NDArray[np.float32]  # (H, W, 2): luminance and brightest channel, display-referred, in [0, 1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 Floats = NDArray[np.float32]
 BINS = 256

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.motion.geometry import Matrix
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 TAPS = 8
 BEFORE = 3  # taps before the pixel that a position falls behind

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mefcli.motion.geometry import Box, Matrix, apply
 from mefcli.motion.resample import is_gentle, resample
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 FEATHER_PX = 24
 TILE_PX = 256

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.report import Done, done
-from mefcli.pipeline.types import Bracket, Fused, OnStep, Stack, silent
+from mefcli.job import Job
+from mefcli.pipeline.results import Done, done
+from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 
 if TYPE_CHECKING:
-    from mefnets.fuser import Fuser
+    from mefnets.engine.fuser import Fuser
 
 __all__ = ["IMPORTING", "Job", "make", "run"]
 
@@ -119,7 +119,7 @@ def _import_engine_meanwhile() -> None:
 
 def _import_engine() -> None:
     with contextlib.suppress(Exception):  # whoever needs the engine imports it again, and is told
-        importlib.import_module("mefnets.fuser")
+        importlib.import_module("mefnets.engine.fuser")
 
 
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:

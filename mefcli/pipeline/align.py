@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mefcli.errors import AlignmentError
 from mefcli.motion.chain import STILL_PX, Placed, place_all
 from mefcli.motion.geometry import Box, common_box, union_box
-from mefcli.pipeline.types import OnStep, Pixels, Stack, Step, silent
+from mefcli.values import OnStep, Pixels, Stack, Step, silent
 
 AlignModel = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
 Crop = Literal["common", "reference", "none"]

@@ -17,7 +17,7 @@ import numpy as np
 from mefcli.errors import OutputError, UsageError
 from mefcli.motion.fill import small_rgb, small_size
 from mefcli.motion.ghosts import AUTO_STRENGTH, Ghosts, Outline, find_ghosts, replace_ghosts
-from mefcli.pipeline.types import OnStep, Pixels, Stack, Step, silent
+from mefcli.values import OnStep, Pixels, Stack, Step, silent
 
 
 @dataclass(frozen=True)

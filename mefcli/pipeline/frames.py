@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mefcli.errors import OutputError
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Bracket, Fused, OnStep, Pixels, Record, Stack, Step, silent
+from mefcli.job import Job
+from mefcli.values import Bracket, Fused, OnStep, Pixels, Record, Stack, Step, silent
 
 
 def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:

@@ -11,17 +11,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from mefcli.errors import DeviceError, MefError, MismatchError, ModelError
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Fused, OnStep, Record, Stack, Step, silent
+from mefcli.job import Job
+from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
 
 if TYPE_CHECKING:
-    from mefnets.fuser import Fuser
+    from mefnets.engine.fuser import Fuser
 
 
 def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", half: bool = False) -> Fuser:
     """The engine with a model's weights, verified, on a device. Use it for as many brackets as you like."""
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
-    from mefnets.fuser import Fuser
+    from mefnets.engine.fuser import Fuser
 
     spec, tensors, sha256, _ = load_fuser_weights(model, weights)
     with our_words():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mefcli.errors import MismatchError
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Bracket, OnStep, Pixels, Shot, Stack, Step, silent
+from mefcli.job import Job
+from mefcli.values import Bracket, OnStep, Pixels, Shot, Stack, Step, silent
 
 if TYPE_CHECKING:
     from mefcli.formats import Development, Picture

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from mefcli.errors import MefError, OutputError, UsageError
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Fused, OnStep, Step, silent
+from mefcli.job import Job
+from mefcli.values import Fused, OnStep, Step, silent
 
 try:
     import fcntl

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.pipeline.types import Bracket
 from mefcli.report.images import to_eight_bits
+from mefcli.values import Bracket
 
 PAIR_METRICS = ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV", "VIF", "NMI")
 MORE_METRICS = ("MEF_SSIM", "Q_ABF", "VIF", "NMI", "EN", "AG")

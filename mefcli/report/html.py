@@ -19,9 +19,9 @@ from mefcli.report.images import Bytes, fitted, to_eight_bits
 from mefcli.report.page import Item, Section, build_page, cards, table
 
 if TYPE_CHECKING:
-    from mefcli.pipeline.report import Done
-    from mefcli.pipeline.types import Bracket, Fused, Record
+    from mefcli.pipeline.results import Done
     from mefcli.report.comparison import Comparison
+    from mefcli.values import Bracket, Fused, Record
 
 MAX_SIDE_PX = 2400  # six such pictures make a page of about 6 MB
 

@@ -138,7 +138,7 @@ def _blended(
     from mefcli.errors import UsageError
     from mefcli.training.prepare import data_at
     from mefcli.training.validate import held_out, validate
-    from mefnets.fuser import build_network
+    from mefnets.engine.fuser import build_network
 
     if not 0 < blend.share < 1:
         raise UsageError("A blend needs some of both.", "Give --share between 0 and 1.")

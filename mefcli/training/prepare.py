@@ -19,8 +19,8 @@ from mefcli.training.store import Store, open_store
 from mefcli.training.targets import TargetBook
 from mefcli.training.validate import Held, held_out
 from mefnets import MODELS
-from mefnets.devices import choose_device
-from mefnets.fuser import build_network
+from mefnets.engine.devices import choose_device
+from mefnets.engine.fuser import build_network
 from mefnets.recipe import Objective, Recipe
 from mefnets.spec import ModelSpec
 

@@ -15,7 +15,7 @@ from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
 from mefcli.training.views import rng_of
 from mefnets import colour, measures
-from mefnets.fuser import Fuser
+from mefnets.engine.fuser import Fuser
 from mefnets.spec import ModelSpec
 
 SHORT_SIDE_PX = 224

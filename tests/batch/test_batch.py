@@ -190,8 +190,8 @@ def test_same_look_brings_a_panorama_closer_together(
 ) -> None:
     from mefcli.batch.look import same_look, tone_of
     from mefcli.batch.plan import Work
-    from mefcli.pipeline.group import group
-    from mefcli.pipeline.job import Job
+    from mefcli.brackets.group import group
+    from mefcli.job import Job
 
     works = []
     for number, part in enumerate((light[:, :80], light[:, 64:])):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import mefnets.devices
+import mefnets.engine.devices
 from mefcli.batch import share
 from mefcli.batch.plan import Work
+from mefcli.brackets.order import make_bracket
 from mefcli.errors import MefError
-from mefcli.pipeline.bracket import make_bracket
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Shot
+from mefcli.job import Job
+from mefcli.values import Shot
 
 
 def works(count: int, size_px: tuple[int, int] = (6000, 4000), job: Job | None = None) -> list[Work]:
@@ -26,7 +26,7 @@ def works(count: int, size_px: tuple[int, int] = (6000, 4000), job: Job | None =
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores and plenty of memory."""
     monkeypatch.setattr(share, "processors", lambda: 8)
-    monkeypatch.setattr(mefnets.devices, "free_memory_bytes", lambda: 256 << 30)
+    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 256 << 30)
 
 
 def test_a_card_takes_all_cores_a_bracket_to_each() -> None:
@@ -42,16 +42,16 @@ def test_little_work_stays_in_one_process() -> None:
 
 
 def test_memory_limits_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mefnets.devices, "free_memory_bytes", lambda: 8 << 30)
+    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 8 << 30)
     assert 1 < share.jobs_for(works(60)) < 5
-    monkeypatch.setattr(mefnets.devices, "free_memory_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 1 << 30)
     assert share.jobs_for(works(60)) == 1
 
 
 def test_a_graphics_card_takes_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(mefnets.devices, "choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(mefnets.engine.devices, "choose_device", lambda name: torch.device("cuda"))
     assert share.jobs_for(works(60)) == 1
 
 

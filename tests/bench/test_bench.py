@@ -15,9 +15,9 @@ pytest.importorskip("resource", reason="the kernel's process counters are read o
 from mefcli.bench import measure, scene, suite
 from mefcli.bench.alignment import sources
 from mefcli.bench.measure import Cost
+from mefcli.bench.motion_cases import random_cases
 from mefcli.cli import app
 from mefcli.errors import MefError
-from mefcli.motion.benchmark import random_cases
 
 
 def test_a_process_costs_what_it_burns_and_holds(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from toolkit import Mef
 import mefcli
 from mefcli import api, formats
 from mefcli.cli.fuse import fuse as fuse_command
-from mefcli.pipeline.job import Job, Options
+from mefcli.job import Job, Options
 
 
 def pixels(path: Path) -> np.ndarray:  # type: ignore[type-arg]
@@ -121,8 +121,8 @@ def test_talk_goes_to_stderr_and_quiet_stops_it(mef: Mef, jpegs: list[Path], tmp
 
 
 def test_of_a_raw_and_jpeg_pair_one_kind_is_used() -> None:
-    from mefcli.pipeline.discover import one_of_each_pair
-    from mefcli.pipeline.types import Shot
+    from mefcli.brackets.discover import one_of_each_pair
+    from mefcli.values import Shot
 
     pair = [
         Shot(Path("c/IMG_1.CR2"), "raw"),

@@ -11,10 +11,10 @@ from toolkit import Mef
 
 from mefcli import api, checkpoints, formats
 from mefcli.cli import screen, threads
+from mefcli.estimate import MERGE, estimate
 from mefcli.evaluation.benchmark import chosen_models
-from mefcli.pipeline.estimate import MERGE, estimate
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Step
+from mefcli.job import Job
+from mefcli.values import Step
 from mefnets import DEFAULT_MODEL, MODELS
 
 CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/checkpoints"
@@ -95,7 +95,7 @@ def test_models_show_names_what_was_trained(mef: Mef) -> None:
 def test_an_imported_checkpoint_fuses(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
     import torch
 
-    from mefnets.fuser import build_network
+    from mefnets.engine.fuser import build_network
 
     torch.save(build_network(MODELS["ffmef"]).state_dict(), tmp_path / "x.pth")
     out = tmp_path / "x.safetensors"

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from mefcli.cli.app import run
-from mefcli.pipeline.types import Bracket, Record, Shot
 from mefcli.report.comparison import Comparison, compare, telling_crops
 from mefcli.report.files import write_text
 from mefcli.report.html import report_page, write_comparison
 from mefcli.report.images import histogram, to_eight_bits
 from mefcli.report.sheet import make_sheet
 from mefcli.report.terminal import ability, thumbnail_row
+from mefcli.values import Bracket, Record, Shot
 from tests.evaluation.vector import make_vector
 from tests.evaluation.webdriver import BROWSER, DRIVER, Browser
 

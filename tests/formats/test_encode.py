@@ -16,7 +16,7 @@ from mefcli.formats import Encoding, decode, encode, icc_profile, profile_name, 
 from mefcli.formats.header import read_header
 from mefcli.formats.metadata import Metadata
 from mefcli.formats.pixels import to_depth
-from mefcli.pipeline.types import Record
+from mefcli.values import Record
 from tests.formats.conftest import exif_bytes, photo
 from tests.formats.test_decode import deep
 

@@ -21,8 +21,8 @@ from mefcli.formats import dng, icc, ifd, iptc, makernotes, tags, xmp
 from mefcli.formats.header import parse_header, with_exif
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import read_shot
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Bracket, Record, Shot
+from mefcli.job import Job
+from mefcli.values import Bracket, Record, Shot
 
 Target = Callable[[bytes], None]
 PLACE = Path("x.dng")

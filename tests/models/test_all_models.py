@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mefnets import MODELS
-from mefnets.blocks import GlobalStatistic
-from mefnets.fuser import Fuser
+from mefnets.engine.fuser import Fuser
+from mefnets.layers.blocks import GlobalStatistic
 from mefnets.spec import ModelSpec
 
 

@@ -7,8 +7,8 @@ import torch
 
 from mefnets import MODELS
 from mefnets.classic import mertens
-from mefnets.fuser import Fuser, build_network
-from mefnets.pixels import load_planes
+from mefnets.engine.fuser import Fuser, build_network
+from mefnets.engine.pixels import load_planes
 
 
 def bracket(height, width, dtype=np.uint8, seed=0):

@@ -19,7 +19,7 @@ from mefnets.crmef.loss import (
 )
 from mefnets.crmef.network import SRSM, build, fixed
 from mefnets.crmef.recipe import RECIPES
-from mefnets.fuser import build_network
+from mefnets.engine.fuser import build_network
 from mefnets.recipe import Batch
 
 

@@ -11,9 +11,10 @@ from pretend_card import CARD, pretend_card
 from test_all_models import NAMES, network, photographs
 
 from mefcli.pipeline.fuse import load_fuser
-from mefnets import MODELS, memory
-from mefnets.devices import OF_CARD, choose_device
-from mefnets.fuser import Fuser
+from mefnets import MODELS
+from mefnets.engine import memory
+from mefnets.engine.devices import OF_CARD, choose_device
+from mefnets.engine.fuser import Fuser
 from mefnets.trouble import FusionError
 
 HALF_SAFE = [name for name in NAMES if MODELS[name].half_safe]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mefnets.dynamic_filter import filter_pixels
+from mefnets.layers.dynamic_filter import filter_pixels
 
 
 @pytest.mark.parametrize("k", [1, 3, 5, 7])

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from mefnets import strategies
-from mefnets.blocks import GlobalStatistic, InstanceNorm
-from mefnets.fuser import Fuser
-from mefnets.memory import bytes_per_pixel, plan_memory
+from mefnets.engine import strategies
+from mefnets.engine.fuser import Fuser
+from mefnets.engine.memory import bytes_per_pixel, plan_memory
+from mefnets.engine.tiles import make_grid, mirrored
+from mefnets.layers.blocks import GlobalStatistic, InstanceNorm
 from mefnets.spec import ModelSpec
-from mefnets.tiles import make_grid, mirrored
 from mefnets.trouble import DeviceError, FramesError, FusionError, TooLargeError
 
 
@@ -86,7 +86,7 @@ def test_tiles_replay_the_whole_pictures_statistics():
 
 
 def test_large_pictures_take_their_statistics_from_a_reduced_one(monkeypatch):
-    monkeypatch.setattr("mefnets.fuser.STATISTICS_PX", 20_000)
+    monkeypatch.setattr("mefnets.engine.fuser.STATISTICS_PX", 20_000)
     fuser = toy(norm=True)
     frames = bracket(2, 200, 260, noise=0.0)
     tiled = fuser.fuse(frames, resolution="native", depth=32, tile_px=96)
@@ -143,7 +143,7 @@ def test_guided_is_near_native(colour):
 
 
 def test_large_pictures_go_guided_and_small_ones_do_not(monkeypatch):
-    monkeypatch.setattr("mefnets.fuser.GUIDED_ABOVE_PX", 15_000)
+    monkeypatch.setattr("mefnets.engine.fuser.GUIDED_ABOVE_PX", 15_000)
     fuser = toy()
     fuser.fuse(bracket(2, 100, 140))
     assert not fuser.notes

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, safe_open
 from mefcli.errors import ModelError
 from mefcli.importing import import_checkpoint
 from mefnets import ffmef
-from mefnets.blocks import recording, replaying
+from mefnets.engine.fuser import build_network
 from mefnets.ffmef.importer import convert
 from mefnets.ffmef.loss import GIF, GIFObjective, gradient, saturation_weights, steep_masks
 from mefnets.ffmef.network import build
 from mefnets.ffmef.recipe import RECIPE
-from mefnets.fuser import build_network
+from mefnets.layers.blocks import recording, replaying
 from mefnets.recipe import Batch
 
 CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/checkpoints"
@@ -94,7 +94,7 @@ def test_a_picture_repeated_four_times_is_about_as_bright_as_repeated_twice(netw
 
 
 def test_replicated_borders_leave_a_flat_source_flat_under_a_constant_filter(network):
-    from mefnets.dynamic_filter import filter_pixels
+    from mefnets.layers.dynamic_filter import filter_pixels
 
     flat = torch.full((1, 1, 9, 9), 0.5)
     taps = torch.full((1, 25, 9, 9), 0.04)

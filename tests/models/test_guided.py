@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mefnets import guided
-from mefnets.pixels import load_planes
+from mefnets.engine import guided
+from mefnets.engine.pixels import load_planes
 
 
 def picture(height, width, dtype=np.uint8, seed=0):

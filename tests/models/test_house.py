@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from mefcli.checkpoints import build_with_weights, load_fuser_weights
+from mefnets.engine.memory import _Held
 from mefnets.house.loss import MeasuresObjective, light_and_colour
 from mefnets.house.network import PyramidBlend, build
 from mefnets.house.pyramid import expand, pyramid_depth, reduce
-from mefnets.memory import _Held
 from mefnets.recipe import Batch
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mefnets.blocks import place, recording, replaying
+from mefnets.layers.blocks import place, recording, replaying
 from mefnets.lcndr.loss import LCNDRObjective, collapse_residual, mse_loss, ssim_loss
 from mefnets.lcndr.network import ERM, LCNDR, MULTIPLE, build
 from mefnets.lcndr.recipe import RECIPE

@@ -17,7 +17,7 @@ import imagecodecs
 import numpy as np
 
 from mefcli.formats import ifd
-from mefcli.pipeline.types import Drive, Shot
+from mefcli.values import Drive, Shot
 
 ORDERS = {
     "zero first": lambda n: [0, *range(-(n // 2), 0), *range(1, n // 2 + 1)],

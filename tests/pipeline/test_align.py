@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mefcli.bench.motion_cases import Case, expose, make_case
 from mefcli.errors import AlignmentError
-from mefcli.motion.benchmark import Case, expose, make_case
 from mefcli.motion.geometry import common_box, distance, grid, rigid
 from mefcli.pipeline.align import AlignSettings, align
-from mefcli.pipeline.types import Bracket, Shot, Stack
+from mefcli.values import Bracket, Shot, Stack
 
 SIZE = (300, 200)
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mefcli.motion.benchmark import expose
+from mefcli.bench.motion_cases import expose
 from mefcli.motion.geometry import rigid
 
 SIZE = (220, 160)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mefcli.motion.benchmark import expose
+from mefcli.bench.motion_cases import expose
 from mefcli.motion.flow import follow
 
 SIZE = (320, 220)

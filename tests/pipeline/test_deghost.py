@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mefcli.bench.motion_cases import expose
 from mefcli.errors import UsageError
-from mefcli.motion.benchmark import expose
 from mefcli.motion.ghosts import find_ghosts, replace_ghosts
 from mefcli.motion.mapping import Mapping, estimate_mapping
 from mefcli.pipeline.deghost import DeghostSettings, best_exposed, deghost
-from mefcli.pipeline.types import Bracket, Shot, Stack
+from mefcli.values import Bracket, Shot, Stack
 
 SIZE = (320, 220)
 GAINS = (0.06, 0.25, 1.0)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from cards import ORDERS, Card, random_card, write_files
 
+from mefcli.brackets.group import Grouping, group, series
+from mefcli.brackets.looks import Look
 from mefcli.errors import UsageError
 from mefcli.formats import read_shot
-from mefcli.pipeline.group import Grouping, group, series
-from mefcli.pipeline.grouping_looks import Look
-from mefcli.pipeline.types import Shot
+from mefcli.values import Shot
 
 
 def card(**facts: object) -> Card:

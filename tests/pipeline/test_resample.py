@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mefcli.motion.geometry import Matrix, rigid
 from mefcli.motion.resample import is_gentle, resample
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 WIDTH, HEIGHT = 620, 310
 

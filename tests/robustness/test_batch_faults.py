@@ -29,9 +29,9 @@ from mefcli.batch import engine, plan, sources
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.batch.work import fuse_work
+from mefcli.brackets.group import group
 from mefcli.errors import OutputError
-from mefcli.pipeline.group import group
-from mefcli.pipeline.job import Job
+from mefcli.job import Job
 from tests.robustness.faults import ENDS, ROOT, Runs, alive, hashes, hidden, outputs, shoot
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and forks are for Unix")

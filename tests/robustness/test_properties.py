@@ -20,9 +20,9 @@ from PIL import Image
 
 import mefcli
 from mefcli import formats
+from mefcli.brackets.group import group
 from mefcli.formats.ifd import SHORT, Entry, exif_block, rational_entry
-from mefcli.pipeline.group import group
-from mefcli.pipeline.types import Drive, Shot
+from mefcli.values import Drive, Shot
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 many = settings(max_examples=60, deadline=None, derandomize=True)

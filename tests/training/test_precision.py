@@ -8,7 +8,7 @@ import torch
 from mefcli.errors import UsageError
 from mefcli.training import precision
 from mefnets import MODELS
-from mefnets.fuser import build_network
+from mefnets.engine.fuser import build_network
 
 CPU = torch.device("cpu")
 

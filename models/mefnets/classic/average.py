@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mefnets.pixels import Frame, in_parallel, load_planes, store_planes, strips
+from mefnets.engine.pixels import Frame, in_parallel, load_planes, store_planes, strips
 
 STRIP_PX = 400_000  # small enough to stay in a core's cache
 

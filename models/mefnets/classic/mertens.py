@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mefnets.colour import luminance
-from mefnets.pixels import Frame, in_parallel, load_planes, store_planes, strips
+from mefnets.engine.pixels import Frame, in_parallel, load_planes, store_planes, strips
 
 STRIP_PX = 200_000  # of a strip without its halo: small enough for a core's cache
 SIGMA2 = 0.08  # 2 sigma^2 of well-exposedness, sigma 0.2

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import InstanceNorm, plane_statistics, scale_and_shift
-from mefnets.dynamic_filter import filter_pixels
+from mefnets.layers.blocks import InstanceNorm, plane_statistics, scale_and_shift
+from mefnets.layers.dynamic_filter import filter_pixels
 
 C = 4  # feature channels everywhere
 KERNELS = (1, 3, 5)

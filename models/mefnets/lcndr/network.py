@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import GlobalStatistic, in_strips, part_of
+from mefnets.layers.blocks import GlobalStatistic, in_strips, part_of
 
 Operation = Literal["add", "multiply"]
 Start = Literal["exposed", "none"]

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import in_strips
+from mefnets.layers.blocks import in_strips
 
 GROWTH = 44  # outputs of each of the first six layers
 NARROWING = (128, 64, 32, 3)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import GlobalStatistic, in_strips
-from mefnets.dynamic_filter import filter_pixels
+from mefnets.layers.blocks import GlobalStatistic, in_strips
+from mefnets.layers.dynamic_filter import filter_pixels
 
 K = 7  # side of the dynamic kernels
 STRIP_ROWS = 32  # without gradients

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.blocks import GlobalStatistic
+from mefnets.layers.blocks import GlobalStatistic
 
 BAND = 2  # window rows worked on at once, without gradients
 

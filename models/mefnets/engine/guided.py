@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mefnets.colour import BLUE, GREEN, RED
-from mefnets.pixels import FULL_SCALE, Frame, in_parallel, strips
-from mefnets.tiles import mirrored
+from mefnets.engine.pixels import FULL_SCALE, Frame, in_parallel, strips
+from mefnets.engine.tiles import mirrored
 
 RIDGE = 1e-5  # on the slopes; a window whose variance is below it counts as flat
 RADIUS = 1  # of the windows, in working pixels

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mefnets.devices import free_memory_bytes
+from mefnets.engine.devices import free_memory_bytes
+from mefnets.engine.tiles import round_up
 from mefnets.spec import ModelSpec
-from mefnets.tiles import round_up
 
 PROCESS_MB = 320  # Python, torch and their code, before the first pixel
 LEAST_MB = 96  # a fusion is not cut finer than this

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mefcli.errors import UnreadableError
 from mefcli.motion.geometry import IDENTITY, Matrix, distance, grid, rigid
-from mefcli.pipeline.types import Pixels
+from mefcli.values import Pixels
 
 Radiance = NDArray[np.float32]  # (H, W, 3), linear
 Scene = Callable[[tuple[int, int]], Radiance]  # renders itself at a (width, height)

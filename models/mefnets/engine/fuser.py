@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefnets import colour, guided, tiles
-from mefnets.blocks import GlobalStatistic, place, recording, replaying
-from mefnets.devices import card_budget_bytes, choose_device
-from mefnets.memory import (
+from mefnets import colour
+from mefnets.engine import guided, tiles
+from mefnets.engine.devices import card_budget_bytes, choose_device
+from mefnets.engine.memory import (
     LEAST_TILE_PX,
     bytes_needed,
     bytes_per_pixel,
@@ -31,7 +31,7 @@ from mefnets.memory import (
     plan_memory,
     tile_side,
 )
-from mefnets.pixels import (
+from mefnets.engine.pixels import (
     DTYPES,
     FULL_SCALE,
     Frame,
@@ -42,8 +42,9 @@ from mefnets.pixels import (
     mean_brightness,
     store_planes,
 )
+from mefnets.engine.strategies import STRATEGIES, Schedule, Strategy, longest_chain, schedule
+from mefnets.layers.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.spec import ModelSpec
-from mefnets.strategies import STRATEGIES, Schedule, Strategy, longest_chain, schedule
 from mefnets.trouble import FramesError, FusionError, TooLargeError
 
 Resolution = Literal["auto", "native", "guided"]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mefcli.pipeline.job import Job
-from mefcli.pipeline.types import Bracket, StageName
+from mefcli.job import Job
+from mefcli.values import Bracket, StageName
 from mefnets import MODELS
 
 READ = {"jpeg": 0.01, "png": 0.03, "tiff": 0.03, "heif": 0.08, "raw": 0.1}  # a megapixel

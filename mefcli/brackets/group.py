@@ -14,14 +14,14 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
+from mefcli.brackets.discover import one_of_each_pair
+from mefcli.brackets.frames import Frame, consecutive, folder_key, in_order, parted, pause_s, streams
+from mefcli.brackets.looks import Look, look_at, same_scene
+from mefcli.brackets.order import SAME_EV, make_bracket
+from mefcli.brackets.score import HAND_S, LONGEST, Terms, divide, pattern
 from mefcli.errors import UsageError
-from mefcli.pipeline.bracket import SAME_EV, make_bracket
-from mefcli.pipeline.discover import one_of_each_pair
-from mefcli.pipeline.grouping_frames import Frame, consecutive, folder_key, in_order, parted, pause_s, streams
-from mefcli.pipeline.grouping_looks import Look, look_at, same_scene
-from mefcli.pipeline.grouping_score import HAND_S, LONGEST, Terms, divide, pattern
-from mefcli.pipeline.job import RawOrJpeg
-from mefcli.pipeline.types import Bracket, Shot
+from mefcli.job import RawOrJpeg
+from mefcli.values import Bracket, Shot
 
 Mode = Literal["auto", "folder"] | int
 Looker = Callable[[Shot], Look | None]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from mefcli.pipeline.bracket import SAME_EV
-from mefcli.pipeline.grouping_frames import Frame, consecutive, parted, pause_s
+from mefcli.brackets.frames import Frame, consecutive, parted, pause_s
+from mefcli.brackets.order import SAME_EV
 
 LONGEST = 25  # frames of a bracket
 HAND_S = 30.0  # between exposures set by hand on a tripod

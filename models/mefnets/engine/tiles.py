@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mefnets.pixels import Frame, load_planes
+from mefnets.engine.pixels import Frame, load_planes
 
 Span = tuple[int, int]
 Run = Callable[[Tensor], Tensor]  # (N, 3, h, w) -> (C, h, w)

@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from mefcli.pipeline.types import Shot
+from mefcli.values import Shot
 
 DCF_FOLDER = re.compile(r"\d{3}[A-Za-z0-9_]{5}")  # 100CANON; after file 9999 comes 101CANON (DCF 2.0)
 EPOCH = datetime(1970, 1, 1)

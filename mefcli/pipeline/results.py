@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mefcli.errors import MefError
-from mefcli.pipeline.types import Bracket, Fused, Record
+from mefcli.values import Bracket, Fused, Record
 
 
 @dataclass(frozen=True)

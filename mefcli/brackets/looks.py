@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.brackets.order import full_scale
 from mefcli.errors import MefError
-from mefcli.pipeline.bracket import full_scale
-from mefcli.pipeline.types import Shot
+from mefcli.values import Shot
 
 SIDE_PX = 128
 CELLS = 24  # a hand moves less than a cell

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.errors import MismatchError, UsageError
-from mefcli.pipeline.types import Bracket, Pixels, Shot
+from mefcli.values import Bracket, Pixels, Shot
 
 SAME_EV = 0.1  # closer exposures count as one; cameras step by 0.3 or more
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty

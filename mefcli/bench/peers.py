@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.benchmark import Case
+from mefcli.bench.motion_cases import Case
 from mefcli.motion.chain import place_all
 from mefcli.motion.geometry import IDENTITY, Matrix
 

@@ -7,8 +7,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mefcli.errors import InputError, MefError
-from mefcli.pipeline.job import RawOrJpeg
-from mefcli.pipeline.types import Shot
+from mefcli.job import RawOrJpeg
+from mefcli.values import Shot
 
 OnBad = Callable[[Path, MefError], None]
 # A folder of photographs holds other things too; these are passed over without a word.

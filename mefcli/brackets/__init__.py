@@ -1,0 +1,1 @@
+"""What belongs together: discover -> order, or discover -> group, from names and headers alone, no pixels."""

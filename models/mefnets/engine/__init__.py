@@ -1,0 +1,1 @@
+"""The engine: any network, any number of frames, any size, in bounded memory, on any device."""
