@@ -12,101 +12,57 @@ from typing import TYPE_CHECKING, Any
 
 from mefcli import pipeline
 from mefcli.errors import MefError
-from mefcli.job import (
-    Align,
-    Crop,
-    Highlights,
-    Job,
-    Options,
-    RawOrJpeg,
-    RawSpace,
-    RawWhite,
-    Resolution,
-    StrategyName,
-)
+from mefcli.job import Job, job_of
+from mefcli.options import of_keywords
 from mefcli.pipeline.results import Done, Failed, Result
-from mefcli.values import Bracket, OnStep, Shot, Stack, silent
+from mefcli.values import Bracket, Fused, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Unpack
 
     from mefnets.engine.fuser import Fuser
 
-Paths = Iterable[str | Path]
+Paths = str | Path | Iterable[str | Path]  # one path is a pattern of several
 
 
+@of_keywords(Job, written=False)
 def fuse(
     paths: Paths,
     *,
     ev: Sequence[float] | None = None,
-    model: str = DEFAULT_MODEL,
-    weights: str | None = None,
-    align: Align = "auto",
-    crop: Crop = "common",
-    deghost: str = "off",
-    debug_dir: str | None = None,
-    reference: str | None = None,
-    strict: bool = False,
-    resolution: Resolution = "auto",
-    working_size: float | None = None,
-    strategy: StrategyName = "auto",
-    device: str = "auto",
-    half: bool = False,
-    max_memory: float | None = None,
-    max_pixels: float = 400.0,
-    raw_or_jpeg: RawOrJpeg = "raw",
-    raw_space: RawSpace = "srgb",
-    raw_wb: RawWhite = "camera",
-    highlights: Highlights = "clip",
     fuser: Fuser | None = None,
+    job: Job | None = None,
     on_step: OnStep = silent,
+    **options: Any,
 ) -> NDArray[np.float32]:
     """Fuse the exposures of one scene: float32 (H, W, 3) in [0, 1], gamma encoded, in the frames' colours.
 
     `ev` gives exposure values in the order of `paths` where the files do not tell. A `fuser` from
     `load_fuser` takes the place of `model`, `weights`, `device` and `half`, and saves loading them again.
+    Options are those of `mef fuse`; a `Job` holds several, and single ones beside it win.
     """
-    job = Job(
-        model=model,
-        weights=weights,
-        align=align,
-        crop=crop,
-        deghost=deghost,
-        debug_dir=debug_dir,
-        reference=reference,
-        strict=strict,
-        resolution=resolution,
-        working_size=working_size,
-        strategy=strategy,
-        device=device,
-        half=half,
-        max_memory=max_memory,
-        max_pixels=max_pixels,
-        raw_or_jpeg=raw_or_jpeg,
-        raw_space=raw_space,
-        raw_wb=raw_wb,
-        highlights=highlights,
-    )
-    bracket = plan(paths, ev=ev, reference=reference, raw_or_jpeg=raw_or_jpeg)
+    job = job_of(job, options)
+    bracket = plan(paths, ev=ev, job=job)
     pixels: Any = pipeline.make(bracket, job, on_step, fuser, depth=32).pixels
     return pixels  # type: ignore[no-any-return]
 
 
+@of_keywords(Job)
 def fuse_files(
     paths: Paths,
     outputs: Sequence[str | Path],
     *,
     ev: Sequence[float] | None = None,
     fuser: Fuser | None = None,
+    job: Job | None = None,
     on_step: OnStep = silent,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> Done:
     """Fuse the exposures of one scene into one or more files; takes the options of `fuse` and of writing."""
-    job = Job(**options)
-    bracket = plan(paths, ev=ev, reference=job.reference, raw_or_jpeg=job.raw_or_jpeg)
+    job = job_of(job, options)
+    bracket = plan(paths, ev=ev, job=job)
     return fuse_bracket(bracket, outputs, job=job, fuser=fuser, on_step=on_step)
 
 
@@ -122,14 +78,16 @@ def fuse_bracket(
     return pipeline.run(bracket, [Path(output) for output in outputs], job or Job(), on_step, fuser)
 
 
+@of_keywords(Job)
 def fuse_folder(
     folder: str | Path,
     output: str | Path,
     *,
     suffix: str = ".tif",
     fuser: Fuser | None = None,
+    job: Job | None = None,
     on_step: OnStep = silent,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> Iterator[Result]:
     """Fuse every bracket of a folder into the folder `output`, one after the other, as you ask for them.
 
@@ -139,7 +97,7 @@ def fuse_folder(
     from mefcli.brackets.group import group
     from mefcli.pipeline.fuse import load_fuser as load
 
-    job = Job(**options)
+    job = job_of(job, options)
     place = Path(output)
     place.mkdir(parents=True, exist_ok=True)
     bad: list[Failed] = []
@@ -171,18 +129,28 @@ def list_models() -> list[ModelSpec]:
     return sorted(MODELS.values(), key=lambda spec: spec.name != DEFAULT_MODEL)
 
 
-def plan(
-    paths: Paths,
-    *,
-    ev: Sequence[float] | None = None,
-    reference: str | None = None,
-    raw_or_jpeg: RawOrJpeg = "raw",
-) -> Bracket:
+def plan(paths: Paths, *, ev: Sequence[float] | None = None, job: Job | None = None) -> Bracket:
     """What `fuse` would do with these files: their order, their exposures, the reference. Or a refusal."""
     from mefcli.brackets.discover import discover
     from mefcli.brackets.order import one_bracket
 
-    return one_bracket(discover(paths, raw_or_jpeg=raw_or_jpeg, folders=False), ev, reference)
+    job = job or Job()
+    shots = discover(_several(paths), raw_or_jpeg=job.raw_or_jpeg, folders=False)
+    return one_bracket(shots, ev, job.reference)
+
+
+def prepare(bracket: Bracket, *, job: Job | None = None, on_step: OnStep = silent) -> Stack:
+    """A bracket's frames as fusion wants them, dark to bright: read, aligned, without ghosts."""
+    return pipeline.prepare(bracket, job or Job(), on_step)
+
+
+def fuse_stack(
+    stack: Stack, *, fuser: Fuser, job: Job | None = None, depth: int | None = None, on_step: OnStep = silent
+) -> Fused:
+    """The picture of a stack that `prepare` has made, at `depth` bits (8, 16, 32 for float)."""
+    from mefcli.pipeline.fuse import fuse as fuse_frames
+
+    return fuse_frames(stack, fuser, job or Job(), on_step, depth=depth)
 
 
 def bracket_of(shots: Sequence[Shot]) -> Bracket:
@@ -196,7 +164,7 @@ def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:
     """What files and folders hold, from their headers; RAW and JPEG of a pair are both listed."""
     from mefcli.brackets.discover import read_shots
 
-    return read_shots(paths, on_bad=on_bad)
+    return read_shots(_several(paths), on_bad=on_bad)
 
 
 def clipping(shot: Shot) -> tuple[float, float]:
@@ -206,8 +174,5 @@ def clipping(shot: Shot) -> tuple[float, float]:
     return clipped_shares(shot)
 
 
-def read_stack(bracket: Bracket, **options: Unpack[Options]) -> Stack:
-    """The decoded frames of a bracket, dark to bright."""
-    from mefcli.pipeline.read import read
-
-    return read(bracket, Job(**options))
+def _several(paths: Paths) -> Iterable[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths

@@ -1,12 +1,16 @@
-"""Everything that can be chosen about a fusion, with the defaults: for command line, Python and batches."""
+"""Everything that can be chosen about a fusion, with the defaults: for command line, Python and batches.
+
+To add an option, add a field here and use it where it acts; it then stands in `mef fuse`, `mef batch`, the
+Python functions and the documentation.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal, TypedDict, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from mefcli.errors import UsageError
+from mefcli.options import FRAMES, FUSION, OUTPUT, RAW, checked, described, option
 from mefnets import DEFAULT_MODEL
 
 Align = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
@@ -19,99 +23,115 @@ RawWhite = Literal["camera", "auto", "daylight"]
 Highlights = Literal["clip", "blend", "reconstruct"]
 Compression = Literal["none", "deflate", "zstd", "lzw"]
 
+STRENGTHS = tuple(str(strength) for strength in range(1, 11))  # of ghost removal
 
-class Options(TypedDict, total=False):
-    """A job's fields as keywords, each optional."""
 
-    model: str
-    weights: str | None
-    align: Align
-    crop: Crop
-    deghost: str
-    debug_dir: str | None
-    reference: str | None
-    strict: bool
-    resolution: Resolution
-    working_size: float | None
-    strategy: StrategyName
-    device: str
-    half: bool
-    max_memory: float | None
-    max_pixels: float
-    raw_or_jpeg: RawOrJpeg
-    raw_space: RawSpace
-    raw_wb: RawWhite
-    highlights: Highlights
-    bit_depth: int | None
-    compression: Compression
-    quality: int
-    overwrite: bool
+def megabytes(text: str) -> float:
+    """'2G', '800M' or a number of megabytes, in MB."""
+    factors = {"G": 1024.0, "M": 1.0}
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    try:
+        size = float(number.rstrip("GM")) * factors.get(number[-1:], 1.0)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise UsageError(f"max_memory cannot be {text!r}.", "Give a size, such as 2G or 800M.")
+    return size
 
 
 @dataclass(frozen=True)
 class Job:
-    model: str = DEFAULT_MODEL
-    weights: str | None = None  # a .safetensors file instead of the shipped one
-    align: Align = "auto"
-    crop: Crop = "common"
-    deghost: str = "off"  # "off", "auto", or a strength from 1 to 10
-    debug_dir: str | None = None  # a folder for pictures of what ghost removal replaced
-    reference: str | None = None  # a number, dark to bright from 1, or a file name
-    strict: bool = False
-    resolution: Resolution = "auto"
-    working_size: float | None = None  # megapixels
-    strategy: StrategyName = "auto"
-    device: str = "auto"
-    half: bool = False  # half precision on a graphics card
-    max_memory: float | None = None  # MB, for fusion beside the frames and the result
-    max_pixels: float = 400.0  # megapixels a source may have
-    raw_or_jpeg: RawOrJpeg = "raw"
-    raw_space: RawSpace = "srgb"
-    raw_wb: RawWhite = "camera"
-    highlights: Highlights = "clip"
-    bit_depth: int | None = None  # 8, 16 or 32; None: what suits the output's format
-    compression: Compression = "deflate"
-    quality: int = 95
-    overwrite: bool = False
+    model: str = option(
+        DEFAULT_MODEL, "Fuse with this model, by name or weights file.", FUSION, "-m", completes="models"
+    )
+    weights: str | None = option(None, "A .safetensors file instead of the model's own.", FUSION)
+    resolution: Resolution = option(
+        "auto",
+        "native runs the network on every pixel; guided runs it small and carries the result up.",
+        FUSION,
+    )
+    working_size: float | None = option(
+        None, "Megapixels the network sees in guided mode.", FUSION, least=0.01
+    )
+    strategy: StrategyName = option("auto", "How two-frame networks fold longer brackets.", FUSION)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", FUSION)
+    half: bool = option(
+        False, "Half precision on a graphics card: faster, within 1/255. For models that bear it.", FUSION
+    )
+    max_memory: float | None = option(
+        None,
+        "Memory for the whole process, pictures included, such as 2G. Else half of what is free.",
+        FUSION,
+        metavar="SIZE",
+        least=1e-3,
+        read=megabytes,
+    )
+    align: Align = option(
+        "auto", "auto aligns hand-held frames and leaves tripod brackets bit-identical.", FRAMES
+    )
+    crop: Crop = option("common", "After aligning, keep what all frames saw, or the whole.", FRAMES)
+    deghost: str = option(
+        "off",
+        "Show things that moved once, as one frame saw them: off, auto, or a strength from 1 to 10.",
+        FRAMES,
+        metavar="HOW",
+        choices=("off", "auto", *STRENGTHS),
+    )
+    debug_dir: str | None = option(
+        None,
+        "With --deghost: also write what was replaced, and where frames agree, as pictures in here.",
+        FRAMES,
+        metavar="FOLDER",
+    )
+    reference: str | None = option(
+        None,
+        "Frame whose geometry and metadata the result keeps: a number from 1 (darkest), or its name.",
+        FRAMES,
+        metavar="FRAME",
+    )
+    strict: bool = option(False, "Fail where frames cannot be aligned.", FRAMES)
+    max_pixels: float = option(400.0, "Megapixels beyond which a file is refused.", FRAMES, least=0.001)
+    raw_or_jpeg: RawOrJpeg = option("raw", "Which of a RAW+JPEG pair to use.", RAW)
+    raw_space: RawSpace = option(
+        "srgb",
+        "Colour space to develop RAW into. Other files keep their own profile.",
+        RAW,
+        "--profile",
+    )
+    raw_wb: RawWhite = option("camera", "One white balance for the whole bracket.", RAW)
+    highlights: Highlights = option("clip", "What RAW development does above white.", RAW)
+    bit_depth: int | None = option(
+        None,
+        "8, 16 or 32 (float). Without it: 8 for JPEG, 10 for AVIF, else 16.",
+        OUTPUT,
+        choices=(8, 16, 32),
+        written=True,
+    )
+    compression: Compression = option("deflate", "Of TIFF files.", OUTPUT, written=True)
+    quality: int = option(95, "Of JPEG, JPEG XL and AVIF files.", OUTPUT, least=1, most=100, written=True)
+    overwrite: bool = option(False, "Replace outputs that exist.", OUTPUT, written=True)
 
     def __post_init__(self) -> None:
-        for name, kind in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in get_args(kind):
-                known = ", ".join(get_args(kind))
-                raise UsageError(f"{name} cannot be {value!r}.", f"Choose one of: {known}.")
-        if self.deghost not in ("off", "auto", *map(str, range(1, 11))):
-            raise UsageError(
-                f"deghost cannot be {self.deghost!r}.", "Choose off, auto, or a strength from 1 to 10."
-            )
-        if self.bit_depth not in (None, 8, 16, 32):
-            raise UsageError(f"There is no bit depth {self.bit_depth}.", "Choose 8, 16 or 32 (float).")
-        if not 1 <= self.quality <= 100:
-            raise UsageError(f"A quality of {self.quality} does not exist.", "Choose 1 to 100.")
-        for name, example in (("working_size", 2), ("max_memory", 2000), ("max_pixels", 400)):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} cannot be {value}.", f"Give a positive number, such as {example}.")
+        checked(self)
 
     @property
     def settings(self) -> dict[str, object]:
         """What differs from the defaults, for records."""
         return {
-            name: value
-            for name, value in vars(self).items()
-            if value != getattr(_DEFAULT, name) and name not in ("overwrite", "model", "weights")
+            one.name: getattr(self, one.name)
+            for one in described(Job)
+            if getattr(self, one.name) != one.default and one.name not in ("overwrite", "model", "weights")
         }
 
 
-_CHOICES = {
-    "align": Align,
-    "crop": Crop,
-    "resolution": Resolution,
-    "strategy": StrategyName,
-    "raw_or_jpeg": RawOrJpeg,
-    "raw_space": RawSpace,
-    "raw_wb": RawWhite,
-    "highlights": Highlights,
-    "compression": Compression,
-}
-_DEFAULT = Job()
+def job_of(job: Job | None, options: dict[str, Any]) -> Job:
+    """A job with the options that a caller gives as keywords; a slip in a name is told with its near ones."""
+    from dataclasses import replace
+    from difflib import get_close_matches
+
+    known = [one.name for one in fields(Job)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=2)
+            raise TypeError(f"no option {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    return replace(job or Job(), **options)

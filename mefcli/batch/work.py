@@ -51,7 +51,8 @@ def complete(bracket: Bracket) -> Bracket:
 
 def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[str, Any]:
     from mefcli.batch.look import apply_curve
-    from mefcli.pipeline import Clock, make, peak_memory_mb
+    from mefcli.clock import Clock, peak_memory_mb
+    from mefcli.pipeline import make
     from mefcli.pipeline.fuse import fuser_for
     from mefcli.pipeline.write import check_outputs, depth_of, write
 

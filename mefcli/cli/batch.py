@@ -19,9 +19,9 @@ from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError
 from mefcli.job import Job
+from mefcli.options import FUSION, OUTPUT
 from mefcli.values import OnStep, Shot, silent
 
-_JOB = Job()
 RUNNING = "How it runs"
 LOOK_AGAIN_S = 1.0
 
@@ -33,19 +33,19 @@ Inputs = Annotated[
 ]
 Into = Annotated[
     Path,
-    typer.Option("--output", "-o", help="Folder for the results and the journal.", rich_help_panel=o.OUTPUT),
+    typer.Option("--output", "-o", help="Folder for the results and the journal.", rich_help_panel=OUTPUT),
 ]
 Name = Annotated[
     str,
     typer.Option(
         "--name",
         help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}.",
-        rich_help_panel=o.OUTPUT,
+        rich_help_panel=OUTPUT,
     ),
 ]
 Formats = Annotated[
     list[str],
-    typer.Option("--format", help="tif png jpg jxl avif. Several are possible.", rich_help_panel=o.OUTPUT),
+    typer.Option("--format", help="tif png jpg jxl avif. Several are possible.", rich_help_panel=OUTPUT),
 ]
 Jobs = Annotated[
     int | None,
@@ -81,11 +81,12 @@ SameLook = Annotated[
     typer.Option(
         "--same-look",
         help="One tone for the brackets of a panorama.",
-        rich_help_panel=o.FUSION,
+        rich_help_panel=FUSION,
     ),
 ]
 
 
+@o.with_groups
 def batch(
     cards: Inputs,
     output: Into,
@@ -98,31 +99,10 @@ def batch(
     watch: Watch = False,
     watch_idle: WatchIdle = None,
     same_look: SameLook = False,
-    model: o.Model = _JOB.model,
-    weights: o.Weights = _JOB.weights,
-    resolution: o.Resolution_ = _JOB.resolution,
-    working_size: o.WorkingSize = _JOB.working_size,
-    strategy: o.Strategy = _JOB.strategy,
-    device: o.Device = _JOB.device,
-    half: o.Half = _JOB.half,
-    max_memory: o.MaxMemory = None,
-    align: o.Align_ = _JOB.align,
-    crop: o.Crop_ = _JOB.crop,
-    deghost: o.Deghost = _JOB.deghost,
-    strict: o.Strict = _JOB.strict,
-    max_pixels: o.MaxPixels = _JOB.max_pixels,
-    raw_or_jpeg: o.RawOrJpeg_ = _JOB.raw_or_jpeg,
-    raw_space: o.RawSpace_ = _JOB.raw_space,
-    raw_wb: o.RawWb = _JOB.raw_wb,
-    highlights: o.Highlights_ = _JOB.highlights,
-    bit_depth: o.BitDepth = _JOB.bit_depth,
-    compression: o.Compression_ = _JOB.compression,
-    quality: o.Quality = _JOB.quality,
-    overwrite: o.Overwrite = _JOB.overwrite,
     dry_run: o.DryRun = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    job: Annotated[Job, o.Without("reference", "debug_dir")],
+    talk: o.Talk,
 ) -> None:
     """Find every bracket on a card and fuse them all.
 
@@ -141,30 +121,6 @@ def batch(
     mef batch INBOX/ -o out/ --watch                  while shooting tethered
     mef batch CARD/ -o /shared/out --cluster tcp://host:8786
     """
-    state.set_talk(silent=quiet, talkative=verbose)
-    job = Job(
-        model=model,
-        weights=weights,
-        align=align,
-        crop=crop,
-        deghost=deghost,
-        strict=strict,
-        resolution=resolution,
-        working_size=working_size,
-        strategy=strategy,
-        device=device,
-        half=half,
-        max_memory=o.parse_memory(max_memory),
-        max_pixels=max_pixels,
-        raw_or_jpeg=raw_or_jpeg,
-        raw_space=raw_space,
-        raw_wb=raw_wb,
-        highlights=highlights,
-        bit_depth=bit_depth,
-        compression=compression,
-        quality=quality,
-        overwrite=overwrite,
-    )
     mode = parse_mode(group_)
     plan.check_name(name)
     if watch and (cluster or same_look):
@@ -178,7 +134,7 @@ def batch(
         closed: list[sources.Bad] = []
         roots = sources.find_pictures(cards, without=output, bad=closed)
         shots, bad = sources.read_all(roots, known)
-        found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=raw_or_jpeg)
+        found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=job.raw_or_jpeg)
         if settled is not None:
             found = Grouping(tuple(b for b in found.brackets if settled(b.shots)), found.leftovers)
         return (
@@ -189,12 +145,12 @@ def batch(
 
     results: list[dict[str, Any]] = []
     if watch:
-        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=json)
+        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=talk.json)
         _end(results, bad, None)
         return
     found, works, bad = look_over()
     if dry_run:
-        _show_plan(found, works, bad, json=json)
+        _show_plan(found, works, bad, json=talk.json)
         raise typer.Exit(1 if bad else 0)
     if not works and not bad:
         raise InputError("There is no bracket among these pictures.", "See why: mef info CARD/ --groups.")
@@ -206,7 +162,7 @@ def batch(
             screen.say("Measuring the tone of each series.")
             works = with_one_look(works)
         for result in _run(works, journal, jobs, cluster):
-            _tell(result, json=json)
+            _tell(result, json=talk.json)
             results.append(result)
     finally:
         journal.close()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mefcli.cli import options as o
-from mefcli.cli import screen, state
+from mefcli.cli import screen
+from mefcli.job import Job
+from mefcli.values import Stack
 
 Maker = Callable[[Sequence[Any]], Any]
 
 
+@o.with_groups
 def compare(
     files: o.Files,
     output: Annotated[
@@ -27,12 +31,9 @@ def compare(
     ] = "all",
     size: Annotated[float, typer.Option("--size", help="Megapixels to compare at.", min=0.01)] = 1.0,
     ev: o.Ev = None,
-    device: o.Device = "auto",
-    align: Annotated[bool, typer.Option("--align/--no-align", help="Align hand-held frames first.")] = True,
-    overwrite: o.Overwrite = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    job: Annotated[Job, o.Without("model", "weights", "debug_dir", "bit_depth", "compression", "quality")],
+    talk: o.Talk,
 ) -> None:
     """Fuse one bracket with several models and show them side by side, with metrics.
 
@@ -44,29 +45,27 @@ def compare(
     from mefcli import api
     from mefcli.evaluation.benchmark import chosen_models
     from mefcli.evaluation.scenes import reduced
-    from mefcli.job import Job
-    from mefcli.pipeline import _align
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
-    state.set_talk(silent=quiet, talkative=verbose)
-    bracket = api.plan(files, ev=o.parse_evs(ev))
-    check_target(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite=overwrite)
-    check_target(report, (".html", ".htm"), bracket.paths, overwrite=overwrite)
-    stack = api.read_stack(bracket)
-    if align:
-        stack = _align(stack, Job(), lambda step: None)
-    frames = [reduced(frame, size) for frame in stack.frames]
+    bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
+    check_target(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite=job.overwrite)
+    check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
+    with screen.Progress() as progress:
+        stack = api.prepare(bracket, job=job, on_step=progress)
+    stack = replace(stack, frames=tuple(reduced(frame, size) for frame in stack.frames))
     labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
-    makers = _makers(chosen_models(models), bracket.evs, models == "all", device)
-    result = run(frames, labels, makers, bracket=bracket, on_model=lambda name: screen.say(f"Fusing: {name}"))
+    makers = _makers(chosen_models(models), stack, models == "all", job)
+    result = run(
+        stack.frames, labels, makers, bracket=bracket, on_model=lambda name: screen.say(f"Fusing: {name}")
+    )
     if output is not None:
         _write_sheet(output, result)
     if report is not None:
         from mefcli.report.html import write_comparison
 
         write_comparison(report, result)
-    if json:
+    if talk.json:
         screen.put_json(_as_object(result, output, report))
         return
     screen.stdout().print(_table(result))
@@ -75,14 +74,18 @@ def compare(
             print(path)
 
 
-def _makers(names: Sequence[str], evs: Sequence[float], optional: bool, device: str) -> dict[str, Maker]:
+def _say_model(name: str) -> None:
+    screen.say(f"Fusing: {name}")
+
+
+def _makers(names: Sequence[str], stack: Stack, optional: bool, job: Job) -> dict[str, Maker]:
     from mefcli import api
     from mefcli.errors import ModelError
 
     makers: dict[str, Maker] = {}
     for name in names:
         try:
-            fuser = api.load_fuser(name, device=device)
+            fuser = api.load_fuser(name, device=job.device, half=job.half)
         except ModelError as error:
             if not optional:
                 raise
@@ -90,7 +93,7 @@ def _makers(names: Sequence[str], evs: Sequence[float], optional: bool, device: 
             continue
 
         def make(frames: Sequence[Any], fuser: Any = fuser) -> Any:
-            return fuser.fuse(frames, list(evs), depth=8)
+            return api.fuse_stack(replace(stack, frames=tuple(frames)), fuser=fuser, job=job, depth=8).pixels
 
         makers[name] = make
     if not makers:

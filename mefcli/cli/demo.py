@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,12 @@ import typer
 
 from mefcli import api
 from mefcli.cli import options as o
-from mefcli.cli import screen, state
+from mefcli.cli import screen
 from mefcli.errors import OutputError
+from mefcli.job import Job
 from mefcli.pipeline.results import result_object
 from mefcli.pipeline.write import check_outputs
 from mefcli.values import OnStep, Step
-from mefnets import DEFAULT_MODEL
 
 Folder = Annotated[
     Path, typer.Argument(metavar="[DIR]", help="Folder for the pictures; made if it is missing.")
@@ -23,15 +24,14 @@ Raw = Annotated[bool, typer.Option("--raw", help="Photograph in RAW (DNG) instea
 Width = Annotated[int, typer.Option("--width", help="Width of the pictures in pixels.", min=96, max=12000)]
 
 
+@o.with_groups
 def demo(
     folder: Folder = Path("mef-demo"),
     raw: Raw = False,
     width: Width = 1536,
-    model: o.Model = DEFAULT_MODEL,
-    overwrite: o.Overwrite = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    job: Annotated[Job, o.Only("model", "overwrite")],
+    talk: o.Talk,
 ) -> None:
     """Photograph a rendered room as a bracket and fuse it.
 
@@ -42,14 +42,11 @@ def demo(
     mef demo                  everything into mef-demo/
     mef demo /tmp/room --raw  a RAW bracket (DNG), developed and fused
     """
-    state.set_talk(silent=quiet, talkative=verbose)
     with screen.Progress() as progress:
-        paths = _photograph(folder, raw=raw, width=width, overwrite=overwrite, on_step=progress)
+        paths = _photograph(folder, raw=raw, width=width, overwrite=job.overwrite, on_step=progress)
         outputs = [folder / "room_fused.tif", folder / "room_fused.jpg"]
-        result = api.fuse_files(
-            paths, outputs, model=model, align="off", overwrite=overwrite, on_step=progress
-        )
-    if json:
+        result = api.fuse_files(paths, outputs, job=replace(job, align="off"), on_step=progress)
+    if talk.json:
         screen.put_json(result_object(result))
         return
     screen.say(f"The bracket: {paths[0]} to {paths[-1].name}, {len(paths)} exposures two stops apart.")

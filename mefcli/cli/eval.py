@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from mefcli.cli import options as o
-from mefcli.cli import screen, state
+from mefcli.cli import screen
 from mefcli.errors import UsageError
 from mefcli.evaluation.scenes import Layout
+from mefcli.job import Job
 
 
+@o.with_groups
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="One folder a scene, two or more pictures in each.")],
     fused: Annotated[
@@ -31,10 +33,9 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write every score to this .csv or .json file.")
     ] = None,
-    device: o.Device = "auto",
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    job: Annotated[Job, o.Only("device")],
+    talk: o.Talk,
 ) -> None:
     """Measure results on a folder of scenes: mean scores, mean rank, and the place among published methods.
 
@@ -47,7 +48,6 @@ def evaluate(
     from mefcli.evaluation.metrics import known_names
     from mefcli.evaluation.scenes import find_scenes
 
-    state.set_talk(silent=quiet, talkative=verbose)
     if fused is None and models is None:
         raise UsageError("Nothing to evaluate.", "Add --fused FOLDER, --models all, or both.")
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
@@ -58,7 +58,7 @@ def evaluate(
     if models:
         wanted = benchmark.chosen_models(models)
         makers |= benchmark.from_models(
-            wanted, optional=models == "all", device=device, on_missing=screen.warn
+            wanted, optional=models == "all", device=job.device, on_missing=screen.warn
         )
     rows = []
     for row in benchmark.evaluate(scenes, makers, names=names, max_pixels=max_size):
@@ -67,7 +67,7 @@ def evaluate(
     everything = ranking.to_object(rows)
     if output is not None:
         _write(output, rows, everything)
-    if json:
+    if talk.json:
         screen.put_json(everything)
         return
     screen.stdout().print(_table(ranking.means(rows), len(scenes)))

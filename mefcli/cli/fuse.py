@@ -17,41 +17,17 @@ from mefcli.pipeline.write import check_outputs, default_output
 from mefcli.report.files import check_target
 from mefcli.values import Bracket
 
-_JOB = Job()
 
-
+@o.with_groups
 def fuse(
     files: o.Files,
     output: o.Output = None,
-    model: o.Model = _JOB.model,
-    weights: o.Weights = _JOB.weights,
-    resolution: o.Resolution_ = _JOB.resolution,
-    working_size: o.WorkingSize = _JOB.working_size,
-    strategy: o.Strategy = _JOB.strategy,
-    device: o.Device = _JOB.device,
-    half: o.Half = _JOB.half,
-    max_memory: o.MaxMemory = None,
-    align: o.Align_ = _JOB.align,
-    crop: o.Crop_ = _JOB.crop,
-    deghost: o.Deghost = _JOB.deghost,
-    debug_dir: o.DebugDir = _JOB.debug_dir,
-    reference: o.Reference = _JOB.reference,
     ev: o.Ev = None,
-    strict: o.Strict = _JOB.strict,
-    max_pixels: o.MaxPixels = _JOB.max_pixels,
-    raw_or_jpeg: o.RawOrJpeg_ = _JOB.raw_or_jpeg,
-    raw_space: o.RawSpace_ = _JOB.raw_space,
-    raw_wb: o.RawWb = _JOB.raw_wb,
-    highlights: o.Highlights_ = _JOB.highlights,
-    bit_depth: o.BitDepth = _JOB.bit_depth,
-    compression: o.Compression_ = _JOB.compression,
-    quality: o.Quality = _JOB.quality,
-    overwrite: o.Overwrite = _JOB.overwrite,
     report: o.Report = None,
     dry_run: o.DryRun = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    job: Job,
+    talk: o.Talk,
 ) -> None:
     """Fuse one bracket into one photograph.
 
@@ -65,45 +41,19 @@ def fuse(
     mef fuse *.jpg --report fused.html               also a page to look closely
     mef fuse *.jpg --dry-run                         what would happen
     """
-    state.set_talk(silent=quiet, talkative=verbose)
     inputs: Sequence[Path] = files
     try:
-        job = Job(
-            model=model,
-            weights=weights,
-            align=align,
-            crop=crop,
-            deghost=deghost,
-            debug_dir=debug_dir,
-            reference=reference,
-            strict=strict,
-            resolution=resolution,
-            working_size=working_size,
-            strategy=strategy,
-            device=device,
-            half=half,
-            max_memory=o.parse_memory(max_memory),
-            max_pixels=max_pixels,
-            raw_or_jpeg=raw_or_jpeg,
-            raw_space=raw_space,
-            raw_wb=raw_wb,
-            highlights=highlights,
-            bit_depth=bit_depth,
-            compression=compression,
-            quality=quality,
-            overwrite=overwrite,
-        )
-        bracket = api.plan(files, ev=o.parse_evs(ev), reference=reference, raw_or_jpeg=raw_or_jpeg)
+        bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
         inputs = bracket.paths
         outputs = output or [default_output(_first_named(files, bracket))]
-        check_outputs(outputs, inputs, overwrite=overwrite)
-        check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=overwrite)
+        check_outputs(outputs, inputs, overwrite=job.overwrite)
+        check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
         find_model(job.model)
         guess = estimate(bracket, outputs, job)
-        if verbose or dry_run:
-            _show_plan(bracket, outputs, job, guess, show_table=not json)
+        if talk.verbose or dry_run:
+            _show_plan(bracket, outputs, job, guess, show_table=not talk.json)
         if dry_run:
-            if json:
+            if talk.json:
                 told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
                 screen.put_json({**plan_object(bracket, outputs), "estimate": told})
             return
@@ -114,10 +64,10 @@ def fuse(
 
             write_report(report, result)
     except MefError as error:
-        if json:
+        if talk.json:
             screen.put_json(result_object(Failed(tuple(inputs), error)))
         raise
-    _show_result(result, json=json)
+    _show_result(result, json=talk.json)
 
 
 def _first_named(files: Sequence[Path], bracket: Bracket) -> Path:

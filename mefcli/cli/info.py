@@ -12,7 +12,7 @@ import typer
 from mefcli import api
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
-from mefcli.cli import screen, state
+from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError
 from mefcli.pipeline.results import plan_object
@@ -38,15 +38,15 @@ Groups = Annotated[
 ]
 
 
+@o.with_groups
 def info(
     files: Inputs,
     pixels: Pixels = None,
     groups: Groups = False,
     group: g.Group = "auto",
     gap: g.Gap = None,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    talk: o.Talk,
 ) -> None:
     """Show the exposures of files before fusing.
 
@@ -59,16 +59,15 @@ def info(
     mef info CARD/ --groups   which brackets mef batch would fuse
     mef info *.NEF --pixels   also how much is clipped
     """
-    state.set_talk(silent=quiet, talkative=verbose)
     if groups:
-        _show_groups(files, group, gap, json=json)
+        _show_groups(files, group, gap, json=talk.json)
         return
     bad: list[tuple[Path, MefError]] = []
     shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
     clipping = {shot.path: _clipping(shot) for shot in shots} if wanted else {}
     bracket, why_not = _as_bracket(shots, measure=wanted)
-    if json:
+    if talk.json:
         screen.put_json(_object(shots, clipping, bracket, why_not, bad))
     else:
         screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))

@@ -13,6 +13,7 @@ from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.lazy import Entry
 from mefcli.errors import MefError, ModelError, OutputError
+from mefcli.job import Job
 from mefnets import DEFAULT_MODEL, ModelSpec
 
 COMMANDS = (
@@ -96,6 +97,7 @@ def verify(json: o.Json = False) -> None:
         raise ModelError(f"{len(broken)} of {len(results)} files are not as shipped.", "Install mef again.")
 
 
+@o.with_groups
 def import_(
     name: Name,
     path: Annotated[
@@ -110,8 +112,9 @@ def import_(
     studio_luma: Annotated[
         bool, typer.Option("--studio-luma", help="These weights expect luminance from 16 to 235.")
     ] = False,
-    overwrite: o.Overwrite = False,
     json: o.Json = False,
+    *,
+    job: Annotated[Job, o.Only("overwrite")],
 ) -> None:
     """Turn a checkpoint into weights that mef loads.
 
@@ -124,7 +127,7 @@ def import_(
     """
     from mefcli.importing import import_checkpoint
 
-    if output.exists() and not overwrite:
+    if output.exists() and not job.overwrite:
         raise OutputError(f"{output} exists.", "Use --overwrite to replace it, or name another file.")
     facts = import_checkpoint(name, path, output, zero_padding=zero_padding, studio_luma=studio_luma)
     if json:

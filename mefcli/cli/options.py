@@ -1,31 +1,122 @@
-"""The options that commands share, each described once."""
+"""Options on the command line: groups of them from their fields, and the few that belong to no group.
+
+A command declares a parameter of a group (`job: Job`, `talk: Talk`), or part of one
+(`job: Annotated[Job, Only(FRAMES, "compression")]`); `with_groups` spells it out for Typer, one flag a field,
+and hands the command the group that was given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from mefcli.cli import state
 from mefcli.errors import UsageError
-from mefcli.job import (
-    Align,
-    Compression,
-    Crop,
-    Highlights,
-    RawOrJpeg,
-    RawSpace,
-    RawWhite,
-    Resolution,
-    StrategyName,
-)
+from mefcli.options import FRAMES, OUTPUT, TALK, Described, checked, described, option
 
-FUSION = "Fusion"
-FRAMES = "Frames"
-OUTPUT = "Output"
-RAW = "RAW"
-TALK = "Talk"
+
+@dataclass(frozen=True)
+class Talk:
+    """How a command speaks."""
+
+    json: bool = option(False, "One JSON object on standard output.", TALK)
+    quiet: bool = option(False, "Errors only.", TALK, "-q")
+    verbose: bool = option(False, "Say more.", TALK, "-v")
+
+    def __post_init__(self) -> None:
+        checked(self)
+
+
+class Only:
+    """These options or panels of a group."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def takes(self, one: Described) -> bool:
+        return one.name in self.names or one.option.panel in self.names
+
+
+class Without(Only):
+    """All of a group but these options or panels."""
+
+    def takes(self, one: Described) -> bool:
+        return not super().takes(one)
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as Typer sees it: every group of options as one parameter a field."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, tuple[type, tuple[Described, ...]]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        kind, part = _group(hint)
+        if kind is None:
+            parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        taken = tuple(one for one in described(kind) if part is None or part.takes(one))
+        groups[parameter.name] = kind, taken
+        parameters += [_parameter(one) for one in taken]
+
+    @functools.wraps(command)
+    def spelled_out(**values: Any) -> None:
+        for name, (kind, taken) in groups.items():
+            values[name] = _built(kind, {one: values.pop(one.name) for one in taken})
+            if isinstance(values[name], Talk):
+                state.set_talk(silent=values[name].quiet, talkative=values[name].verbose)
+        command(**values)
+
+    spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spelled_out.__annotations__ = {one.name: one.annotation for one in parameters}
+    return spelled_out
+
+
+def _built(kind: type, values: dict[Described, Any]) -> Any:
+    """The group; what does not fit is told by its flag."""
+    try:
+        return kind(**{one.name: value for one, value in values.items()})
+    except UsageError as error:
+        for one in values:
+            if error.message.startswith(f"{one.name} "):
+                raise UsageError(one.flag + error.message.removeprefix(one.name), error.hint) from error
+        raise
+
+
+def _group(hint: Any) -> tuple[type | None, Only | None]:
+    part = None
+    if get_origin(hint) is Annotated:
+        hint, *rest = get_args(hint)
+        part = next((one for one in rest if isinstance(one, Only)), None)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint, part
+    return None, None
+
+
+def _parameter(one: Described) -> inspect.Parameter:
+    facts = one.option
+    flag = typer.Option(
+        one.flag,
+        *facts.flags,
+        help=facts.help,
+        rich_help_panel=facts.panel,
+        metavar=facts.metavar,
+        min=facts.least if facts.read is None else None,
+        max=facts.most,
+        autocompletion=COMPLETIONS.get(facts.completes),
+    )
+    return inspect.Parameter(
+        one.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=one.default,
+        annotation=Annotated[one.words_hint, flag],
+    )
 
 
 def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -34,6 +125,9 @@ def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
     for name, spec in MODELS.items():
         if name.startswith(incomplete):
             yield name, spec.summary
+
+
+COMPLETIONS = {"models": complete_models}
 
 
 def parse_evs(text: str | None) -> list[float] | None:
@@ -48,129 +142,12 @@ def parse_evs(text: str | None) -> list[float] | None:
         ) from None
 
 
-def parse_memory(text: str | None) -> float | None:
-    """'2G', '800M' or a number of megabytes, in MB."""
-    if text is None:
-        return None
-    factors = {"G": 1024.0, "M": 1.0}
-    number = text.upper().removesuffix("B").removesuffix("I")
-    try:
-        megabytes = float(number.rstrip("GM")) * factors.get(number[-1:], 1.0)
-    except ValueError:
-        megabytes = 0.0
-    if not megabytes > 0:
-        raise UsageError(f"--max-memory cannot be {text!r}.", "Give a size, such as 2G or 800M.")
-    return megabytes
-
-
 Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILES...",
         help="The exposures of one scene, in any order.",
         show_default=False,
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model", "-m", help="Fuse with this model.", autocompletion=complete_models, rich_help_panel=FUSION
-    ),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights",
-        help="A .safetensors file instead of the model's own.",
-        rich_help_panel=FUSION,
-    ),
-]
-Resolution_ = Annotated[
-    Resolution,
-    typer.Option(
-        "--resolution",
-        help="native runs the network on every pixel; guided runs it small and carries the result up.",
-        rich_help_panel=FUSION,
-    ),
-]
-WorkingSize = Annotated[
-    float | None,
-    typer.Option(
-        "--working-size", help="Megapixels the network sees in guided mode.", min=0.01, rich_help_panel=FUSION
-    ),
-]
-Strategy = Annotated[
-    StrategyName,
-    typer.Option(
-        "--strategy",
-        help="How two-frame networks fold longer brackets.",
-        rich_help_panel=FUSION,
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        help="auto, cpu, cuda, cuda:1 or mps.",
-        rich_help_panel=FUSION,
-    ),
-]
-Half = Annotated[
-    bool,
-    typer.Option(
-        "--half",
-        help="Half precision on a graphics card: faster, within 1/255. For models that bear it.",
-        rich_help_panel=FUSION,
-    ),
-]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(
-        "--max-memory",
-        help="Memory for the whole process, pictures included, such as 2G. Else half of what is free.",
-        metavar="SIZE",
-        rich_help_panel=FUSION,
-    ),
-]
-Align_ = Annotated[
-    Align,
-    typer.Option(
-        "--align",
-        help="auto aligns hand-held frames and leaves tripod brackets bit-identical.",
-        rich_help_panel=FRAMES,
-    ),
-]
-Crop_ = Annotated[
-    Crop,
-    typer.Option(
-        "--crop", help="After aligning, keep what all frames saw, or the whole.", rich_help_panel=FRAMES
-    ),
-]
-Deghost = Annotated[
-    str,
-    typer.Option(
-        "--deghost",
-        help="Show things that moved once, as one frame saw them: off, auto, or a strength from 1 to 10.",
-        metavar="HOW",
-        rich_help_panel=FRAMES,
-    ),
-]
-DebugDir = Annotated[
-    str | None,
-    typer.Option(
-        "--debug-dir",
-        help="With --deghost: also write what was replaced, and where frames agree, as pictures in here.",
-        metavar="FOLDER",
-        rich_help_panel=FRAMES,
-    ),
-]
-Reference = Annotated[
-    str | None,
-    typer.Option(
-        "--reference",
-        help="Frame whose geometry and metadata the result keeps: a number from 1 (darkest), or its name.",
-        metavar="FRAME",
-        rich_help_panel=FRAMES,
     ),
 ]
 Ev = Annotated[
@@ -180,20 +157,6 @@ Ev = Annotated[
         help="Exposures in stops, in the order of the files: -2,0,2.",
         metavar="STOPS",
         rich_help_panel=FRAMES,
-    ),
-]
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict",
-        help="Fail where frames cannot be aligned.",
-        rich_help_panel=FRAMES,
-    ),
-]
-MaxPixels = Annotated[
-    float,
-    typer.Option(
-        "--max-pixels", help="Megapixels beyond which a file is refused.", min=0.001, rich_help_panel=FRAMES
     ),
 ]
 Output = Annotated[
@@ -207,28 +170,6 @@ Output = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-BitDepth = Annotated[
-    int | None,
-    typer.Option(
-        "--bit-depth",
-        help="8, 16 or 32 (float). Without it: 8 for JPEG, 10 for AVIF, else 16.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-Compression_ = Annotated[
-    Compression,
-    typer.Option(
-        "--compression",
-        help="Of TIFF files.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-Quality = Annotated[
-    int,
-    typer.Option(
-        "--quality", help="Of JPEG, JPEG XL and AVIF files.", min=1, max=100, rich_help_panel=OUTPUT
-    ),
-]
 Report = Annotated[
     Path | None,
     typer.Option(
@@ -238,52 +179,9 @@ Report = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite",
-        help="Replace outputs that exist.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-RawOrJpeg_ = Annotated[
-    RawOrJpeg,
-    typer.Option(
-        "--raw-or-jpeg",
-        help="Which of a RAW+JPEG pair to use.",
-        rich_help_panel=RAW,
-    ),
-]
-RawSpace_ = Annotated[
-    RawSpace,
-    typer.Option(
-        "--raw-space",
-        "--profile",
-        help="Colour space to develop RAW into. Other files keep their own profile.",
-        rich_help_panel=RAW,
-    ),
-]
-RawWb = Annotated[
-    RawWhite,
-    typer.Option(
-        "--raw-wb",
-        help="One white balance for the whole bracket.",
-        rich_help_panel=RAW,
-    ),
-]
-Highlights_ = Annotated[
-    Highlights,
-    typer.Option(
-        "--highlights",
-        help="What RAW development does above white.",
-        rich_help_panel=RAW,
-    ),
-]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the plan; decode and write nothing.", rich_help_panel=TALK)
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output.", rich_help_panel=TALK)
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.", rich_help_panel=TALK)]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=TALK)]

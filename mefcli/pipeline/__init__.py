@@ -1,22 +1,17 @@
-"""The stages, in order, and `run()`, which is their table of contents.
+"""The stages, in order: read -> align -> deghost -> fuse -> write.
 
-Path -> Shot -> Bracket -> Stack -> Fused -> Path: each stage takes the last one's value and returns a new
-one. Stages neither print nor know the screen; they report through `on_step`.
+Each takes the last one's value and returns a new one, and none knows the next. Stages neither print nor know
+the screen; they report through `on_step`. `mefcli.brackets` comes before them: it says what a bracket is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import importlib
-import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mefcli.clock import Clock, peak_memory_mb
 from mefcli.job import Job
 from mefcli.pipeline.results import Done, done
 from mefcli.values import Bracket, Fused, OnStep, Stack, silent
@@ -24,9 +19,7 @@ from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 if TYPE_CHECKING:
     from mefnets.engine.fuser import Fuser
 
-__all__ = ["IMPORTING", "Job", "make", "run"]
-
-IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end
+__all__ = ["Job", "make", "prepare", "run"]
 
 
 def run(
@@ -46,10 +39,8 @@ def run(
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, outputs, job, on_step, notes.append)
-    record = dataclasses.replace(
-        fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes)
-    )
-    return done(dataclasses.replace(fused, record=record), written)
+    record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
+    return done(replace(fused, record=record), written)
 
 
 def make(
@@ -63,63 +54,40 @@ def make(
     stack: Stack | None = None,
 ) -> Fused:
     """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again."""
-    from mefcli.checkpoints import find_model, is_ready, missing
+    from mefcli.pipeline.fuse import check_model, fuse, import_engine_meanwhile, load_fuser
+
+    clock = clock or Clock()
+    if fuser is None:
+        check_model(job)
+    import_engine_meanwhile()
+    stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
+    with clock("load"):
+        fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
+    with clock("fuse"):
+        fused = fuse(stack, fuser, job, on_step, depth=depth)
+    record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())
+    return replace(fused, record=record)
+
+
+def prepare(
+    bracket: Bracket,
+    job: Job,
+    on_step: OnStep = silent,
+    *,
+    clock: Clock | None = None,
+    stack: Stack | None = None,
+) -> Stack:
+    """A bracket's frames as fusion wants them: read, aligned, without ghosts."""
     from mefcli.pipeline.read import read
 
     clock = clock or Clock()
-    spec = find_model(job.model)  # a slip in its name shows before the work begins
-    if fuser is None and job.weights is None and not is_ready(spec):
-        raise missing(spec)
-    _import_engine_meanwhile()
     if stack is None:
         with clock("read"):
             stack = read(bracket, job, on_step)
     with clock("align"):
         stack = _align(stack, job, on_step)
     with clock("deghost"):
-        stack = _deghost(stack, job, on_step)
-    with clock("load"):
-        from mefcli.pipeline.fuse import fuse, load_fuser
-
-        fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
-    with clock("fuse"):
-        fused = fuse(stack, fuser, job, on_step, depth=depth)
-    record = dataclasses.replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())
-    return dataclasses.replace(fused, record=record)
-
-
-class Clock:
-    """Wall seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
-def peak_memory_mb() -> float | None:
-    """The most memory this process ever held."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-def _import_engine_meanwhile() -> None:
-    """Importing torch costs about two seconds of CPU; let it happen while files are read."""
-    if "torch" not in sys.modules:
-        threading.Thread(target=_import_engine, name=IMPORTING).start()
-
-
-def _import_engine() -> None:
-    with contextlib.suppress(Exception):  # whoever needs the engine imports it again, and is told
-        importlib.import_module("mefnets.engine.fuser")
+        return _deghost(stack, job, on_step)
 
 
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -28,6 +32,30 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", 
         fuser = Fuser(spec, build_with_weights(spec, tensors, device), device, half=half)
     _HASHES[fuser] = sha256
     return fuser
+
+
+def check_model(job: Job) -> None:
+    """A slip in the model's name, or weights that are not here, told before the work begins."""
+    from mefcli.checkpoints import find_model, is_ready, missing
+
+    if job.weights is None and not job.model.endswith(".safetensors"):
+        spec = find_model(job.model)
+        if not is_ready(spec):
+            raise missing(spec)
+
+
+IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end
+
+
+def import_engine_meanwhile() -> None:
+    """Importing torch costs about two seconds of CPU; let it happen while files are read."""
+    if "torch" not in sys.modules:
+        threading.Thread(target=_import_engine, name=IMPORTING).start()
+
+
+def _import_engine() -> None:
+    with contextlib.suppress(Exception):  # whoever needs the engine imports it again, and is told
+        importlib.import_module("mefnets.engine.fuser")
 
 
 @lru_cache(maxsize=1)

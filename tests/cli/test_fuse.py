@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
@@ -16,8 +15,7 @@ from toolkit import Mef
 
 import mefcli
 from mefcli import api, formats
-from mefcli.cli.fuse import fuse as fuse_command
-from mefcli.job import Job, Options
+from mefcli.job import Job
 
 
 def pixels(path: Path) -> np.ndarray:  # type: ignore[type-arg]
@@ -182,20 +180,6 @@ def test_python_gives_the_same_picture_as_the_command_line(
     np.testing.assert_allclose(picture, pixels(tmp_path / "x.tif"), atol=1e-7)
     again = mefcli.fuse(jpegs, fuser=mefcli.load_fuser())
     np.testing.assert_array_equal(picture, again)
-
-
-def test_python_and_command_line_have_the_same_options_and_defaults() -> None:
-    ours = inspect.signature(mefcli.fuse).parameters
-    theirs = inspect.signature(fuse_command).parameters
-    written = {"output", "bit_depth", "compression", "quality", "overwrite", "report"}
-    talk = {"dry_run", "json", "quiet", "verbose", "files"}
-    assert set(theirs) - written - talk == set(ours) - {"paths", "fuser", "on_step"}
-    for name in set(theirs) & set(ours):
-        assert theirs[name].default == ours[name].default, name
-    job = {name: getattr(Job(), name) for name in Options.__annotations__}
-    assert job == vars(Job())
-    for name, default in job.items():
-        assert theirs[name].default == default, name
 
 
 def test_list_models_starts_with_the_default() -> None:
