@@ -17,7 +17,7 @@ from mefcli.batch.plan import Work
 from mefcli.batch.runners import Finished, OnStart, unheard
 from mefcli.batch.work import failure, fuse_work
 from mefcli.errors import MefError, MissingExtraError, UsageError
-from mefcli.pipeline.write import remove_abandoned
+from mefcli.storage import remove_abandoned
 
 HANDED_OUT = 2  # brackets per worker: one in work, one waiting
 # Processes complain that others, whom they still talk to, have ended. Results tell what came of a bracket.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mefcli
+from mefcli import storage
 from mefcli.errors import OutputError
 from mefcli.formats.ifd import (
     ASCII,
@@ -105,7 +106,7 @@ def write_dng(
     block = serialise(exif, exif_at)
     main[EXIF_POINTER] = Entry(LONG, (exif_at,))
     main_at = exif_at + len(block)
-    with Path(path).open("wb") as file:
+    with storage.written(Path(path)) as temporary, temporary.open("wb") as file:
         file.write(b"II*\0" + struct.pack("<I", main_at))
         file.write(data)
         file.write(block)

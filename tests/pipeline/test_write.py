@@ -162,10 +162,10 @@ def test_sources_are_opened_for_reading_only(mef: Mef, jpegs: list[Path], tmp_pa
 
 def test_a_clock_that_jumps_takes_no_file_from_a_run_under_way(mef: Mef, jpegs: list[Path]) -> None:
     """Machines without a clock of their own start in 1970; what counts is the lock."""
-    from mefcli.pipeline.write import _temporary, remove_abandoned
+    from mefcli.storage import remove_abandoned, unfinished
 
     output = jpegs[0].with_name("out.png")
-    with _temporary(output) as temporary:
+    with unfinished(output) as temporary:
         os.utime(temporary, (1e6, 1e6))
         remove_abandoned(output)
         assert temporary.exists()

@@ -94,3 +94,20 @@ def test_an_impatient_second_ctrl_c_changes_nothing(runs: Runs, jpegs: list[Path
         assert code in (0, 130), said
         assert "Traceback" not in said
         assert not hidden(out)
+
+
+def test_a_folder_that_may_be_written_into_but_not_opened_gets_its_picture(
+    runs: Runs, jpegs: list[Path], tmp_path: Path
+) -> None:
+    """Such a folder cannot be synced; the picture is there all the same."""
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o300)
+    try:
+        runs.start("fuse", *jpegs, "--model", "average", "-o", out / "x.png", meek=True)
+        code, said = runs.end()
+    finally:
+        out.chmod(0o755)
+    assert code == 0, said
+    assert "cannot be synced" in said
+    assert [path.name for path in out.iterdir()] == ["x.png"]
