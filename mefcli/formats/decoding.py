@@ -10,8 +10,9 @@ import numpy as np
 from mefcli.errors import MefError, UnreadableError
 from mefcli.formats.header import Header, parse_header
 from mefcli.formats.icc import icc_profile
-from mefcli.formats.kinds import RESTORE, kind_of, opened
+from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import is_dcf_adobe_rgb
+from mefcli.formats.source import RESTORE, opened
 from mefcli.formats.values import MAX_PIXELS, Development, Picture
 from mefcli.values import Pixels
 

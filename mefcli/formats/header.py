@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mefcli.formats import boxes
 from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, INTEROP_POINTER, Buffer, Entry, Tags, TiffReader
-from mefcli.formats.kinds import is_sensor_data, kind_of, opened
+from mefcli.formats.kinds import is_sensor_data, kind_of
+from mefcli.formats.source import opened
 from mefcli.values import Kind
 
 EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"

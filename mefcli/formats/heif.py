@@ -10,8 +10,9 @@ from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
 from mefcli.formats.header import Header
 from mefcli.formats.icc import icc_profile
-from mefcli.formats.kinds import RESTORE, need_heif
+from mefcli.formats.kinds import need_heif
 from mefcli.formats.pixels import ALPHA_NOTE, Array, rgb, widened
+from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 P3_PRIMARIES = 12  # SMPTE EG 432-1, in ISO/IEC 23091-2

@@ -42,7 +42,7 @@ Scalar = int | float | tuple[int, int]
 
 
 class Buffer(Protocol):
-    """bytes, or a memory-mapped file."""
+    """bytes, or a file sliced like them; parts only, never every other byte."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, key: slice, /) -> bytes: ...

@@ -16,8 +16,8 @@ import numpy as np
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
 from mefcli.formats.header import Header
-from mefcli.formats.kinds import RESTORE
 from mefcli.formats.pixels import Array, rgb, upright, widened
+from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 START_OF_IMAGE = 0xD8

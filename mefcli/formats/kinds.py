@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from mefcli.errors import InputError, MissingExtraError, UnreadableError
+from mefcli.errors import MissingExtraError, UnreadableError
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
+from mefcli.formats.source import opened
 from mefcli.values import Kind
 
 RAW_SUFFIXES = frozenset(
@@ -25,35 +23,7 @@ HEIF_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"mif2"}
 )
 KNOWN_OTHERS = {b"GIF8": "a GIF", b"BM": "a BMP", b"8BPS": "a Photoshop document", b"%PDF": "a PDF"}
-RESTORE = "Copy it from the card again."
 ACCEPTED = "mef reads RAW, JPEG, TIFF, PNG, HEIF and AVIF files."
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Buffer]:
-    """The file's bytes, mapped read-only. Says in a sentence why a file cannot be opened."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            if path.is_dir():
-                raise IsADirectoryError
-            try:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except ValueError:
-                raise UnreadableError(f"{path} is empty.", RESTORE) from None
-            except OSError:  # pipes and some network folders cannot be mapped
-                yield file.read()
-                return
-            with mapped:
-                yield mapped
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.", "Check the name.") from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{path} is a folder, not a picture.", "Give the files in it, or use `mef batch`."
-        ) from None
-    except PermissionError:
-        raise InputError(f"{path} may not be read.", "Check the file's permissions.") from None
 
 
 def sniff(path: Path) -> Kind:

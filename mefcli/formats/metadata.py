@@ -9,9 +9,10 @@ from pathlib import Path
 from mefcli.formats import tags as rules
 from mefcli.formats.header import Header, parse_header
 from mefcli.formats.ifd import LONG, SHORT, Entry, Tags, text_entry
-from mefcli.formats.kinds import kind_of, opened
+from mefcli.formats.kinds import kind_of
 from mefcli.formats.makernotes import maker_facts
 from mefcli.formats.shot import read_shot
+from mefcli.formats.source import opened
 
 MAX_SIDECAR_BYTES = 4 << 20
 GPS_METHODS = (b"GPS", b"CELLID", b"WLAN", b"MANUAL")  # EXIF 2.32, tag 27

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header
-from mefcli.formats.kinds import RESTORE
 from mefcli.formats.pixels import Array, rgb, upright
+from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 

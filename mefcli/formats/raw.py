@@ -18,8 +18,9 @@ from mefcli.errors import UnreadableError, UsageError
 from mefcli.formats.header import Header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
-from mefcli.formats.kinds import RESTORE, is_sensor_data, opened
+from mefcli.formats.kinds import is_sensor_data
 from mefcli.formats.pixels import Array
+from mefcli.formats.source import RESTORE, opened
 from mefcli.formats.tiff import too_large
 from mefcli.formats.values import Development, Picture
 from mefcli.values import Shot

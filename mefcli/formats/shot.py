@@ -21,8 +21,9 @@ from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header, parse_header
 from mefcli.formats.icc import profile_name
 from mefcli.formats.ifd import Buffer, Entry, Tags
-from mefcli.formats.kinds import RESTORE, kind_of, opened
+from mefcli.formats.kinds import kind_of
 from mefcli.formats.makernotes import MakerFacts, maker_facts
+from mefcli.formats.source import RESTORE, opened
 from mefcli.values import Drive, Shot
 
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results

@@ -10,8 +10,8 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header
-from mefcli.formats.kinds import RESTORE
 from mefcli.formats.pixels import Array, rgb, upright, widened
+from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
