@@ -15,6 +15,31 @@ from mefcli.cli import app, state
 from mefcli.demo import DemoKind
 
 WIDTH = 144
+INSTALLABLE = ("is not installed", "are not installed")  # so every skip for want of a tool says
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-tools", action="store_true", help="fail where a test is skipped for want of a package or tool"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--all-tools"):
+        for reason in _wants(terminalreporter):
+            terminalreporter.write_line(f"--all-tools: {reason}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--all-tools") and reporter and _wants(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _wants(reporter: pytest.TerminalReporter) -> list[str]:
+    reasons = {str(report.longrepr[2]) for report in reporter.stats.get("skipped", [])}
+    return sorted(reason for reason in reasons if any(words in reason for words in INSTALLABLE))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ ClickException: type[Exception] = next(
 
 PHOTOGRAPHS = "Photographs"
 NETWORKS = "Networks and measurements"
-HOUSE = "This installation"
+HERE = "This installation"
 
 COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
@@ -43,8 +43,8 @@ COMMANDS = (
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
     Entry("search", "mefcli.cli.search:search", "Search a network's architecture.", NETWORKS),
     Entry("bench", "mefcli.cli.bench:bench", "Measure what fusion costs on this machine.", NETWORKS),
-    Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HOUSE),
-    Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HOUSE),
+    Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HERE),
+    Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HERE),
 )
 
 

@@ -43,7 +43,7 @@ def compare(
     mef compare *.jpg --report models.html                  a page to look closely
     """
     from mefcli import api
-    from mefcli.evaluation.benchmark import chosen_models
+    from mefcli.evaluation.methods import chosen_models
     from mefcli.evaluation.scenes import reduced
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target

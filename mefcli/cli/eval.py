@@ -44,7 +44,7 @@ def evaluate(
     mef eval scenes --models mertens,ffmef           run the models now
     mef eval MEFB --layout mefb --models all         the benchmark as published
     """
-    from mefcli.evaluation import benchmark, ranking
+    from mefcli.evaluation import methods, ranking
     from mefcli.evaluation.metrics import known_names
     from mefcli.evaluation.scenes import find_scenes
 
@@ -54,14 +54,14 @@ def evaluate(
         raise UsageError(f"Scores cannot be written as {output.name}.", "End it in .csv or .json.")
     names = known_names(metrics.split(",")) if metrics else None
     scenes = find_scenes(folder, layout)
-    makers = benchmark.from_folder(fused, scenes) if fused else {}
+    makers = methods.from_folder(fused, scenes) if fused else {}
     if models:
-        wanted = benchmark.chosen_models(models)
-        makers |= benchmark.from_models(
+        wanted = methods.chosen_models(models)
+        makers |= methods.from_models(
             wanted, optional=models == "all", device=job.device, on_missing=screen.warn
         )
     rows = []
-    for row in benchmark.evaluate(scenes, makers, names=names, max_pixels=max_size):
+    for row in methods.evaluate(scenes, makers, names=names, max_pixels=max_size):
         rows.append(row)
         screen.say(f"{row.scene}: {row.method} scored ({len(rows)} of {len(scenes) * len(makers)}).")
     everything = ranking.to_object(rows)

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from mefcli.report.images import Bytes, clipping, data_address, histogram_svg
 
+# Nothing from outside, whatever a name in the page should try.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 # One transparent pixel: what is shown until the script has chosen a picture.
 EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
@@ -97,47 +100,19 @@ def build_page(
     body = "".join(
         f"<section><h2>{escape(s.title)}</h2>{s.body}</section>" for s in (_histograms(items), *sections)
     )
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>
-<main>
-<section aria-label="Comparison">
-<div class="bar">
-<label>Left <select id="left">{_options(items, left)}</select></label>
-<label>Right <select id="right">{_options(items, right)}</select></label>
-<div class="group" role="group" aria-label="Zoom">
-<button id="fit" type="button">Fit</button><button id="full" type="button">100 %</button>
-<button id="farther" type="button" aria-label="Zoom out">−</button>
-<button id="closer" type="button" aria-label="Zoom in">+</button>
-<output id="percent" aria-live="polite"></output>
-</div>
-</div>
-<div id="stage" class="stage" tabindex="0" role="region" aria-label="Pictures, scrollable">
-<div id="sheet" class="sheet" data-width="{width}" data-height="{height}">
-<img id="after" alt="" src="{EMPTY}">
-<img id="before" class="before" alt="" src="{EMPTY}">
-<div id="handle" class="handle" aria-hidden="true"></div>
-</div>
-</div>
-<input id="slider" type="range" min="0" max="100" step="0.5" value="50"
- aria-label="Boundary between left and right">
-<p class="small">{size_note} Drag the handle or the slider; arrow keys move it.
-Keys: + − zoom, 0 fit, 1 100 %.</p>
-</section>
-{body}
-</main>
-<div hidden>{sources}</div>
-<script>{script}</script>
-</body>
-</html>
-"""
+    template = Template((assets / "page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        policy=POLICY,
+        title=escape(title),
+        lead=escape(lead),
+        style=style,
+        script=script,
+        left=_options(items, left),
+        right=_options(items, right),
+        width=width,
+        height=height,
+        empty=EMPTY,
+        size_note=size_note,
+        body=body,
+        sources=sources,
+    )

@@ -12,7 +12,7 @@ from toolkit import Mef
 from mefcli import api, checkpoints, formats
 from mefcli.cli import screen, threads
 from mefcli.estimate import MERGE, estimate
-from mefcli.evaluation.benchmark import chosen_models
+from mefcli.evaluation.methods import chosen_models
 from mefcli.job import Job
 from mefcli.values import Step
 from mefnets import DEFAULT_MODEL, MODELS
