@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Kind = Literal["jpeg", "tiff", "png", "raw", "heif"]
 StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "write"]
+MotionModel = Literal["identity", "shift", "rigid", "homography"]
+Matrix = NDArray[np.float64]  # (3, 3)
+Box = tuple[int, int, int, int]  # left, top, right, bottom in source pixels; right and bottom exclusive
+Outline = tuple[tuple[int, int], ...]
+"""A region's edge in source pixels, to a few pixels; a hole has one of its own inside it."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,67 @@ class Bracket:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """How one frame lay against the reference, in source pixels."""
+
+    model: MotionModel
+    matrix: Matrix  # a pixel of the reference (x, y, 1) to the same scene point in the frame
+    confidence: float  # 0..1
+    residual_px: float  # expected error of the motion, from noise
+    moved_px: float  # rms over the picture
+    via: int  # the frame it was measured against
+    trusted: bool  # False: too little in common with the others, so it was kept in place
+    flow_share: float | None = (
+        None  # of the picture, followed by dense flow; None where that was not asked for
+    )
+
+    @property
+    def kept_identity(self) -> bool:
+        return self.model == "identity"
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How the frames lay, dark to bright, and what of the reference's plane the aligned ones show."""
+
+    placed: tuple[Placed, ...]
+    box: Box  # in the reference's pixels; beyond its own rectangle where the canvas has grown
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """What moved in one frame, as seen against the reference for ghosts."""
+
+    share: float = 0.0  # of the picture
+    boxes: tuple[Box, ...] = ()
+    outlines: tuple[Outline, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ghosts:
+    reference: int  # the frame that is right about what moved
+    frames: tuple[Ghost, ...]  # dark to bright; the reference's own is empty
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a value in one exposure becomes in another, per channel, over source values (k + 0.5) / bins."""
+
+    value: NDArray[np.float64]  # (3, bins): in [0, 1]
+    spread: NDArray[np.float64]  # (3, bins): standard deviation of the static majority about the value
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Small versions of the frames as they stand, and the curves between them: made once, for all stages."""
+
+    frames: tuple[Pixels, ...]  # each (h, w, 3), in the source's depth
+    factor: int  # a reduced pixel is the mean of factor x factor source pixels
+    size_px: tuple[int, int]  # width and height of the source
+    curves: dict[tuple[int, int], Curve] = field(default_factory=dict)  # (from, to); grows as stages ask
+
+
+@dataclass(frozen=True)
 class Stack:
     """Decoded frames, dark to bright, one size, one depth, one colour space."""
 
@@ -101,7 +167,10 @@ class Stack:
     frames: tuple[Pixels, ...]  # each (H, W, 3)
     icc: bytes | None  # the profile that describes all frames; None means untagged, taken as sRGB
     notes: tuple[str, ...] = ()
-    extras: Mapping[str, Any] = field(default_factory=dict)  # alignment and ghost findings, for reports
+    alignment: Alignment | None = None  # None where the stage did not run
+    ghosts: Ghosts | None = None
+    reduced: Reduced | None = None  # of exactly these frames, if a stage has made it
+    read_s: float = 0.0  # seconds that reading took where it was done ahead
 
 
 @dataclass(frozen=True)
@@ -123,4 +192,5 @@ class Fused:
     pixels: Pixels  # (H, W, 3), the deepest depth asked for
     icc: bytes | None
     record: Record
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    alignment: Alignment | None = None
+    ghosts: Ghosts | None = None

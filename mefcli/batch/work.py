@@ -37,7 +37,7 @@ def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
 
     start = time.perf_counter()
     stack = read(complete(work.bracket), work.job, on_step)
-    return replace(stack, extras={**stack.extras, "read_s": time.perf_counter() - start})
+    return replace(stack, read_s=time.perf_counter() - start)
 
 
 def complete(bracket: Bracket) -> Bracket:
@@ -68,7 +68,7 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[
     bracket = complete(work.bracket) if stack is None else stack.bracket
     clock = Clock()
     if stack is not None:
-        clock.seconds["read"] = stack.extras.get("read_s", 0.0)  # it was read ahead
+        clock.seconds["read"] = stack.read_s  # it was read ahead
     depth = max(depth_of(output, job) for output in work.outputs)
     fuser = fuser_for(job.model, job.weights, job.device, job.half)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)

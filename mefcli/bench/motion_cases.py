@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.errors import UnreadableError
-from mefcli.motion.geometry import IDENTITY, Matrix, distance, grid, rigid
-from mefcli.values import Pixels
+from mefcli.motion.geometry import IDENTITY, distance, grid, rigid
+from mefcli.values import Matrix, Pixels
 
 Radiance = NDArray[np.float32]  # (H, W, 3), linear
 Scene = Callable[[tuple[int, int]], Radiance]  # renders itself at a (width, height)

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from mefcli.bench.motion_cases import Case
 from mefcli.motion.chain import place_all
-from mefcli.motion.geometry import IDENTITY, Matrix
+from mefcli.motion.geometry import IDENTITY
+from mefcli.motion.reduced import reduce
+from mefcli.values import Matrix
 
 
 def ours(case: Case) -> list[Matrix | None]:
     """`mef align`; None where it does not trust what it found."""
-    placed = place_all(case.frames, case.reference)
+    placed = place_all(reduce(case.frames), case.reference)
     return [one.matrix if one.trusted else None for one in placed]
 
 

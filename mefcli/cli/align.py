@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.job import Job
 from mefcli.options import FRAMES, RAW
-from mefcli.pipeline.results import plan_object
+from mefcli.pipeline.results import alignment_objects, ghost_objects, plan_object
 from mefcli.values import Stack
 
 
@@ -52,7 +52,8 @@ def align(
 
 
 def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
-    findings: list[dict[str, Any]] = stack.extras.get("alignment", [])
+    findings = alignment_objects(stack.bracket, stack.alignment) or []
+    ghosts = ghost_objects(stack.bracket, stack.ghosts)
     for note in stack.notes:
         screen.warn(note)
     if json:
@@ -61,7 +62,7 @@ def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
             **plan_object(stack.bracket, written),
             "size_px": [width, height],
             "alignment": findings,
-            "ghosts": stack.extras.get("ghosts"),
+            "ghosts": ghosts,
             "warnings": list(stack.notes),
         }
         screen.put_json(report)
@@ -69,8 +70,8 @@ def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
     for one in findings:
         moved = "not moved" if one["kept_identity"] else f"{one['model']}, {one['moved_px']:.1f} px"
         screen.say(f"{one['frame']}: {moved}, confidence {one['confidence']:.2f}")
-    for ghosts in stack.extras.get("ghosts", []):
-        if ghosts["share"]:
-            screen.say(f"{ghosts['frame']}: {100 * ghosts['share']:.1f} % moved and was replaced")
+    for ghost in ghosts or []:
+        if ghost["share"]:
+            screen.say(f"{ghost['frame']}: {100 * ghost['share']:.1f} % moved and was replaced")
     for path in written:
         print(path)

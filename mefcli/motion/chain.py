@@ -7,81 +7,66 @@ nearest first; one that agrees with none keeps still, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
 import numpy as np
 
 from mefcli.motion.estimate import NOTHING, TRUSTED, ModelChoice, Motion, estimate, prepare
-from mefcli.motion.geometry import IDENTITY, Matrix, displacement, is_plausible, rescale
-from mefcli.motion.grey import reduced_grey, reduction
-from mefcli.values import Pixels
+from mefcli.motion.geometry import IDENTITY, displacement, is_plausible, rescale
+from mefcli.motion.grey import greys
+from mefcli.values import Matrix, MotionModel, Placed, Reduced
 
-WORKING_MP = 1.6
 STILL_PX = 0.1
 TRIES = 3
 
 
-@dataclass(frozen=True)
-class Placed:
-    """One frame's motion against the reference, in source pixels."""
-
-    motion: Motion
-    via: int  # the frame it was measured against
-    moved_px: float  # rms over the picture
-    trusted: bool
-
-    @property
-    def matrix(self) -> Matrix:
-        return self.motion.matrix
-
-
 def place_all(
-    frames: Sequence[Pixels],
+    reduced: Reduced,
     reference: int,
     choice: ModelChoice = "auto",
     on_frame: Callable[[int], None] | None = None,
-) -> list[Placed]:
-    """Motions of all frames (dark to bright) against frames[reference]."""
-    size = (frames[0].shape[1], frames[0].shape[0])
-    factor = reduction(size, WORKING_MP)
-    pictures = [prepare(reduced_grey(frame, factor)) for frame in frames]
-    anchor = Placed(replace(NOTHING, confidence=1.0, residual_px=0.0), reference, 0.0, True)
-    placed: dict[int, Placed] = {reference: anchor}
-    outward = sorted((i for i in range(len(frames)) if i != reference), key=lambda i: abs(i - reference))
+) -> tuple[Placed, ...]:
+    """Motions of all frames (dark to bright) against the reference's."""
+    pictures = [prepare(greys(frame)) for frame in reduced.frames]
+    placed = {reference: Placed("identity", IDENTITY, 1.0, 0.0, 0.0, reference, True)}
+    count = len(pictures)
+    outward = sorted((i for i in range(count) if i != reference), key=lambda i: abs(i - reference))
     for done, index in enumerate(outward):
         near = sorted((i for i in placed if placed[i].trusted), key=lambda i: abs(i - index))[:TRIES]
         best, via = NOTHING, near[0]
         for other in near:
-            motion = estimate(pictures[other], pictures[index], choice, scale=factor)
+            motion = estimate(pictures[other], pictures[index], choice, scale=reduced.factor)
             if motion.confidence > best.confidence:
                 best, via = motion, other
             if best.confidence >= TRUSTED:
                 break
-        placed[index] = _compose(placed[via], best, via, factor, size)
+        placed[index] = _compose(placed[via], best, via, reduced)
         if on_frame:
             on_frame(done + 1)
-    return [placed[index] for index in range(len(frames))]
+    return tuple(placed[index] for index in range(count))
 
 
-def _compose(base: Placed, link: Motion, via: int, factor: int, size_px: tuple[int, int]) -> Placed:
-    own = rescale(link.matrix, factor)
+def _compose(base: Placed, link: Motion, via: int, reduced: Reduced) -> Placed:
+    size = reduced.size_px
+
+    def at(model: MotionModel, matrix: Matrix, moved_px: float, trusted: bool = True) -> Placed:
+        return Placed(model, matrix, link.confidence, link.residual_px, moved_px, via, trusted)
+
+    own = rescale(link.matrix, reduced.factor)
     matrix = own @ base.matrix
     matrix = matrix / matrix[2, 2]
-    if link.confidence < TRUSTED or not is_plausible(matrix, size_px):
-        still = replace(link, model="identity", matrix=IDENTITY)
-        return Placed(still, via, 0.0, False)
+    if link.confidence < TRUSTED or not is_plausible(matrix, size):
+        return at("identity", IDENTITY, 0.0, trusted=False)
     # A weak measurement of no motion is no motion: within a few times the error that noise explains
     # (dark frames have others), up to a limit.
     still_px = max(STILL_PX, min(5 * link.residual_px, 3 * STILL_PX))
-    if _rms(own, size_px) < still_px:
+    if _rms(own, size) < still_px:
         matrix = base.matrix
-    moved = _rms(matrix, size_px)
+    moved = _rms(matrix, size)
     if moved < STILL_PX:
-        return Placed(replace(link, model="identity", matrix=IDENTITY), via, 0.0, True)
+        return at("identity", IDENTITY, 0.0)
     order = ("identity", "shift", "rigid", "homography")
-    model = max(base.motion.model, link.model, key=order.index)
-    return Placed(replace(link, model=model, matrix=matrix), via, moved, True)
+    return at(max(base.model, link.model, key=order.index), matrix, moved)
 
 
 def _rms(matrix: Matrix, size_px: tuple[int, int]) -> float:

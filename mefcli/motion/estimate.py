@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import IDENTITY, Matrix, Model, apply, distance, grid, is_plausible, rescale
+from mefcli.motion.geometry import IDENTITY, apply, distance, grid, is_plausible, rescale
 from mefcli.motion.grey import Greys, Level, halve, joint_details, level
 from mefcli.motion.refine import SHARED_NOISE, Fit, FitModel, choose_points, misfits, reach, refine
 from mefcli.motion.start import global_starts
+from mefcli.values import Matrix, MotionModel
 
 ModelChoice = Literal["auto", "shift", "rigid", "homography"]
 COARSE_SIDE_PX = 320
@@ -24,7 +25,7 @@ COARSE_SIDE_PX = 320
 class Motion:
     """Reference to frame, in pixels of the pictures it was measured on."""
 
-    model: Model
+    model: MotionModel
     matrix: Matrix
     confidence: float  # 0..1; below TRUSTED the motion is not to be used
     residual_px: float  # median disagreement of the picture's parts with the motion

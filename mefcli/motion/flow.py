@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.fill import mapping_between, small_rgb, small_size
-from mefcli.motion.mapping import Mapping
+from mefcli.motion.mapping import mapped, noise, stand_in
+from mefcli.motion.reduced import curve_between, floats
 from mefcli.motion.warp import mix
-from mefcli.values import Pixels
+from mefcli.values import Curve, Pixels, Reduced
 
-FLOW_MP = 2.0
 STRIP_ROWS = 256
 AGREE_PX = 1.0
 """Working pixels by which the way there and back may differ; more means one side is hidden."""
@@ -25,14 +24,19 @@ STILL_PX = 0.3
 """Working pixels below which a place has not moved: DIS is no better than this on noise."""
 
 Field = NDArray[np.float32]  # (h, w, 2)
+Floats = NDArray[np.float32]  # (h, w, 3), in [0, 1]
 
 
 def follow(
-    frames: Sequence[Pixels], reference: int, on_share: Callable[[float], None] | None = None
+    frames: Sequence[Pixels],
+    reduced: Reduced,
+    reference: int,
+    on_share: Callable[[float], None] | None = None,
 ) -> tuple[list[Pixels], list[float]]:
     """Frames bent onto the reference, and for each the share of the picture that was moved or filled.
 
-    A frame where nothing moved comes back as the same array, and so do all pixels that did not move.
+    `reduced` shows the frames as given, and carries the curves. A frame where nothing moved comes back as the
+    same array, and so do all pixels that did not move.
     """
     done: list[Pixels] = []
     shares: list[float] = []
@@ -41,7 +45,9 @@ def follow(
             done.append(frame)
             shares.append(0.0)
             continue
-        bent, share = _bend(frame, frames[reference])
+        curve = curve_between(reduced, reference, index)
+        own, other = (floats(reduced.frames[which]) for which in (index, reference))
+        bent, share = _bend(frame, frames[reference], own, other, curve, reduced.factor)
         done.append(bent)
         shares.append(share)
         if on_share:
@@ -49,22 +55,22 @@ def follow(
     return done, shares
 
 
-def _bend(frame: Pixels, reference: Pixels) -> tuple[Pixels, float]:
+def _bend(
+    frame: Pixels, reference: Pixels, own: Floats, other: Floats, curve: Curve, factor: int
+) -> tuple[Pixels, float]:
     import cv2
 
-    curve = mapping_between(reference, frame)
-    size = small_size(frame, FLOW_MP)
-    own, other = small_rgb(frame, size), small_rgb(reference, size)
-    one, two = _grey8(curve.apply(other)), _grey8(own)
+    expected = mapped(curve, other)
+    one, two = _grey8(expected), _grey8(own)
     matcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     there: Field = matcher.calc(one, two, None)
     back: Field = matcher.calc(two, one, None)
     gap = np.linalg.norm(there + _carry(back, there), axis=2)
     length = np.linalg.norm(there, axis=2)
     moved = _carry_picture(own, there)
-    noise = np.maximum(curve.noise(other), 0.02)
-    wrong = (np.abs(moved - curve.apply(other)) / noise).max(axis=2) > 6
-    before = (np.abs(own - curve.apply(other)) / noise).max(axis=2) > 6
+    spread = np.maximum(noise(curve, other), 0.02)
+    wrong = (np.abs(moved - expected) / spread).max(axis=2) > 6
+    before = (np.abs(own - expected) / spread).max(axis=2) > 6
     # Where the frame already agrees with the reference there is nothing to follow, whatever the flow says.
     active = _clean((length > STILL_PX) & before, grow_px=9)
     hidden = _clean(active & (wrong | (gap > AGREE_PX + 0.05 * length)), grow_px=3)
@@ -73,7 +79,7 @@ def _bend(frame: Pixels, reference: Pixels) -> tuple[Pixels, float]:
         return frame, 0.0
     weight = cv2.GaussianBlur(active.astype(np.float32), (0, 0), 3) * active
     there *= np.clip(weight * 1.5, 0, 1)[..., None]
-    return _apply(frame, reference, curve, there, hidden, active), float(active.mean())
+    return _apply(frame, reference, curve, there, hidden, active, factor), float(active.mean())
 
 
 def _grey8(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -109,23 +115,22 @@ def _clean(mask: NDArray[np.bool_], grow_px: int) -> NDArray[np.bool_]:
 def _apply(
     frame: Pixels,
     reference: Pixels,
-    curve: Mapping,
+    curve: Curve,
     field: Field,
     hidden: NDArray[np.bool_],
     active: NDArray[np.bool_],
+    factor: int,
 ) -> Pixels:
     """Full size: the field and the masks enlarged strip by strip; still pixels keep their bits."""
     import cv2
 
     height, width = frame.shape[:2]
-    rows, columns = hidden.shape
-    scale_x, scale_y = width / columns, height / rows
     result: Pixels = frame.copy()
     soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5)
     xs = np.arange(width, dtype=np.float32)
     for top in range(0, height, STRIP_ROWS):
         ys = np.arange(top, min(top + STRIP_ROWS, height), dtype=np.float32)
-        map_x, map_y = np.meshgrid((xs + 0.5) / scale_x - 0.5, (ys + 0.5) / scale_y - 0.5)
+        map_x, map_y = np.meshgrid((xs + 0.5) / factor - 0.5, (ys + 0.5) / factor - 0.5)
         at = (map_x.astype(np.float32), map_y.astype(np.float32))
         touched = (
             cv2.remap(active.astype(np.uint8), *at, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0
@@ -133,18 +138,18 @@ def _apply(
         if not touched.any():
             continue
         along = cv2.remap(field, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        stand_in = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        hidden_share = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         grid_x, grid_y = np.meshgrid(xs, ys)
         moved = cv2.remap(
             frame,
-            grid_x + along[..., 0] * np.float32(scale_x),
-            grid_y + along[..., 1] * np.float32(scale_y),
+            grid_x + along[..., 0] * np.float32(factor),
+            grid_y + along[..., 1] * np.float32(factor),
             cv2.INTER_LANCZOS4,
             borderMode=cv2.BORDER_REPLICATE,
         )
         strip = slice(top, top + len(ys))
-        mapped = curve.stand_in(reference, strip, slice(0, width))
-        blended = mix(moved, mapped, (1 - stand_in)[..., None])
+        lent = stand_in(curve, reference, strip, slice(0, width))
+        blended = mix(moved, lent, (1 - hidden_share)[..., None])
         result[strip] = np.where(touched[..., None], blended, frame[strip])
     if result.dtype == np.float32:
         np.clip(result, 0, 1, out=result)

@@ -7,13 +7,12 @@ the first pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]  # (3, 3)
-Model = Literal["identity", "shift", "rigid", "homography"]
+from mefcli.values import Box, Matrix
+
 IDENTITY: Matrix = np.eye(3)
 
 
@@ -78,9 +77,6 @@ def is_plausible(matrix: Matrix, size_px: tuple[int, int]) -> bool:
     sides = np.linalg.norm(np.roll(moved, -1, axis=0) - moved, axis=1)
     ratio = sides / np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     return bool(ratio.min() > 0.8 and ratio.max() < 1.25)
-
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom, in reference pixels; right and bottom exclusive
 
 
 def union_box(matrices: Sequence[Matrix], size_px: tuple[int, int]) -> Box:

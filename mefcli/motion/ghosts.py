@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.fill import small_rgb, small_size
-from mefcli.motion.mapping import Mapping, estimate_mapping
+from mefcli.motion.mapping import least, mapped, noise, parts
+from mefcli.motion.reduced import curve_between, floats
 from mefcli.motion.warp import mix
-from mefcli.values import Pixels
+from mefcli.values import Box, Curve, Ghost, Outline, Pixels, Reduced
 
-GHOST_MP = 1.2
 STRIP_ROWS = 256
 AUTO_STRENGTH = 5
 FEATHER_PX = 4
@@ -25,55 +24,52 @@ FEATHER_PX = 4
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Outline = tuple[tuple[int, int], ...]
-"""A region's edge in source pixels, to a few pixels; a hole has one of its own inside it."""
 
 
 @dataclass(frozen=True)
-class Ghosts:
-    """What moved in one frame, at working size."""
+class Movement:
+    """What moved in one frame, at reduced size."""
 
     score: Floats  # (h, w): how many standard deviations outside the allowed range
     mask: Mask  # (h, w): whole regions, rim included
-    mapping: Mapping  # reference -> frame
-    boxes: tuple[tuple[int, int, int, int], ...]  # left, top, right, bottom in source pixels
-    outlines: tuple[Outline, ...]
+    curve: Curve  # reference -> frame
     white: Floats  # (h, w, 3): how much of its leap the mapped reference takes where it is white
+    factor: int  # source pixels per reduced pixel
 
     @property
-    def share(self) -> float:
-        return float(self.mask.mean())
+    def ghost(self) -> Ghost:
+        return Ghost(
+            float(self.mask.mean()), _boxes(self.mask, self.factor), _outlines(self.mask, self.factor)
+        )
 
 
-def find_ghosts(reference: Pixels, frame: Pixels, strength: int = AUTO_STRENGTH) -> Ghosts:
+def find_movement(reduced: Reduced, reference: int, index: int, strength: int = AUTO_STRENGTH) -> Movement:
     """`strength` 1 (only gross movement) to 10 (eager); the threshold halves every three steps."""
-    size = small_size(frame, GHOST_MP)
-    still, other = small_rgb(reference, size), small_rgb(frame, size)
+    still, other = (floats(reduced.frames[which]) for which in (reference, index))
     threshold = 7.0 * 2.0 ** ((AUTO_STRENGTH - strength) / 3)
-    # A first look at everything; then again without what moved, so that it has no say in the curve.
-    mask = None
-    for _ in range(2):
-        mapping = estimate_mapping(still, other, None if mask is None else ~mask)
-        score = _score(still, other, mapping)
+    curve = curve_between(reduced, reference, index)
+    score = _score(still, other, curve)
+    mask = _regions(score, threshold)
+    if mask.any():
+        # A first look at everything; then again without what moved, so that it has no say in the curve.
+        curve = curve_between(reduced, reference, index, ~mask)
+        score = _score(still, other, curve)
         mask = _regions(score, threshold)
-    assert mask is not None
-    scale_x, scale_y = frame.shape[1] / size[0], frame.shape[0] / size[1]
-    boxes, outlines = _boxes(mask, scale_x, scale_y), _outlines(mask, scale_x, scale_y)
-    return Ghosts(score, mask, mapping, boxes, outlines, _white_about(still, other, mapping, mask))
+    return Movement(score, mask, curve, _white_about(still, other, curve, mask), reduced.factor)
 
 
-def _score(still: Floats, other: Floats, mapping: Mapping) -> Floats:
+def _score(still: Floats, other: Floats, curve: Curve) -> Floats:
     import cv2
 
-    expected = mapping.apply(still)
+    expected = mapped(curve, still)
     near = np.ones((3, 3), np.uint8)
     # A clipped reference only says "at least this bright", a black one "at most this dark". White holds walls
     # and the sun: the least bright of it goes on from what is just not clipped.
-    low, high = cv2.erode(mapping.least(still), near), cv2.dilate(expected, near)
+    low, high = cv2.erode(least(curve, still), near), cv2.dilate(expected, near)
     high[cv2.dilate(still, near) > 0.985] = 1.0
     low[cv2.erode(still, near) < 0.008] = 0.0
-    noise = np.maximum(mapping.noise(still), 0.006)
-    excess = np.maximum(low - other, other - high) / noise
+    spread = np.maximum(noise(curve, still), 0.006)
+    excess = np.maximum(low - other, other - high) / spread
     worst: Floats = np.clip(excess, 0, 100).max(axis=2)
     smoothed: Floats = cv2.GaussianBlur(worst, (0, 0), 1.0)
     return smoothed
@@ -102,7 +98,7 @@ def _regions(score: Floats, threshold: float) -> Mask:
     return np.asarray(cv2.dilate(core, _disc(FEATHER_PX + 3)) > 0)
 
 
-def _white_about(still: Floats, other: Floats, mapping: Mapping, mask: Mask) -> Floats:
+def _white_about(still: Floats, other: Floats, curve: Curve, mask: Mask) -> Floats:
     """What the reference's white was about each region: 1 is its usual value, 0 the least it can be.
 
     White may be a wall or the sun, and the curve knows but one value for both. The frame's own static pixels
@@ -112,11 +108,11 @@ def _white_about(still: Floats, other: Floats, mapping: Mapping, mask: Mask) -> 
 
     result = np.ones_like(still)
     whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
-    least, leap = mapping.parts(still, *whole)
+    lower, leap = parts(curve, still, *whole)
     if not leap[mask].any():
         return result
     known = leap * ~mask[..., None]
-    agree, mass = (other - least) * known, leap * known
+    agree, mass = (other - lower) * known, leap * known
     enough = np.maximum(0.05 * mass.max(axis=(0, 1)), np.float32(1e-6))
     for radius in (160, 80, 40, 20, 10):
         side = (2 * radius + 1, 2 * radius + 1)
@@ -133,29 +129,28 @@ def _disc(radius: int) -> NDArray[np.uint8]:
     return disc
 
 
-def _boxes(mask: Mask, scale_x: float, scale_y: float) -> tuple[tuple[int, int, int, int], ...]:
+def _boxes(mask: Mask, factor: int) -> tuple[Box, ...]:
     import cv2
 
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return tuple(
-        (round(x * scale_x), round(y * scale_y), round((x + w) * scale_x), round((y + h) * scale_y))
-        for x, y, w, h, _ in stats[1:].tolist()
+        (x * factor, y * factor, (x + w) * factor, (y + h) * factor) for x, y, w, h, _ in stats[1:].tolist()
     )
 
 
-def _outlines(mask: Mask, scale_x: float, scale_y: float) -> tuple[Outline, ...]:
+def _outlines(mask: Mask, factor: int) -> tuple[Outline, ...]:
     import cv2
 
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     edges = [cv2.approxPolyDP(edge, 1.5, closed=True)[:, 0].tolist() for edge in found]
     return tuple(
-        tuple((round((x + 0.5) * scale_x), round((y + 0.5) * scale_y)) for x, y in edge)
+        tuple((round((x + 0.5) * factor), round((y + 0.5) * factor)) for x, y in edge)
         for edge in edges
         if len(edge) > 2
     )
 
 
-def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
+def replace_moved(reference: Pixels, frame: Pixels, moved: Movement) -> Pixels:
     """The frame with the mapped reference inside the mask; the same array when nothing moved.
 
     The hand-over lies inside the mask, in the rim of static pixels around what moved: every pixel outside
@@ -163,17 +158,16 @@ def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
     """
     import cv2
 
-    if not ghosts.mask.any():
+    if not moved.mask.any():
         return frame
-    depth = cv2.distanceTransform(np.pad(ghosts.mask, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform(np.pad(moved.mask, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3)
     ramp = np.clip((depth[1:-1, 1:-1] - 0.5) / FEATHER_PX, 0, 1).astype(np.float32)
     height, width = frame.shape[:2]
-    rows, columns = ghosts.mask.shape
-    at_x = ((np.arange(width, dtype=np.float32) + 0.5) * (columns / width) - 0.5)[None]
+    at_x = ((np.arange(width, dtype=np.float32) + 0.5) / moved.factor - 0.5)[None]
     result: Pixels = frame.copy()
     for top in range(0, height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, height)
-        at_y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) * (rows / height) - 0.5)[:, None]
+        at_y = ((np.arange(top, bottom, dtype=np.float32) + 0.5) / moved.factor - 0.5)[:, None]
         map_x, map_y = np.broadcast_arrays(at_x, at_y)
         weight = cv2.remap(
             ramp,
@@ -186,15 +180,15 @@ def replace_ghosts(reference: Pixels, frame: Pixels, ghosts: Ghosts) -> Pixels:
         if not len(touched):
             continue
         part = (slice(top, bottom), slice(int(touched[0]), int(touched[-1]) + 1))
-        stand_in, leap = ghosts.mapping.parts(reference, *part)
+        lent, leap = parts(moved.curve, reference, *part)
         if leap.any():
-            stand_in += leap * cv2.remap(
-                ghosts.white,
+            lent += leap * cv2.remap(
+                moved.white,
                 np.ascontiguousarray(map_x[:, part[1]], np.float32),
                 np.ascontiguousarray(map_y[:, part[1]], np.float32),
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            np.clip(stand_in, 0, 1, out=stand_in)
-        result[part] = mix(frame[part], stand_in, 1 - weight[:, part[1], None])
+            np.clip(lent, 0, 1, out=lent)
+        result[part] = mix(frame[part], lent, 1 - weight[:, part[1], None])
     return result

@@ -7,14 +7,12 @@ white, and falls with the square of the signal towards black, where noise and ro
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import Matrix
-from mefcli.values import Pixels
+from mefcli.values import Matrix, Pixels
 
 Plane = NDArray[np.float32]  # (H, W)
 Greys = NDArray[np.float32]  # (H, W, 2): luminance and brightest channel, display-referred, in [0, 1]
@@ -40,21 +38,9 @@ class Detail:
     weight: Plane  # 0..1
 
 
-def reduction(size_px: tuple[int, int], max_mp: float) -> int:
-    """The whole-number factor that brings a (width, height) picture to at most `max_mp` megapixels."""
-    return max(1, math.ceil(math.sqrt(size_px[0] * size_px[1] / (max_mp * 1e6)) - 1e-9))
-
-
-def reduced_grey(frame: Pixels, factor: int) -> Greys:
-    """Averaged over factor x factor pixels; a whole factor keeps a rotation a rotation.
-
-    Works in the frame's own depth, without a float copy of it.
-    """
+def greys(small: Pixels) -> Greys:
     import cv2
 
-    height, width = frame.shape[0] // factor * factor, frame.shape[1] // factor * factor
-    size = (width // factor, height // factor)
-    small = frame if factor == 1 else cv2.resize(frame[:height, :width], size, interpolation=cv2.INTER_AREA)
     scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(small.dtype.name, 1.0)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     brightest = np.maximum(np.maximum(small[..., 0], small[..., 1]), small[..., 2])

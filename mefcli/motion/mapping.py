@@ -6,12 +6,10 @@ majority; pool-adjacent-violators makes the curve monotone. No camera response a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.values import Pixels
+from mefcli.values import Curve, Pixels
 
 Floats = NDArray[np.float32]
 BINS = 256
@@ -20,46 +18,44 @@ NEAR_WHITE = 8  # bins that clipping, or noise about it, may reach
 SPREAD_PX = 15
 
 
-@dataclass(frozen=True)
-class Mapping:
-    """Curves over source values (k + 0.5) / BINS."""
+def mapped(curve: Curve, source: Pixels) -> Floats:
+    """Source (..., 3), integer or float in [0, 1], as the target exposure would show it, float32."""
+    return _look_up(curve.value, source)
 
-    curve: NDArray[np.float64]  # (3, BINS): target value in [0, 1]
-    spread: NDArray[np.float64]  # (3, BINS): standard deviation of the static majority about the curve
 
-    def apply(self, source: Pixels) -> Floats:
-        """Source (..., 3), integer or float in [0, 1], as the target exposure would show it, float32."""
-        return _look_up(self.curve, source)
+def noise(curve: Curve, source: Pixels) -> Floats:
+    """Expected standard deviation of the target about the mapped source."""
+    return _look_up(curve.spread, source)
 
-    def noise(self, source: Pixels) -> Floats:
-        """Expected standard deviation of the target about the mapped source."""
-        return _look_up(self.spread, source)
 
-    def least(self, source: Pixels) -> Floats:
-        """As `apply`, but white becomes the least bright that it may stand for."""
-        return _look_up(_gentle(self.curve), source)
+def least(curve: Curve, source: Pixels) -> Floats:
+    """As `mapped`, but white becomes the least bright that it may stand for."""
+    return _look_up(_gentle(curve.value), source)
 
-    def stand_in(self, source: Pixels, rows: slice, columns: slice) -> Floats:
-        """Part of a whole source frame as the target exposure would show it, also along the edge of white."""
-        least, leap = self.parts(source, rows, columns)
-        least += leap
-        return least
 
-    def parts(self, source: Pixels, rows: slice, columns: slice) -> tuple[Floats, Floats]:
-        """`stand_in` as a sum: `least`, and how far white leaps above that.
+def stand_in(curve: Curve, source: Pixels, rows: slice, columns: slice) -> Floats:
+    """Part of a whole source frame as the target exposure would show it, also along the edge of white."""
+    lower, leap = parts(curve, source, rows, columns)
+    lower += leap
+    return lower
 
-        The last bin holds everything brighter than white, and its median lies far above the bin before it:
-        noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels,
-        and in all channels alike, or the edge would take on a colour.
-        """
-        import cv2
 
-        padded, inner = zip(*map(_padded, (rows, columns), source.shape[:2]), strict=True)
-        leaps = self.curve - _gentle(self.curve)
-        clipped = _look_up(leaps / np.maximum(leaps[:, -1:], 1e-9), source[padded]).min(axis=2)
-        if clipped.any():
-            clipped = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
-        return self.least(source[rows, columns]), clipped[inner][..., None] * leaps[:, -1].astype(np.float32)
+def parts(curve: Curve, source: Pixels, rows: slice, columns: slice) -> tuple[Floats, Floats]:
+    """`stand_in` as a sum: `least`, and how far white leaps above that.
+
+    The last bin holds everything brighter than white, and its median lies far above the bin before it:
+    noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels,
+    and in all channels alike, or the edge would take on a colour.
+    """
+    import cv2
+
+    padded, inner = zip(*map(_padded, (rows, columns), source.shape[:2]), strict=True)
+    leaps = curve.value - _gentle(curve.value)
+    clipped = _look_up(leaps / np.maximum(leaps[:, -1:], 1e-9), source[padded]).min(axis=2)
+    if clipped.any():
+        clipped = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
+    lower = least(curve, source[rows, columns])
+    return lower, clipped[inner][..., None] * leaps[:, -1].astype(np.float32)
 
 
 def _padded(wanted: slice, length: int) -> tuple[slice, slice]:
@@ -90,7 +86,7 @@ def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:
     return result
 
 
-def estimate_mapping(source: Floats, target: Floats, use: NDArray[np.bool_] | None = None) -> Mapping:
+def estimate_curve(source: Floats, target: Floats, use: NDArray[np.bool_] | None = None) -> Curve:
     """From two aligned pictures (H, W, 3) in [0, 1]; `use` (H, W) leaves out what is known to have moved."""
     curves, spreads = [], []
     for channel in range(3):
@@ -100,7 +96,7 @@ def estimate_mapping(source: Floats, target: Floats, use: NDArray[np.bool_] | No
         curve, spread = _curve(a.ravel(), b.ravel())
         curves.append(curve)
         spreads.append(spread)
-    return Mapping(np.stack(curves), np.stack(spreads))
+    return Curve(np.stack(curves), np.stack(spreads))
 
 
 def _curve(source: Floats, target: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import Matrix
 from mefcli.motion.grey import Detail, Plane
+from mefcli.values import Matrix
 
 Floats = NDArray[np.float32]
 FitModel = Literal["shift", "rigid", "homography"]

@@ -15,8 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import Matrix
-from mefcli.values import Pixels
+from mefcli.values import Matrix, Pixels
 
 TAPS = 8
 BEFORE = 3  # taps before the pixel that a position falls behind

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import IDENTITY, Matrix, rigid
+from mefcli.motion.geometry import IDENTITY, rigid
 from mefcli.motion.grey import Detail, Level, Plane, detail
+from mefcli.values import Matrix
 
 ROTATIONS_DEG = (0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0)
 CANDIDATES = 4

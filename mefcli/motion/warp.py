@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import Box, Matrix, apply
+from mefcli.motion.geometry import apply
 from mefcli.motion.resample import is_gentle, resample
-from mefcli.values import Pixels
+from mefcli.values import Box, Matrix, Pixels
 
 FEATHER_PX = 24
 TILE_PX = 256

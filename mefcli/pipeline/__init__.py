@@ -93,19 +93,14 @@ def prepare(
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:
     if job.align == "off":
         return stack
-    from mefcli.pipeline.align import AlignSettings, align
+    from mefcli.pipeline.align import align
 
-    return align(stack, AlignSettings(model=job.align, crop=job.crop, strict=job.strict), on_step)
+    return align(stack, job, on_step)
 
 
 def _deghost(stack: Stack, job: Job, on_step: OnStep) -> Stack:
     if job.deghost == "off":
         return stack
-    from mefcli.pipeline.deghost import DeghostSettings, deghost
+    from mefcli.pipeline.deghost import deghost
 
-    settings = DeghostSettings(
-        strength="auto" if job.deghost == "auto" else int(job.deghost),
-        reference="auto" if job.reference is None else stack.bracket.reference + 1,
-        debug_dir=None if job.debug_dir is None else Path(job.debug_dir),
-    )
-    return deghost(stack, settings, on_step)
+    return deghost(stack, job, on_step)

@@ -1,62 +1,49 @@
 """Stack -> Stack: every frame moved onto the reference, or left exactly as it is.
 
 The motion is measured on small exposure-free pictures (`mefcli.motion`), and each frame is moved once, from
-its own depth. What was found for each frame is left in `extras["alignment"]`, a list of plain dicts.
+its own depth. What was found is the stack's `alignment`; the small pictures go on with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 from mefcli.errors import AlignmentError
-from mefcli.motion.chain import STILL_PX, Placed, place_all
-from mefcli.motion.geometry import Box, common_box, union_box
-from mefcli.values import OnStep, Pixels, Stack, Step, silent
-
-AlignModel = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
-Crop = Literal["common", "reference", "none"]
-
+from mefcli.job import Crop, Job
+from mefcli.motion.chain import STILL_PX, place_all
+from mefcli.motion.geometry import common_box, union_box
+from mefcli.motion.reduced import reduce, with_frames
+from mefcli.values import Alignment, Box, OnStep, Pixels, Placed, Stack, Step, silent
 
 SMALLEST_SIDE_PX = 12  # dense flow needs as much, and less holds nothing to measure motion by
 
 
-@dataclass(frozen=True)
-class AlignSettings:
-    """How frames are brought together.
+def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
+    """Frames on the reference's geometry. A bracket that did not move comes back with the same arrays.
 
-    `crop`: "common" keeps what every frame saw; "reference" keeps the reference's rectangle and fills what a
-    frame missed from the reference, in that frame's brightness; "none" grows the canvas so that no frame
-    loses anything, filled the same way.
+    `job.crop`: "common" keeps what every frame saw; "reference" keeps the reference's rectangle and fills
+    what a frame missed from the reference, in that frame's brightness; "none" grows the canvas so that no
+    frame loses anything, filled the same way.
     """
-
-    model: AlignModel = "auto"
-    crop: Crop = "common"
-    strict: bool = False
-
-
-def align(stack: Stack, settings: AlignSettings | None = None, on_step: OnStep = silent) -> Stack:
-    """Frames on the reference's geometry. A bracket that did not move comes back with the same arrays."""
-    settings = settings or AlignSettings()
-    if settings.model == "off" or len(stack.frames) < 2:
-        on_step(Step("align", 1.0, "off" if settings.model == "off" else "one frame"))
+    if job.align == "off" or len(stack.frames) < 2:
+        on_step(Step("align", 1.0, "off" if job.align == "off" else "one frame"))
         return stack
     if min(stack.frames[0].shape[:2]) < SMALLEST_SIDE_PX:
-        return _left_in_place(stack, settings, on_step)
+        return _left_in_place(stack, job, on_step)
     reference = stack.bracket.reference
     count = len(stack.frames)
     names = [path.name for path in stack.bracket.paths]
     on_step(Step("align", 0.0, "measuring motion"))
-    choice = "auto" if settings.model == "flow" else settings.model
+    reduced = reduce(stack.frames)
     placed = place_all(
-        stack.frames,
+        reduced,
         reference,
-        choice,
+        "auto" if job.align == "flow" else job.align,
         lambda done: on_step(Step("align", 0.5 * done / (count - 1), "measuring motion")),
     )
     lost = [index for index, one in enumerate(placed) if not one.trusted]
-    if lost and settings.strict:
+    if lost and job.strict:
         raise AlignmentError(
             f"{_listed([names[index] for index in lost])} cannot be aligned with {names[reference]}: "
             "too little detail in common.",
@@ -66,29 +53,44 @@ def align(stack: Stack, settings: AlignSettings | None = None, on_step: OnStep =
         f"{names[index]}: not aligned, too little detail in common with its neighbours; kept in place."
         for index in lost
     ]
-    size = (stack.frames[0].shape[1], stack.frames[0].shape[0])
-    box = _box(placed, size, settings.crop)
-    frames = _move(stack.frames, placed, box, reference, settings.crop, on_step)
-    findings = [_finding(one, names, index) for index, one in enumerate(placed)]
-    if settings.model == "flow":
+    size = reduced.size_px
+    box = _box(placed, size, job.crop)
+    frames = _move(stack.frames, placed, box, on_step)
+    if any(one is not other for one, other in zip(frames, stack.frames, strict=True)):
+        reduced = reduce(frames)
+    if job.crop != "common":
+        from mefcli.motion.fill import fill_missing
+
+        filled = fill_missing(frames, [one.matrix for one in placed], box, size, reduced, reference)
+        frames = [filled.get(index, frame) for index, frame in enumerate(frames)]
+        reduced = with_frames(reduced, filled)
+    if job.align == "flow":
         from mefcli.motion.flow import follow
 
-        frames, covered = follow(frames, reference, lambda done: on_step(Step("align", done, "local motion")))
-        for finding, share in zip(findings, covered, strict=True):
-            finding["flow_share"] = share
+        before = frames
+        frames, shares = follow(
+            frames, reduced, reference, lambda done: on_step(Step("align", done, "local motion"))
+        )
+        placed = tuple(replace(one, flow_share=share) for one, share in zip(placed, shares, strict=True))
+        reduced = with_frames(reduced, {i: new for i, new in enumerate(frames) if new is not before[i]})
     if box != (0, 0, *size):
         notes.append(
             f"Aligned frames are {box[2] - box[0]} x {box[3] - box[1]} px (from {size[0]} x {size[1]})."
         )
     on_step(Step("align", 1.0, _summary(placed)))
-    extras = {**stack.extras, "alignment": findings, "crop_box": box}
-    return replace(stack, frames=tuple(frames), notes=(*stack.notes, *notes), extras=extras)
+    return replace(
+        stack,
+        frames=tuple(frames),
+        notes=(*stack.notes, *notes),
+        alignment=Alignment(placed, box),
+        reduced=reduced,
+    )
 
 
-def _left_in_place(stack: Stack, settings: AlignSettings, on_step: OnStep) -> Stack:
+def _left_in_place(stack: Stack, job: Job, on_step: OnStep) -> Stack:
     height, width = stack.frames[0].shape[:2]
     trouble = f"Frames of {width} x {height} px are too small to align"
-    if settings.strict:
+    if job.strict:
         raise AlignmentError(f"{trouble}.", "Leave out --strict to keep them where they are.")
     on_step(Step("align", 1.0, "too small"))
     return replace(stack, notes=(*stack.notes, f"{trouble}; kept in place."))
@@ -96,7 +98,7 @@ def _left_in_place(stack: Stack, settings: AlignSettings, on_step: OnStep) -> St
 
 def _box(placed: Sequence[Placed], size_px: tuple[int, int], crop: Crop) -> Box:
     whole = (0, 0, *size_px)
-    matrices = [one.matrix for one in placed if one.motion.model != "identity"]
+    matrices = [one.matrix for one in placed if not one.kept_identity]
     if not matrices or crop == "reference":
         return whole
     if crop == "none":
@@ -105,39 +107,20 @@ def _box(placed: Sequence[Placed], size_px: tuple[int, int], crop: Crop) -> Box:
     return common_box(matrices, size_px)
 
 
-def _move(
-    frames: Sequence[Pixels], placed: Sequence[Placed], box: Box, reference: int, crop: Crop, on_step: OnStep
-) -> list[Pixels]:
-    from mefcli.motion.fill import fill_missing
+def _move(frames: Sequence[Pixels], placed: Sequence[Placed], box: Box, on_step: OnStep) -> list[Pixels]:
     from mefcli.motion.warp import warp
 
     size = (frames[0].shape[1], frames[0].shape[0])
     moved: list[Pixels] = []
     for index, (frame, one) in enumerate(zip(frames, placed, strict=True)):
-        if one.motion.model != "identity" or box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]:
+        if not one.kept_identity or box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]:
             moved.append(warp(frame, one.matrix, box))
         elif box == (0, 0, *size):
             moved.append(frame)
         else:
             moved.append(frame[box[1] : box[3], box[0] : box[2]])
         on_step(Step("align", 0.5 + 0.4 * (index + 1) / len(frames), "moving frames"))
-    if crop != "common":
-        fill_missing(moved, [one.matrix for one in placed], box, size, reference)
     return moved
-
-
-def _finding(one: Placed, names: Sequence[str], index: int) -> dict[str, Any]:
-    return {
-        "frame": names[index],
-        "model": one.motion.model,
-        "matrix": one.matrix.tolist(),
-        "confidence": round(one.motion.confidence, 3),
-        "residual_px": one.motion.residual_px,
-        "moved_px": round(one.moved_px, 3),
-        "measured_against": names[one.via],
-        "kept_identity": one.motion.model == "identity",
-        "trusted": one.trusted,
-    }
 
 
 def _summary(placed: Sequence[Placed]) -> str:

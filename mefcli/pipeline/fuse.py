@@ -96,7 +96,7 @@ def fuse(
         notes=(*stack.notes, *fuser.notes),
         sources=tuple(path.name for path in stack.bracket.paths),
     )
-    return Fused(stack.bracket, pixels, stack.icc, record, stack.extras)
+    return Fused(stack.bracket, pixels, stack.icc, record, stack.alignment, stack.ghosts)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mefcli.errors import MefError
-from mefcli.values import Bracket, Fused, Record
+from mefcli.values import Alignment, Bracket, Fused, Ghosts, Record
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Done:
     outputs: tuple[Path, ...]
     record: Record
     size_px: tuple[int, int]
-    extras: dict[str, Any]
+    alignment: Alignment | None = None
+    ghosts: Ghosts | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ Result = Done | Failed
 
 def done(fused: Fused, outputs: Sequence[Path]) -> Done:
     height, width, _ = fused.pixels.shape
-    return Done(fused.bracket, tuple(outputs), fused.record, (width, height), dict(fused.extras))
+    return Done(fused.bracket, tuple(outputs), fused.record, (width, height), fused.alignment, fused.ghosts)
 
 
 def exit_code(results: Iterable[Result]) -> int:
@@ -72,8 +73,8 @@ def result_object(result: Result) -> dict[str, Any]:
         "model": record.model,
         "weights_sha256": record.weights_sha256,
         "settings": dict(record.settings),
-        "alignment": _plain(result.extras.get("alignment")),
-        "ghosts": _plain(result.extras.get("ghosts")),
+        "alignment": alignment_objects(result.bracket, result.alignment),
+        "ghosts": ghost_objects(result.bracket, result.ghosts),
         "seconds": {stage: round(seconds, 3) for stage, seconds in record.seconds.items()},
         "peak_memory_mb": record.peak_memory_mb,
         "warnings": list(record.notes),
@@ -99,16 +100,38 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _plain(value: Any) -> Any:
-    """Findings of any shape as what JSON knows."""
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, Iterable):
-        return [_plain(item) for item in value]
-    return str(value)
+def alignment_objects(bracket: Bracket, alignment: Alignment | None) -> list[dict[str, Any]] | None:
+    """What alignment found for each frame, dark to bright; None where it did not run."""
+    if alignment is None:
+        return None
+    names = [path.name for path in bracket.paths]
+    return [
+        {
+            "frame": name,
+            "model": one.model,
+            "matrix": one.matrix.tolist(),
+            "confidence": round(one.confidence, 3),
+            "residual_px": one.residual_px,
+            "moved_px": round(one.moved_px, 3),
+            "measured_against": names[one.via],
+            "kept_identity": one.kept_identity,
+            "trusted": one.trusted,
+            **({} if one.flow_share is None else {"flow_share": one.flow_share}),
+        }
+        for name, one in zip(names, alignment.placed, strict=True)
+    ]
+
+
+def ghost_objects(bracket: Bracket, ghosts: Ghosts | None) -> list[dict[str, Any]] | None:
+    """What moved in each frame, dark to bright; None where nobody looked."""
+    if ghosts is None:
+        return None
+    return [
+        {
+            "frame": path.name,
+            "reference": index == ghosts.reference,
+            "share": round(one.share, 5),
+            "boxes": [list(box) for box in one.boxes],
+        }
+        for index, (path, one) in enumerate(zip(bracket.paths, ghosts.frames, strict=True))
+    ]

@@ -6,7 +6,7 @@ mef compare ... --report out.html     write_comparison(path, comparison)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from mefcli.report.page import Item, Section, build_page, cards, table
 if TYPE_CHECKING:
     from mefcli.pipeline.results import Done
     from mefcli.report.comparison import Comparison
-    from mefcli.values import Bracket, Fused, Record
+    from mefcli.values import Alignment, Bracket, Fused, Ghosts, Matrix, Placed, Record
 
 MAX_SIDE_PX = 2400  # six such pictures make a page of about 6 MB
 
@@ -71,15 +71,11 @@ def _record(record: Record) -> list[Section]:
     return sections
 
 
-def _vectors(matrix: Any, width: int, height: int) -> str:
+def _vectors(matrix: Matrix, width: int, height: int) -> str:
     """Where a grid of points of a frame went, drawn ten times longer than it is."""
-    m = np.asarray(matrix, np.float64)
-    m = np.vstack([m, [0, 0, 1]]) if m.shape == (2, 3) else m
-    if m.shape != (3, 3):
-        return ""
     across, down = np.meshgrid(np.linspace(0.1, 0.9, 7) * width, np.linspace(0.1, 0.9, 5) * height)
     points = np.stack([across.ravel(), down.ravel(), np.ones(35)])
-    moved = m @ points
+    moved = matrix @ points
     moved = moved[:2] / moved[2]
     unit = 100 / width
     drawn = []
@@ -104,35 +100,29 @@ def _map(drawn: str, height: float, label: str) -> str:
     )
 
 
-def _findings(extras: Mapping[str, Any], size: tuple[int, int]) -> list[Section]:
+def _findings(
+    names: Sequence[str], alignment: Alignment | None, ghosts: Ghosts | None, size: tuple[int, int]
+) -> list[Section]:
     """Drawings and tables of what alignment and ghost removal found; nothing where they did not run."""
     sections = []
-    alignment = [f for f in extras.get("alignment") or () if isinstance(f, Mapping)]
     if alignment:
         figures = [
-            (_vectors(f["matrix"], *size) if f.get("matrix") is not None else "", _words(f))
-            for f in alignment
+            (_vectors(one.matrix, *size), _words(name, one))
+            for name, one in zip(names, alignment.placed, strict=True)
         ]
         sections.append(Section("Alignment", cards(figures)))
-    ghosts = [f for f in extras.get("ghosts") or () if isinstance(f, Mapping)]
     if ghosts:
-        outlines = extras.get("ghost_outlines") or [()] * len(ghosts)
         figures = [
-            (_regions(edges, *size), f"{f.get('frame', '')}: {f.get('share', 0):.1%} replaced")
-            for f, edges in zip(ghosts, outlines, strict=True)
+            (_regions(one.outlines, *size), f"{name}: {one.share:.1%} replaced")
+            for name, one in zip(names, ghosts.frames, strict=True)
         ]
         sections.append(Section("Ghosts", cards(figures)))
     return sections
 
 
-def _words(finding: Mapping[str, Any]) -> str:
-    words = [str(finding.get("frame", ""))]
-    if "moved_px" in finding:
-        words.append(f"moved {finding['moved_px']:.1f} px")
-    words += [str(finding[key]) for key in ("model",) if finding.get(key)]
-    if finding.get("trusted") is False:
-        words.append("kept in place")
-    return ", ".join(word for word in words if word)
+def _words(name: str, one: Placed) -> str:
+    words = f"{name}, moved {one.moved_px:.1f} px, {one.model}"
+    return words if one.trusted else f"{words}, kept in place"
 
 
 def cropped(
@@ -160,7 +150,8 @@ def report_page(
     frames: Sequence[NDArray[Any]],
     result: NDArray[Any],
     record: Record,
-    extras: Mapping[str, Any],
+    alignment: Alignment | None = None,
+    ghosts: Ghosts | None = None,
     icc: bytes | None = None,
 ) -> str:
     """The page of one fusion. Frames are whole, as before a crop, and may be reduced."""
@@ -170,10 +161,12 @@ def report_page(
     fit = (shown.shape[1], shown.shape[0])
     items = []
     for shot, ev, frame in zip(bracket.shots, bracket.evs, frames, strict=True):
-        cut = cropped(frame, shot.size_px, extras.get("crop_box"), fit)
+        cut = cropped(frame, shot.size_px, alignment.box if alignment else None, fit)
         items.append(Item(f"{shot.path.name} ({ev:+.1f} EV)", cut, False, icc))
     items.append(Item(f"Fused ({record.model})", shown, True, icc))
-    sections = [exposures(bracket), *_findings(extras, size), *_record(record), _metadata(bracket)]
+    names = [path.name for path in bracket.paths]
+    found = _findings(names, alignment, ghosts, size)
+    sections = [exposures(bracket), *found, *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
     lead = f"{len(frames)} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
     return build_page("Exposure fusion report", lead, items, sections, scale)
@@ -217,7 +210,8 @@ def write_report(path: Path, result: Done | Fused) -> None:
         pixels, icc = picture.pixels, picture.icc
     else:
         pixels, icc = result.pixels, result.icc  # type: ignore[union-attr]
-    write_text(Path(path), report_page(bracket, frames, pixels, result.record, result.extras, icc))
+    page = report_page(bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc)
+    write_text(Path(path), page)
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

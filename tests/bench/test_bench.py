@@ -50,9 +50,10 @@ def test_the_same_bracket_is_made_every_time_dark_to_bright(tmp_path: Path) -> N
 def test_a_bracket_from_the_hand_moves_and_can_be_aligned(tmp_path: Path) -> None:
     from mefcli import formats
     from mefcli.motion.chain import place_all
+    from mefcli.motion.reduced import reduce
 
     paths = scene.write_bracket(tmp_path, 0.1, 2, moved=True)
-    still, moved = place_all([formats.decode(path).pixels for path in paths], 0)
+    still, moved = place_all(reduce([formats.decode(path).pixels for path in paths]), 0)
     assert still.moved_px == 0
     assert moved.trusted
     assert 0.5 < moved.moved_px < 12

@@ -18,7 +18,7 @@ from mefcli.report.html import report_page, write_comparison
 from mefcli.report.images import histogram, to_eight_bits
 from mefcli.report.sheet import make_sheet
 from mefcli.report.terminal import ability, thumbnail_row
-from mefcli.values import Bracket, Record, Shot
+from mefcli.values import Alignment, Bracket, Ghost, Ghosts, Placed, Record, Shot
 from tests.evaluation.vector import make_vector
 from tests.evaluation.webdriver import BROWSER, DRIVER, Browser
 
@@ -36,15 +36,15 @@ def make_bracket() -> Bracket:
 
 def make_page() -> str:
     record = Record("mertens", "ab" * 32, {"align": NASTY}, {"read": 0.1, "fuse": 0.4}, 321.0, (NASTY,))
-    extras = {
-        "alignment": [
-            {"frame": "dark.jpg", "moved_px": 3.2, "matrix": [[1, 0.001, 3], [0, 1, 1], [0, 0, 1]]},
-            {"frame": NASTY, "moved_px": 0.0, "matrix": np.eye(3).tolist()},
-        ],
-        "ghosts": [{"frame": NASTY, "share": 0.02, "boxes": [[10, 20, 60, 80]]}],
-        "ghost_outlines": [(((10, 20), (60, 20), (35, 80)), ((30, 30), (40, 30), (35, 40)))],
-    }
-    return report_page(make_bracket(), [DARK, BRIGHT], FUSED, record, extras)
+    turned = np.array([[1, 0.001, 3], [0, 1, 1], [0, 0, 1]])
+    placed = (
+        Placed("rigid", turned, 0.9, 0.01, 3.2, 1, True),
+        Placed("identity", np.eye(3), 1.0, 0.0, 0.0, 1, True),
+    )
+    alignment = Alignment(placed, (0, 0, 320, 240))
+    edges = (((10, 20), (60, 20), (35, 80)), ((30, 30), (40, 30), (35, 40)))
+    ghosts = Ghosts(0, (Ghost(), Ghost(0.02, ((10, 20, 60, 80),), edges)))
+    return report_page(make_bracket(), [DARK, BRIGHT], FUSED, record, alignment, ghosts)
 
 
 def make_comparison() -> Comparison:

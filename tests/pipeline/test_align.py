@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mefcli.bench.motion_cases import Case, expose, make_case
 from mefcli.errors import AlignmentError
+from mefcli.job import Job
 from mefcli.motion.geometry import common_box, distance, grid, rigid
-from mefcli.pipeline.align import AlignSettings, align
-from mefcli.values import Bracket, Shot, Stack
+from mefcli.pipeline.align import align as align_stack
+from mefcli.values import Alignment, Bracket, Shot, Stack
 
 SIZE = (300, 200)
 
@@ -36,13 +38,21 @@ def stack_of(frames: list[np.ndarray], reference: int | None = None) -> Stack:
     return Stack(Bracket(shots, evs, middle, "made for a test"), tuple(frames), None)
 
 
+def align(stack: Stack, **options: Any) -> Stack:
+    return align_stack(stack, Job(**{"crop": "common", **options}))
+
+
+def found(stack: Stack) -> Alignment:
+    assert stack.alignment is not None
+    return stack.alignment
+
+
 def case(seed: int = 3, **options: object) -> Case:
     return make_case("test", scene, SIZE, np.random.default_rng(seed), **options)  # type: ignore[arg-type]
 
 
 def errors_px(stack: Stack, truth: Case) -> list[float]:
-    found = [np.array(one["matrix"]) for one in stack.extras["alignment"]]
-    pairs = zip(found, truth.matrices, strict=True)
+    pairs = zip((one.matrix for one in found(stack).placed), truth.matrices, strict=True)
     return [float(np.median(distance(a, b, grid(truth.size_px)))) for a, b in pairs]
 
 
@@ -51,13 +61,13 @@ def test_known_motion_across_three_stops_is_found_to_a_fifth_of_a_pixel(kind: st
     known = case(kind=kind, step_ev=3.0)
     done = align(stack_of(list(known.frames)))
     assert max(errors_px(done, known)) < 0.2
-    assert all(one["trusted"] for one in done.extras["alignment"])
+    assert all(one.trusted for one in found(done).placed)
 
 
 def test_auto_takes_the_simplest_model_that_explains_the_motion() -> None:
     for kind in ("shift", "rigid"):
         known = case(kind=kind, step_ev=2.0)
-        models = [one["model"] for one in align(stack_of(list(known.frames))).extras["alignment"]]
+        models = [one.model for one in found(align(stack_of(list(known.frames)))).placed]
         assert models == [kind, "identity", kind]
 
 
@@ -74,8 +84,8 @@ def test_one_bright_window_in_a_dark_frame_does_not_bend_the_whole_frame() -> No
     dark = np.full_like(radiance, 1e-5)
     dark[top:bottom, left:right] = grown[: bottom - top, : right - left]
     done = align(stack_of([expose(dark, 1.0, rng), expose(radiance, 1.0, rng)], reference=1))
-    assert done.extras["alignment"][0]["model"] != "homography"
-    matrix = np.array(done.extras["alignment"][0]["matrix"])
+    assert found(done).placed[0].model != "homography"
+    matrix = found(done).placed[0].matrix
     assert float(distance(matrix, np.eye(3), grid(SIZE)).max()) < 2.0
 
 
@@ -92,8 +102,8 @@ def test_detail_in_the_middle_only_still_tells_a_clear_perspective() -> None:
     dark = np.full_like(moved, 1e-5)
     dark[110:290, 165:435] = moved[110:290, 165:435].clip(1e-5)
     done = align(stack_of([expose(dark, 0.5, rng), expose(radiance, 1.0, rng)], reference=1))
-    found = np.array(done.extras["alignment"][0]["matrix"])
-    assert float(np.median(distance(found, truth, grid(size)))) < 1.0
+    matrix = found(done).placed[0].matrix
+    assert float(np.median(distance(matrix, truth, grid(size)))) < 1.0
 
 
 def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
@@ -102,7 +112,7 @@ def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     frames = [expose(radiance, gain, rng) for gain in (0.25, 1.0, 4.0)]
     done = align(stack_of(frames))
     assert all(one is frame for one, frame in zip(done.frames, frames, strict=True))
-    assert all(one["kept_identity"] for one in done.extras["alignment"])
+    assert all(one.kept_identity for one in found(done).placed)
 
 
 @pytest.mark.parametrize("seed", [51, 53])
@@ -112,19 +122,19 @@ def test_waves_do_not_bend_what_stands_still(seed: int) -> None:
     after[: SIZE[1] * 6 // 10] = scene(SIZE, seed + 100)[: SIZE[1] * 6 // 10]
     frames = [expose(before, 0.12, rng), expose(after, 0.48, rng)]
     done = align(stack_of(frames))
-    assert all(one["trusted"] for one in done.extras["alignment"])
+    assert all(one.trusted for one in found(done).placed)
     assert all(one is other for one, other in zip(done.frames, frames, strict=True))
 
 
 def test_off_leaves_everything_alone() -> None:
     stack = stack_of(list(case(kind="rigid").frames))
-    assert align(stack, AlignSettings(model="off")) is stack
+    assert align(stack, align="off") is stack
 
 
 def test_a_frame_of_another_scene_keeps_still_and_is_named() -> None:
     frames = list(case(kind="shift", step_ev=2.0).frames)
     frames[2] = frames[2][::-1, ::-1].copy()
-    done = align(stack_of(frames), AlignSettings(crop="reference"))
+    done = align(stack_of(frames), crop="reference")
     assert done.frames[2] is frames[2]
     assert any("IMG_2.tif" in note for note in done.notes)
     assert not any("IMG_0.tif: not" in note for note in done.notes)
@@ -145,7 +155,7 @@ def test_strict_refuses_a_frame_that_cannot_be_aligned() -> None:
     frames = list(case(kind="shift", step_ev=2.0).frames)
     frames[2] = frames[2][::-1, ::-1].copy()
     with pytest.raises(AlignmentError, match=r"IMG_2\.tif"):
-        align(stack_of(frames), AlignSettings(strict=True))
+        align(stack_of(frames), strict=True)
 
 
 def test_sixteen_bits_stay_sixteen_bits() -> None:
@@ -158,13 +168,12 @@ def test_sixteen_bits_stay_sixteen_bits() -> None:
 def test_the_common_crop_holds_only_what_every_frame_saw() -> None:
     known = case(kind="rigid", step_ev=2.0)
     done = align(stack_of(list(known.frames)))
-    left, top, right, bottom = done.extras["crop_box"]
+    left, top, right, bottom = found(done).box
     assert done.frames[0].shape[:2] == (bottom - top, right - left)
     ys, xs = np.mgrid[top:bottom, left:right]
     points = np.stack([xs.ravel(), ys.ravel()], axis=1).astype(float)
-    for one in done.extras["alignment"]:
-        matrix = np.array(one["matrix"])
-        moved = points @ matrix[:, :2].T + matrix[:, 2]
+    for one in found(done).placed:
+        moved = points @ one.matrix[:, :2].T + one.matrix[:, 2]
         moved = moved[:, :2] / moved[:, 2:]
         assert (moved > -0.01).all()
         assert (moved < np.array(SIZE) - 0.99).all()
@@ -177,7 +186,7 @@ def test_the_common_crop_of_a_rotation_keeps_most_of_the_picture() -> None:
 
 def test_the_reference_crop_keeps_the_size_and_fills_edges_in_the_frame_s_own_brightness() -> None:
     known = case(kind="shift", step_ev=2.0)
-    done = align(stack_of(list(known.frames)), AlignSettings(crop="reference"))
+    done = align(stack_of(list(known.frames)), crop="reference")
     for frame, original, known_matrix in zip(done.frames, known.frames, known.matrices, strict=True):
         assert frame.shape == original.shape
         truth = scene_as_seen_by(frame, known, done)
@@ -206,8 +215,8 @@ def scene_as_seen_by(frame: np.ndarray, known: Case, done: Stack) -> np.ndarray:
 
 def test_the_uncropped_canvas_holds_every_frame() -> None:
     known = case(kind="shift", step_ev=2.0)
-    done = align(stack_of(list(known.frames)), AlignSettings(crop="none"))
-    left, top, right, bottom = done.extras["crop_box"]
+    done = align(stack_of(list(known.frames)), crop="none")
+    left, top, right, bottom = found(done).box
     assert left < 0 or top < 0
     assert right - left > SIZE[0]
     assert bottom - top > SIZE[1]
@@ -217,8 +226,8 @@ def test_the_uncropped_canvas_holds_every_frame() -> None:
 def test_what_one_frame_alone_saw_fills_the_canvas_to_that_frame_s_last_pixel() -> None:
     wide = expose(scene((SIZE[0] + 40, SIZE[1])) * 0.1, 1.0, np.random.default_rng(5), 16)
     right, left = wide[:, 40:], wide[:, :-40]
-    done = align(stack_of([right, left], reference=1), AlignSettings(model="shift", crop="none"))
-    x, y, _, _ = done.extras["crop_box"]
+    done = align(stack_of([right, left], reference=1), align="shift", crop="none")
+    x, y, _, _ = found(done).box
     assert (x, y) == (0, pytest.approx(0, abs=1))
     for frame in done.frames:
         whole = frame[-y:][: SIZE[1], : SIZE[0] + 40].astype(float)
@@ -230,8 +239,8 @@ def test_what_one_frame_alone_saw_fills_the_canvas_to_that_frame_s_last_pixel() 
 def test_a_nearly_black_frame_leans_on_its_neighbour() -> None:
     known = case(kind="shift", step_ev=3.0, frames=5)
     done = align(stack_of(list(known.frames)))
-    findings = done.extras["alignment"]
-    assert findings[0]["measured_against"] == "IMG_1.tif"
+    placed = found(done).placed
+    assert placed[0].via == 1
     assert max(errors_px(done, known)[1:4]) < 0.2
-    for error, one in zip(errors_px(done, known), findings, strict=True):
-        assert error < 0.5 or not one["trusted"]
+    for error, one in zip(errors_px(done, known), placed, strict=True):
+        assert error < 0.5 or not one.trusted
