@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mefcli.formats.table import READ_S
 from mefcli.job import Job
 from mefcli.values import Bracket, StageName
 from mefnets import MODELS
 
-READ = {"jpeg": 0.01, "png": 0.03, "tiff": 0.03, "heif": 0.08, "raw": 0.1}  # a megapixel
 FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
 MOVE = 0.02  # a megapixel and frame
 GHOSTS = 0.06  # a megapixel and frame
@@ -59,7 +59,7 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     )
     seen = min(megapixels, job.working_size or 1.0) if guided else megapixels
     seconds: dict[StageName, float] = {
-        "read": sum(READ[shot.kind] for shot in bracket.shots) * megapixels,
+        "read": sum(READ_S[shot.kind] for shot in bracket.shots) * megapixels,
         "align": 0.0 if job.align == "off" else count * (FIND_MOTION_S + MOVE * megapixels),
         "deghost": 0.0 if job.deghost == "off" else count * GHOSTS * megapixels,
         "fuse": MERGE[job.model] * (count - 1) * seen + (CARRY * count * megapixels if guided else 0.0),

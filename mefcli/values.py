@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
-Kind = Literal["jpeg", "tiff", "png", "raw", "heif"]
+Kind = Literal["jpeg", "tiff", "png", "raw", "heif", "webp", "bmp", "pnm", "gif"]
 StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "write"]
 MotionModel = Literal["identity", "shift", "rigid", "homography"]
 Matrix = NDArray[np.float64]  # (3, 3)

@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Formatter
 
 from mefcli.errors import UsageError
+from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
-from mefcli.pipeline.write import DEPTHS
 from mefcli.values import Bracket, Shot
 
 NAME = "{stem}_fused"
@@ -40,8 +40,10 @@ def make_plan(
     check_name(name)
     suffixes = [suffix if suffix.startswith(".") else f".{suffix}" for suffix in suffixes]
     for suffix in suffixes:
-        if suffix.lower() not in DEPTHS:
-            raise UsageError(f"{suffix} is no format for pictures here.", f"Use one of: {', '.join(DEPTHS)}.")
+        if suffix.lower() not in WRITTEN:
+            raise UsageError(
+                f"{suffix} is no format for pictures here.", f"Use one of: {', '.join(WRITTEN)}."
+            )
     stems = [_place(bracket, folder, job, roots, name) for bracket in brackets]
     taken = [str(stem).lower() for stem in stems]
     if name == NAME:  # the same number as .CR3 and .JPG: let the suffix tell them apart

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mefcli.brackets.discover import PICTURES
 from mefcli.errors import InputError, MefError
+from mefcli.formats.table import PICTURES
 from mefcli.values import Shot
 
 Bad = tuple[Path, MefError]

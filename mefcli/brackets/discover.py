@@ -7,17 +7,11 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mefcli.errors import InputError, MefError
+from mefcli.formats.table import PICTURES  # a folder of photographs holds other things too
 from mefcli.job import RawOrJpeg
 from mefcli.values import Shot
 
 OnBad = Callable[[Path, MefError], None]
-# A folder of photographs holds other things too; these are passed over without a word.
-SUFFIXES = """
-    jpg jpeg jpe tif tiff png
-    heic heif hif avif dng cr2 cr3 crw nef nrw arw srf sr2 raf rw2 orf ori pef srw rwl
-    iiq 3fr fff mef mos mrw x3f erf kdc dcr raw gpr
-"""
-PICTURES = frozenset(f".{suffix}" for suffix in SUFFIXES.split())
 
 
 def discover(

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from mefcli.errors import MefError, UnreadableError
+from mefcli.formats.colours import display_referred
 from mefcli.formats.header import Header, parse_header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.kinds import kind_of
-from mefcli.formats.shot import is_dcf_adobe_rgb
+from mefcli.formats.shot import is_dcf_adobe_rgb, turned
 from mefcli.formats.source import RESTORE, opened
 from mefcli.formats.values import MAX_PIXELS, Development, Picture
 from mefcli.values import Pixels
+
+SIZED = frozenset({"jpeg", "png", "tiff", "webp", "bmp", "pnm", "gif"})  # their headers tell the size
+BY_PATH = frozenset({"tiff", "raw"})  # their libraries want the file itself
 
 
 def decode(path: Path, development: Development | None = None, *, max_pixels: int | None = None) -> Picture:
@@ -42,7 +46,7 @@ def decode_reduced(path: Path, max_side_px: int, development: Development | None
     if picture is None:
         picture = _decoded(path, header, data, development or Development(), MAX_PIXELS)
     else:
-        picture = _tagged(picture, header)
+        picture = _tagged(picture, header, path)
     return replace(picture, pixels=shrunk(picture.pixels, max_side_px))
 
 
@@ -68,11 +72,11 @@ def _opened(path: Path, max_pixels: int) -> tuple[Header, bytes]:
             raise too_large(path, header.size_px, max_pixels)
         if header.size_px is not None and 0 in header.size_px:
             raise UnreadableError(f"{path} holds a picture without pixels.", "Export it again.")
-        if header.size_px is None and header.kind in ("jpeg", "png", "tiff"):
+        if header.size_px is None and header.kind in SIZED:
             raise UnreadableError(f"{path} is cut off or damaged: it holds no picture.", RESTORE)
         if header.cut:
             raise UnreadableError(f"{path} is cut off: it ends before its data does.", RESTORE)
-        whole = bytes(data[0 : len(data)]) if header.kind in ("jpeg", "png", "heif") else b""
+        whole = bytes(data[0 : len(data)]) if header.kind not in BY_PATH else b""
     return header, whole
 
 
@@ -83,7 +87,10 @@ def _decoded(path: Path, header: Header, data: bytes, development: Development, 
         raise MefError(
             f"{path} does not fit into memory.", "Close other programs, or reduce the picture."
         ) from reason
-    return _tagged(picture, header)
+    expected = turned(header.size_px, header.orientation)
+    if header.kind in SIZED and picture.pixels.shape[1::-1] != expected:
+        raise UnreadableError(f"{path} is damaged: its picture has another size than it says.", RESTORE)
+    return _tagged(picture, header, path)
 
 
 def _by_kind(path: Path, header: Header, data: bytes, development: Development, max_pixels: int) -> Picture:
@@ -103,15 +110,22 @@ def _by_kind(path: Path, header: Header, data: bytes, development: Development, 
         from mefcli.formats.heif import decode_heif
 
         return decode_heif(data, header, path)
-    from mefcli.formats.raw import decode_raw
+    if header.kind == "raw":
+        from mefcli.formats.raw import decode_raw
 
-    return decode_raw(path, header, development, max_pixels)
+        return decode_raw(path, header, development, max_pixels)
+    from mefcli.formats.plain import decode_plain
+
+    return decode_plain(data, header, path)
 
 
-def _tagged(picture: Picture, header: Header) -> Picture:
-    """With the profile that a camera only hinted at, and contiguous native pixels."""
-    icc = picture.icc
-    if icc is None and header.kind != "raw" and header.channels != 4 and is_dcf_adobe_rgb(header):
-        icc = icc_profile("adobergb")
-    pixels: Pixels = np.ascontiguousarray(picture.pixels)  # type: ignore[assignment]
-    return Picture(pixels, icc, picture.notes)
+def _tagged(picture: Picture, header: Header, path: Path) -> Picture:
+    """With its colours as the file means them, and contiguous native pixels."""
+    pixels, icc = picture.pixels, picture.icc
+    notes: list[str] = []
+    if header.kind != "raw":
+        if icc is None and header.colours is None and is_dcf_adobe_rgb(header):
+            icc = icc_profile("adobergb")  # which a camera only hinted at
+        pixels, icc, notes = display_referred(pixels, icc, header.colours, path)
+    contiguous: Pixels = np.ascontiguousarray(pixels)  # type: ignore[assignment]
+    return Picture(contiguous, icc, (*picture.notes, *notes))

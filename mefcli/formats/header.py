@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mefcli.formats import boxes
+from mefcli.formats.colours import SRGB, Colours, calibrated, coded, tiff_colours
 from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, INTEROP_POINTER, Buffer, Entry, Tags, TiffReader
 from mefcli.formats.kinds import is_sensor_data, kind_of
 from mefcli.formats.source import opened
 from mefcli.values import Kind
 
+UNSPECIFIED = 2  # code point
 EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
 ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
@@ -32,8 +34,10 @@ class Header:
     xmp: bytes | None = None
     iptc: bytes | None = None  # IIM records
     icc: bytes | None = None
+    colours: Colours | None = None  # the same in other words; counts where there is no profile
     adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
     cut: bool = False  # values of a TIFF's first directory, or a coded picture in HEIF, lie beyond the end
+    moving: bool = False  # an animation, or a sequence
     turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
 
     @property
@@ -50,7 +54,11 @@ def read_header(path: Path) -> Header:
 
 def parse_header(data: Buffer, kind: Kind) -> Header:
     parsers = {"jpeg": _jpeg, "png": _png, "tiff": _tiff, "heif": _heif, "raw": _raw}
-    return parsers[kind](data)
+    if kind in parsers:
+        return parsers[kind](data)
+    from mefcli.formats.plain_headers import parse_plain  # which builds on this module
+
+    return parse_plain(data, kind)
 
 
 def with_exif(header: Header, block: bytes | None) -> Header:
@@ -153,7 +161,10 @@ def _jpeg(data: Buffer) -> Header:
 def _png(data: Buffer) -> Header:
     header = Header("png")
     exif = None
+    said: dict[bytes, bytes] = {}
     for name, start, end in boxes.png_chunks(data):
+        if name in (b"cICP", b"sRGB", b"gAMA", b"cHRM") and name not in said:
+            said[name] = bytes(data[start : min(end, start + 32)])
         if name == b"IHDR" and end - start >= 13:
             width, height = struct.unpack(">II", data[start : start + 8])
             header = replace(header, size_px=(width, height))
@@ -162,7 +173,9 @@ def _png(data: Buffer) -> Header:
             exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
         elif name == b"iCCP":
             _, _, packed = data[start:end].partition(b"\0")
-            header = replace(header, icc=boxes.inflate(packed[1:]))
+            header = replace(header, icc=boxes.inflate(packed[1:]) or None)
+        elif name == b"acTL":
+            header = replace(header, moving=int.from_bytes(data[start : start + 4], "big") > 1)
         elif name == b"iTXt" and data[start : start + 17] == b"XML:com.adobe.xmp":
             header = replace(header, xmp=_png_xmp(bytes(data[start + 18 : end])))
         elif name in (b"zTXt", b"tEXt") and data[start : start + 17] == b"Raw profile type ":
@@ -173,7 +186,28 @@ def _png(data: Buffer) -> Header:
                 header = replace(header, iptc=photoshop_iptc(block) or block)
             elif keyword == b"xmp" and block and header.xmp is None:
                 header = replace(header, xmp=block)
-    return with_exif(header, exif)
+    return with_exif(_png_colours(header, said), exif)
+
+
+def _png_colours(header: Header, said: dict[bytes, bytes]) -> Header:
+    """What counts of a PNG's words on colour, strongest first: cICP, iCCP, sRGB, gAMA with cHRM."""
+    points = said.get(b"cICP", b"")
+    if len(points) == 4:
+        colours = coded(points[0], points[1])
+        if points[2] != 0 or points[3] != 1:
+            colours = replace(colours, name="YCbCr or narrow range", curve=())
+        return replace(header, icc=None, colours=colours)
+    if header.icc is not None:
+        return header
+    if b"sRGB" in said:
+        return replace(header, colours=SRGB)
+    power = primaries = white = None
+    if len(said.get(b"gAMA", b"")) == 4 and any(said[b"gAMA"]):
+        power = 100_000 / int.from_bytes(said[b"gAMA"], "big")
+    if len(said.get(b"cHRM", b"")) == 32:
+        values = [value / 100_000 for value in struct.unpack(">8I", said[b"cHRM"])]
+        white, *primaries = zip(values[0::2], values[1::2], strict=True)
+    return replace(header, colours=calibrated(tuple(primaries) if primaries else None, white, power))
 
 
 def _png_xmp(body: bytes) -> bytes | None:
@@ -199,9 +233,19 @@ def _tiff(data: Buffer) -> Header:
     except ValueError:
         return Header("tiff")
     main = reader.read(reader.first)[0]
-    header = Header("tiff", icc=_bytes(main.get(0x8773)), cut=reader.cut)
+    header = Header("tiff", icc=_bytes(main.get(0x8773)) or None, cut=reader.cut)
+    if header.icc is None:
+        header = replace(header, colours=_tiff_colours(main))
     header = _with_directories(header, reader, main)
     return replace(header, size_px=_size_of(main))
+
+
+def _tiff_colours(main: Tags) -> Colours | None:
+    """White point, primaries and curve of a TIFF without a profile (TIFF 6.0, section 20)."""
+    white, primaries, curve = (main[tag].numbers if tag in main else () for tag in (0x013E, 0x013F, 0x012D))
+    if len(primaries) != 6:
+        return None
+    return tiff_colours(primaries, white if len(white) == 2 else None, curve)
 
 
 def _size_of(tags: Tags) -> tuple[int, int] | None:
@@ -221,7 +265,11 @@ def _heif(data: Buffer) -> Header:
             header = replace(header, size_px=(height, width) if quarter else (width, height))
     for body in items.of_primary(b"colr"):
         if body[:4] in (b"prof", b"rICC"):
-            header = replace(header, icc=body[4:])
+            header = replace(header, icc=body[4:] or None)
+        elif body[:4] == b"nclx" and len(body) >= 10:
+            primaries, transfer = struct.unpack(">HH", body[4:8])
+            unsaid = primaries == transfer == UNSPECIFIED
+            header = replace(header, colours=None if unsaid else coded(primaries, transfer))
     exif = None
     for number, kind in items.kinds.items():
         if kind == b"Exif" and exif is None:

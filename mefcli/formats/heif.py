@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,39 +10,39 @@ import numpy as np
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
 from mefcli.formats.header import Header
-from mefcli.formats.icc import icc_profile
 from mefcli.formats.kinds import need_heif
-from mefcli.formats.pixels import ALPHA_NOTE, Array, rgb, widened
+from mefcli.formats.pixels import Array, rgb, straight, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
-
-P3_PRIMARIES = 12  # SMPTE EG 432-1, in ISO/IEC 23091-2
-PQ, HLG = 16, 18
 
 
 def decode_heif(data: bytes, header: Header, path: Path) -> Picture:
     items = boxes.heif_items(data)
     av1 = items.kinds.get(items.primary or 0) == b"av01" or data[8:12] in (b"avif", b"avis")
-    pixels, notes = (_avif(data, items, path), list[str]()) if av1 else _heic(path)
-    picture, icc, more = rgb(pixels, header.icc)
-    return Picture(np.ascontiguousarray(picture), icc or _coded_profile(items), (*notes, *more))
+    pixels = _avif(data, items, path) if av1 else _heic(data, path)
+    picture, icc, notes = rgb(pixels, header.icc, path)
+    if data[8:12] == b"avis":
+        notes.append("the first picture of a sequence used")
+    return Picture(np.ascontiguousarray(picture), icc, tuple(notes))
 
 
-def _heic(path: Path) -> tuple[Array, list[str]]:
+def _heic(data: bytes, path: Path) -> Array:
     try:
         import pillow_heif
     except ImportError:
         raise need_heif(path) from None
     try:
-        image = pillow_heif.open_heif(str(path), convert_hdr_to_8bit=False)
+        image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
         pixels = np.asarray(image)
         deep = image.mode.endswith(";16")
+        bits = int(image.info.get("bit_depth", 16)) if deep else 8
+        premultiplied = image.premultiplied_alpha
     except Exception as reason:  # libheif's complaints come as several exception types
         raise _refusal(path) from reason
-    notes = []
-    if pixels.shape[2:] == (4,):
-        pixels, notes = pixels[..., :3], [ALPHA_NOTE]
-    return (pixels.astype(np.uint16) if deep else pixels), notes
+    if premultiplied and pixels.shape[2:] in ((2,), (4,)):
+        pixels = straight(pixels, pixels.shape[2] - 1)
+    # The bits stand at the top of sixteen, the lowest ones empty: white would be 65472, not 65535.
+    return widened(pixels.astype(np.uint16) >> (16 - bits), bits) if deep else pixels
 
 
 def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
@@ -54,8 +55,10 @@ def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     if pixels.ndim == 4:
         pixels = pixels[0]
     if pixels.dtype == np.uint16:
-        depths = items.of_primary(b"pixi")
-        pixels = widened(pixels, depths[0][5] if depths and len(depths[0]) > 5 else 10)
+        bits = _av1_bits(items)
+        if int(pixels.max()) >> bits:
+            raise _refusal(path)
+        pixels = widened(pixels, bits)
     for body in items.of_primary(b"irot")[:1]:
         pixels = np.rot90(pixels, body[0] & 3)  # quarter turns anticlockwise (ISO/IEC 23008-12, 6.5.10)
     for body in items.of_primary(b"imir")[:1]:
@@ -63,12 +66,14 @@ def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     return np.ascontiguousarray(pixels)
 
 
-def _coded_profile(items: boxes.HeifItems) -> bytes | None:
-    """The profile that code points in the file stand for, where it carries no ICC profile."""
-    for body in items.of_primary(b"colr"):
-        if body[:4] == b"nclx" and int.from_bytes(body[4:6], "big") == P3_PRIMARIES:
-            return icc_profile("p3")
-    return None
+def _av1_bits(items: boxes.HeifItems) -> int:
+    """Bits of a sample, by the codec's own configuration (AV1 in ISO BMFF, section 2.3.3)."""
+    others = [body for name, body in items.properties if name == b"av1C"]  # of a picture's tiles
+    for body in (*items.of_primary(b"av1C"), *others):
+        if len(body) > 2 and body[2] & 0x40:
+            return 12 if body[2] & 0x20 else 10
+    depths = items.of_primary(b"pixi")
+    return depths[0][5] if depths and len(depths[0]) > 5 and 8 < depths[0][5] <= 16 else 10
 
 
 def _refusal(path: Path) -> UnreadableError:

@@ -53,21 +53,39 @@ def icc_profile(space: str) -> bytes:
     """The profile of `srgb`, `p3`, `adobergb` or `prophoto`."""
     if space not in SPACES:
         raise UsageError(f"{space} is no colour space mef knows.", f"Choose one of: {', '.join(SPACES)}.")
-    description, primaries, white, curve = SPACES[space]
+    return matrix_profile(*SPACES[space])
+
+
+@cache
+def matrix_profile(
+    description: str,
+    primaries: tuple[tuple[float, float], ...],
+    white: tuple[float, float],
+    curve: tuple[float, ...],
+) -> bytes:
+    """A profile of primaries, a white and a curve: one number is a power, five are ICC's type 3."""
     to_d50 = adaptation(white)
     colorants = _fixed_colorants(to_d50 @ rgb_to_xyz(primaries, white))
+    packed = tuple(struct.pack(">3i", *(int(value) for value in colorants[:, index])) for index in range(3))
+    return profile_of_colorants(description, packed, _s15(tuple(to_d50.ravel())), curve)
+
+
+def profile_of_colorants(
+    description: str, colorants: tuple[bytes, ...], chad: bytes | None, curve: tuple[float, ...]
+) -> bytes:
+    """The same from colorants under D50 as ICC packs them, and the matrix that adapted them, where known."""
     curve_tag = struct.pack(">4s4xHH", b"para", 0 if len(curve) == 1 else 3, 0) + _s15(curve)
     tags: dict[bytes, bytes] = {
         b"desc": _text(description),
         b"cprt": _text("No copyright, use freely"),
         b"wtpt": b"XYZ \0\0\0\0" + _s15(D50),
-        b"chad": b"sf32\0\0\0\0" + _s15(tuple(to_d50.ravel())),
-        b"rTRC": curve_tag,
-        b"gTRC": curve_tag,
-        b"bTRC": curve_tag,
     }
-    for index, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ")):
-        tags[name] = b"XYZ \0\0\0\0" + struct.pack(">3i", *(int(v) for v in colorants[:, index]))
+    if chad is not None:
+        tags[b"chad"] = b"sf32\0\0\0\0" + chad
+    for name in (b"rTRC", b"gTRC", b"bTRC"):
+        tags[name] = curve_tag
+    for name, packed in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True):
+        tags[name] = b"XYZ \0\0\0\0" + packed
     return _assemble(tags)
 
 
@@ -128,7 +146,7 @@ def profile_name(icc: bytes | None) -> str:
     """What a profile calls itself; `untagged` without one."""
     if not icc:
         return "untagged"
-    data = _tag(icc, b"desc")
+    data = profile_tag(icc, b"desc")
     name = ""
     if data[:4] == b"desc" and len(data) >= 12:
         size = struct.unpack(">I", data[8:12])[0]
@@ -144,7 +162,8 @@ def colour_model(icc: bytes | None) -> str:
     return icc[16:20].decode("latin-1").strip() if icc and len(icc) >= 128 and icc[36:40] == b"acsp" else ""
 
 
-def _tag(icc: bytes, wanted: bytes) -> bytes:
+def profile_tag(icc: bytes, wanted: bytes) -> bytes:
+    """A tag's bytes with their type in front; empty where the profile has none, or is too short for it."""
     if len(icc) < 132:
         return b""
     for at in range(132, min(len(icc) - 11, 132 + 12 * min(struct.unpack(">I", icc[128:132])[0], 200)), 12):

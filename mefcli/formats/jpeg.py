@@ -36,15 +36,19 @@ def decode_jpeg(data: bytes, header: Header, path: Path) -> Picture:
     if pixels.dtype == np.uint16:
         pixels = widened(pixels, bits)
     notes = [] if process != 0xC3 else ["lossless JPEG"]
-    return finished(pixels, header, notes)
+    return finished(pixels, header, path, notes)
 
 
-def finished(pixels: Array, header: Header, notes: list[str] | None = None) -> Picture:
+def finished(pixels: Array, header: Header, path: Path, notes: list[str] | None = None) -> Picture:
     """Decoded JPEG samples as an upright RGB picture."""
+    if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
+        raise UnreadableError(
+            f"{path} has {pixels.shape[2]} colour channels, which mean no colours.", "Export it as sRGB."
+        )
     ink = pixels.ndim == 3 and pixels.shape[2] == 4
     # Adobe's programs store CMYK inverted, and mark the file as theirs (Adobe technical note 5116).
     picture, icc, more = rgb(
-        pixels, header.icc, ink=ink, inverted_ink=ink and header.adobe_transform is not None
+        pixels, header.icc, path, ink=ink, inverted_ink=ink and header.adobe_transform is not None
     )
     return Picture(upright(picture, header.orientation), icc, (*(notes or ()), *more))
 
@@ -66,7 +70,7 @@ def reduced_jpeg(data: bytes, header: Header, path: Path, max_side_px: int) -> P
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None or _ends_grey(bgr):  # the whole picture will tell
         return None
-    return finished(bgr[..., ::-1], header)
+    return finished(bgr[..., ::-1], header, path)
 
 
 def check_complete(data: bytes, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.errors import UnreadableError
 from mefcli.formats.icc import colour_model, icc_profile
 from mefcli.values import Pixels
 
@@ -61,8 +63,29 @@ def to_depth(pixels: Pixels, bits: int) -> Pixels:
     return converted
 
 
+def moves(path: Path) -> UnreadableError:
+    return UnreadableError(f"{path} is an animation.", "Export the frame you want as a picture of its own.")
+
+
+def straight(pixels: Array, alpha: int) -> Array:
+    """Colours that were multiplied by channel `alpha`, divided by it; black where nothing is left of them."""
+    out = np.empty_like(pixels)
+    for top in range(0, pixels.shape[0], 256):  # strips keep the wide copies small
+        strip = pixels[top : top + 256]
+        cover = strip[..., alpha : alpha + 1]
+        if pixels.dtype.kind == "f":
+            colours = np.divide(strip, cover, out=np.zeros_like(strip), where=cover > 0)
+            out[top : top + 256] = np.clip(colours, 0, 1)
+            continue
+        full = np.iinfo(pixels.dtype).max
+        wide, over = strip.astype(np.uint32), np.maximum(cover, 1).astype(np.uint32)
+        out[top : top + 256] = np.where(cover > 0, np.minimum((wide * full + over // 2) // over, full), 0)
+    out[..., alpha] = pixels[..., alpha]
+    return out
+
+
 def rgb(
-    pixels: Array, icc: bytes | None, *, inverted_ink: bool = False, ink: bool = False
+    pixels: Array, icc: bytes | None, path: Path, *, inverted_ink: bool = False, ink: bool = False
 ) -> tuple[Array, bytes | None, list[str]]:
     """`(H, W)` or `(H, W, C)` as RGB, with a profile that fits RGB, and notes on what was done."""
     notes: list[str] = []
@@ -70,33 +93,35 @@ def rgb(
         pixels = pixels[..., None]
     channels = pixels.shape[2]
     if ink:
-        return _from_ink(pixels[..., :4], icc, inverted_ink)
+        return _from_ink(pixels[..., :4], icc, inverted_ink, path)
     if channels in (2, 4) or channels > 4:
         pixels = pixels[..., : 1 if channels == 2 else 3]
         notes.append(ALPHA_NOTE)
-    if pixels.shape[2] == 1:
-        if colour_model(icc) == "GRAY" and icc is not None:
-            converted = _through_profile(pixels[..., 0], icc, "gray")
-            if converted is not None:
-                return converted, icc_profile("srgb"), [*notes, "grey profile converted to sRGB"]
-        return np.repeat(pixels, 3, axis=2), None if colour_model(icc) != "RGB" else icc, notes
-    if icc and colour_model(icc) != "RGB":
+    grey = pixels.shape[2] == 1
+    if icc is not None and grey and colour_model(icc) == "GRAY":
+        converted = _through_profile(pixels[..., 0], icc, "gray")
+        if converted is not None:
+            return converted, icc_profile("srgb"), [*notes, "grey profile converted to sRGB"]
+    if grey:
+        pixels = np.repeat(pixels, 3, axis=2)
+    if icc is not None and colour_model(icc) != "RGB":
         icc = None
-        notes.append("a colour profile that does not fit the picture was ignored")
+        notes.append("a colour profile that does not fit the picture was ignored: taken as sRGB")
     return pixels, icc, notes
 
 
-def _from_ink(ink: Array, icc: bytes | None, inverted: bool) -> tuple[Array, bytes | None, list[str]]:
-    if inverted:
-        ink = np.iinfo(ink.dtype).max - ink
-    if icc is not None and colour_model(icc) == "CMYK":
-        converted = _through_profile(ink, icc, "cmyk")
-        if converted is not None:
-            return converted, icc_profile("srgb"), ["CMYK converted to sRGB through its profile"]
-    top = np.iinfo(ink.dtype).max
-    light = (top - ink).astype(np.uint32)
-    picture = ((light[..., :3] * light[..., 3:] + top // 2) // top).astype(ink.dtype)
-    return picture, None, ["CMYK without a profile converted to RGB approximately"]
+def _from_ink(
+    ink: Array, icc: bytes | None, inverted: bool, path: Path
+) -> tuple[Array, bytes | None, list[str]]:
+    """Inks mean colours only through the profile of a press and a paper."""
+    if icc is None or colour_model(icc) != "CMYK":
+        raise UnreadableError(
+            f"{path} is CMYK without a profile that says which colours its inks make.", "Export it as sRGB."
+        )
+    converted = _through_profile(np.iinfo(ink.dtype).max - ink if inverted else ink, icc, "cmyk")
+    if converted is None:
+        raise UnreadableError(f"{path} is CMYK with a damaged profile.", "Export it as sRGB.")
+    return converted, icc_profile("srgb"), ["CMYK converted to sRGB through its profile"]
 
 
 def _through_profile(pixels: Array, icc: bytes, model: str) -> Array | None:

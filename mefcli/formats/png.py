@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header
-from mefcli.formats.pixels import Array, rgb, upright
+from mefcli.formats.pixels import Array, moves, rgb, upright
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
@@ -14,11 +14,13 @@ from mefcli.formats.values import Picture
 def decode_png(data: bytes, header: Header, path: Path) -> Picture:
     import imagecodecs
 
+    if header.moving:
+        raise moves(path)
     try:
         pixels: Array = imagecodecs.png_decode(data)
     except Exception as reason:  # libpng's complaints come as several exception types
         raise UnreadableError(
             f"{path} is cut off or damaged: its picture data cannot be decoded.", RESTORE
         ) from reason
-    picture, icc, notes = rgb(pixels, header.icc)
+    picture, icc, notes = rgb(pixels, header.icc, path)
     return Picture(upright(picture, header.orientation), icc, tuple(notes))

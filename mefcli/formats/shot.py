@@ -19,11 +19,12 @@ from typing import Any
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header, parse_header
-from mefcli.formats.icc import profile_name
+from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import Buffer, Entry, Tags
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.makernotes import MakerFacts, maker_facts
 from mefcli.formats.source import RESTORE, opened
+from mefcli.formats.spaces import space_name
 from mefcli.values import Drive, Shot
 
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results
@@ -203,19 +204,22 @@ def _text(tags: Tags, tag: int) -> str:
 def is_dcf_adobe_rgb(header: Header) -> bool:
     """Whether a camera marked Adobe RGB without a profile, by interoperability index R03 (DCF 2.0)."""
     space = header.exif.get(0xA001)
-    return header.icc is None and (
-        (_text(header.interop, 1) == "R03" and (space is None or space.integer in (2, 65535)))
-        or (space is not None and space.integer == 2)
+    return (
+        header.icc is None
+        and header.channels != 4
+        and (
+            (_text(header.interop, 1) == "R03" and (space is None or space.integer in (2, 65535)))
+            or (space is not None and space.integer == 2)
+        )
     )
 
 
 def _icc_name(header: Header) -> str | None:
+    """The space the file says its colours are in; None where it does not say."""
     if header.icc:
-        return profile_name(header.icc)
-    return profile_name(_adobe()) if header.kind != "raw" and is_dcf_adobe_rgb(header) else None
-
-
-def _adobe() -> bytes:
-    from mefcli.formats.icc import icc_profile
-
-    return icc_profile("adobergb")
+        return space_name(header.icc)
+    if header.kind == "raw":
+        return None
+    if header.colours is not None:
+        return "sRGB" if header.colours.is_srgb else header.colours.name
+    return space_name(icc_profile("adobergb")) if is_dcf_adobe_rgb(header) else None

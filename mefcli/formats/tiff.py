@@ -10,12 +10,18 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.header import Header
-from mefcli.formats.pixels import Array, rgb, upright, widened
+from mefcli.formats.pixels import Array, rgb, straight, upright, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
 PLAIN = 1  # not compressed
+PICTURED = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR)
+CHUNKS, PLANES = 1, 2  # PlanarConfiguration
+ASSOCIATED = 1  # of ExtraSamples: the colours are multiplied by this one
+# Compressions that leave samples as they are, and those whose decoder turns YCbCr into RGB itself.
+AS_STORED = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})  # none, LZW, deflate, PackBits, LZMA, zstd
+DECODED_TO_RGB = frozenset({6, 7, 33007})  # JPEG, old and new
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 
 
@@ -44,16 +50,19 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
     height, width = page.imagelength, page.imagewidth
     if width * height > max_pixels:
         raise too_large(path, (width, height), max_pixels)
-    if page.imagedepth > 1 or page.photometric not in (
-        WHITE_IS_ZERO,
-        BLACK_IS_ZERO,
-        RGB,
-        PALETTE,
-        SEPARATED,
-        YCBCR,
-        CIELAB,
-    ):
-        raise UnreadableError(f"{path} is no photograph mef can read.", "Save it as an RGB TIFF.")
+    if page.photometric == CIELAB:
+        raise UnreadableError(f"{path} is a Lab TIFF.", "Save it as RGB.")
+    if page.imagedepth > 1 or page.photometric not in PICTURED:
+        raise _strange(path, "it holds another kind of picture")
+    if int(page.planarconfig) not in (CHUNKS, PLANES):
+        raise _strange(path, "it does not say how its samples are laid out")
+    if page.photometric == SEPARATED and int(page.tags.valueof(0x014C, 1)) != 1:
+        raise _strange(path, "its inks are others than CMYK")
+    if page.photometric == YCBCR and page.compression not in DECODED_TO_RGB:
+        # Colours at reduced size stand in blocks of several pixels, which tifffile takes for whole pixels.
+        whole = tuple(page.tags.valueof(0x0212, (2, 2))) == (1, 1)
+        if page.compression not in AS_STORED or not whole:
+            raise _strange(path, "its YCbCr colours are stored at reduced size or specially coded")
     sizes = page.databytecounts
     ends = [at + size for at, size in zip(page.dataoffsets, sizes, strict=False)]
     # tifffile leaves black what is said to have no bytes, and tiles whose plain samples do not suffice.
@@ -83,20 +92,67 @@ def _brief(reason: Exception) -> str:
 
 def _finished(pixels: Array, page: Any, header: Header, path: Path, notes: list[str]) -> Picture:
     photometric = int(page.photometric)
-    if pixels.ndim == 3 and int(page.planarconfig) == 2 and page.samplesperpixel > 1:
+    if pixels.ndim == 3 and int(page.planarconfig) == PLANES and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, 2)  # stored plane by plane
+    if pixels.ndim not in (2, 3):
+        raise _strange(path, "its samples make no picture")
     pixels = _depth(pixels, int(page.bitspersample), path, notes)
     if photometric == WHITE_IS_ZERO:
         pixels = (1.0 - pixels).astype(np.float32) if pixels.dtype == np.float32 else ~pixels
+    extras = tuple(int(kind) for kind in page.extrasamples)
     if photometric == PALETTE:
-        pixels = _painted(pixels, page.colormap, int(page.bitspersample))
-    if photometric == CIELAB:
-        raise UnreadableError(f"{path} is a Lab TIFF.", "Save it as RGB.")
-    ink = photometric == SEPARATED
-    if ink and (pixels.ndim != 3 or pixels.shape[2] < 4 or pixels.dtype == np.float32):
-        raise UnreadableError(f"{path} holds inks mef cannot read.", "Save it as RGB.")
-    picture, icc, more = rgb(pixels, header.icc, ink=ink)
+        indices, extras = pixels[..., 0] if pixels.ndim == 3 else pixels, ()
+        pixels = _painted(indices, page.colormap, int(page.bitspersample))
+    _check_samples(pixels, photometric, extras, path)
+    if ASSOCIATED in extras and photometric != SEPARATED:
+        pixels = straight(pixels, pixels.shape[2] - len(extras) + extras.index(ASSOCIATED))
+        notes.append("colours divided by the transparency they were multiplied with")
+    if photometric == YCBCR and page.compression not in DECODED_TO_RGB:
+        pixels = from_ycbcr(pixels, header, path)
+    picture, icc, more = rgb(pixels, header.icc, path, ink=photometric == SEPARATED)
     return Picture(upright(picture, header.orientation), icc, (*notes, *more))
+
+
+def _check_samples(pixels: Array, photometric: int, extras: tuple[int, ...], path: Path) -> None:
+    """Whether there are as many samples as the colours need, and a word for each one beyond."""
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    needed = {RGB: 3, PALETTE: 3, YCBCR: 3, SEPARATED: 4}.get(photometric, 1)
+    unexplained = channels - len(extras) - needed
+    if channels < needed or unexplained > (needed < 4):  # many a program leaves its one alpha without a word
+        raise _strange(path, f"{channels} samples a pixel are none of its colours")
+    if photometric == SEPARATED and (pixels.dtype == np.float32 or ASSOCIATED in extras):
+        raise UnreadableError(f"{path} holds inks mef cannot read.", "Save it as RGB.")
+
+
+def _strange(path: Path, why: str) -> UnreadableError:
+    return UnreadableError(f"{path} is no photograph mef can read: {why}.", "Save it as an RGB TIFF.")
+
+
+def from_ycbcr(pixels: Array, header: Header, path: Path) -> Array:
+    """RGB by the file's own coefficients and reference levels (TIFF 6.0, sections 20 and 21)."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise _strange(path, "its YCbCr samples are no integers")
+    red, green, blue = _numbers(header, 0x0211, (0.299, 0.587, 0.114))
+    top = float(np.iinfo(pixels.dtype).max)
+    middle = (top + 1) / 2
+    levels = np.array(_numbers(header, 0x0214, (0.0, top, middle, top, middle, top)), np.float32)
+    blacks, whites = levels[0::2], levels[1::2]
+    if not (whites > blacks).all() or not green:
+        raise _strange(path, "its reference black and white mean no colours")
+    spans = np.array([top, top / 2, top / 2], np.float32) / (whites - blacks)
+    out = np.empty(pixels.shape[:2] + (3,), pixels.dtype)
+    for row in range(0, pixels.shape[0], 256):  # strips keep the float copies small
+        y, cb, cr = np.moveaxis((pixels[row : row + 256, :, :3] - blacks) * spans, 2, 0)
+        r = y + cr * np.float32(2 - 2 * red)
+        b = y + cb * np.float32(2 - 2 * blue)
+        g = (y - np.float32(red) * r - np.float32(blue) * b) / np.float32(green)
+        out[row : row + 256] = np.clip(np.stack([r, g, b], axis=2) + np.float32(0.5), 0, top)
+    return out
+
+
+def _numbers(header: Header, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:
+    found = header.main[tag].numbers if tag in header.main else ()
+    return found if len(found) == len(default) else default
 
 
 def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
@@ -105,20 +161,28 @@ def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
         black_or_white: Array = np.where(pixels, np.uint8(255), np.uint8(0))
         return black_or_white
     if kind == "f":
-        floats = pixels.astype(np.float32)
-        low, high = float(np.nanmin(floats)), float(np.nanmax(floats))
-        if not np.isfinite([low, high]).all() or np.isnan(floats).any() or low < 0 or high > 1:
-            notes.append(f"values outside 0..1 ({low:.3g} to {high:.3g}) clipped")
-            floats = np.clip(np.nan_to_num(floats, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
-        return floats
+        return _floats(pixels, path, notes)
     if kind == "u":
-        if pixels.dtype.itemsize == 4:
-            notes.append("32-bit integers reduced to 16 bits")
+        if pixels.dtype.itemsize > 2:
+            notes.append(f"{bits}-bit integers reduced to 16 bits")
             return (pixels >> (bits - 16) if bits >= 16 else pixels).astype(np.uint16)
         return widened(pixels.astype(pixels.dtype.newbyteorder("=")), bits)
     raise UnreadableError(
         f"{path} holds signed or complex numbers, not a photograph.", "Save it as an 8- or 16-bit TIFF."
     )
+
+
+def _floats(pixels: Array, path: Path, notes: list[str]) -> Array:
+    with np.errstate(over="ignore"):  # doubles beyond a float's range become infinite, and are clipped
+        floats = pixels.astype(np.float32)
+    finite = np.isfinite(floats)
+    if not finite.any():
+        raise UnreadableError(f"{path} holds no finite number, so no picture.", "Export it again.")
+    low, high = float(floats[finite].min()), float(floats[finite].max())
+    if not finite.all() or low < 0 or high > 1:
+        notes.append(f"values outside 0..1 ({low:.3g} to {high:.3g}) clipped")
+        floats = np.clip(np.nan_to_num(floats, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    return floats
 
 
 def _painted(indices: Array, palette: Any, bits: int) -> Array:

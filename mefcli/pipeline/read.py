@@ -74,26 +74,21 @@ def _check_sizes(shots: Sequence[Shot], pictures: Sequence[Picture]) -> None:
 
 
 def _one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
-    """The profile all frames share. Untagged pictures count as sRGB, as everywhere."""
-    from mefcli import formats
+    """The profile all frames share, by what it means and not by its name. Untagged pictures count as sRGB."""
+    from mefcli.formats.spaces import same_space, space_name
 
     profiles = [picture.icc for picture in pictures]
     reference = profiles[bracket.reference]
-    if all(profile == reference for profile in profiles):
-        return reference
-    names = [formats.profile_name(profile) if profile else "sRGB" for profile in profiles]
-    for shot, name in zip(bracket.shots, names, strict=True):
-        if _plain(name) != _plain(names[0]):
+    for shot, profile in zip(bracket.shots, profiles, strict=True):
+        if not same_space(profile, reference):
+            names = [space_name(other) if other else "sRGB" for other in (reference, profile)]
+            if names[0] == names[1]:
+                names[1] = f"another space of that name ({names[1]})"
             raise MismatchError(
-                f"{bracket.shots[0].path.name} is in {names[0]}, {shot.path.name} in {name}.",
+                f"{bracket.paths[bracket.reference].name} is in {names[0]}, {shot.path.name} in {names[1]}.",
                 "Export all frames of the bracket with one colour profile.",
             )
-    return reference or next(profile for profile in profiles if profile)
-
-
-def _plain(name: str) -> str:
-    """sRGB goes by many names (sRGB IEC61966-2.1, sRGB built-in, ...)."""
-    return "srgb" if "srgb" in name.lower() else name
+    return reference or next((profile for profile in profiles if profile), None)
 
 
 def one_depth(frames: Sequence[Pixels]) -> list[Pixels]:

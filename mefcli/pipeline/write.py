@@ -12,11 +12,9 @@ from pathlib import Path
 
 from mefcli import storage
 from mefcli.errors import OutputError, UsageError
+from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
 from mefcli.values import Fused, OnStep, Step, silent
-
-# The depth in bits that the fusion needs for a suffix, where none is asked for.
-DEPTHS = {".tif": 16, ".tiff": 16, ".png": 16, ".jpg": 8, ".jpeg": 8, ".jxl": 16, ".avif": 16}
 
 
 def default_output(first: Path, suffix: str = ".tif") -> Path:
@@ -25,16 +23,17 @@ def default_output(first: Path, suffix: str = ".tif") -> Path:
 
 def depth_of(path: Path, job: Job) -> int:
     """Bits per channel that an output needs of the fusion."""
-    return 8 if path.suffix.lower() in (".jpg", ".jpeg") else job.bit_depth or DEPTHS[path.suffix.lower()]
+    format = WRITTEN[path.suffix.lower()]
+    return 8 if format.fused_bits == 8 else job.bit_depth or format.fused_bits
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool = False) -> None:
     """Everything that can be known to fail before the work begins."""
     for output in outputs:
-        if output.suffix.lower() not in DEPTHS:
+        if output.suffix.lower() not in WRITTEN:
             raise UsageError(
                 f"{output} has a suffix that is no format for pictures here.",
-                f"Use one of: {', '.join(DEPTHS)}.",
+                f"Use one of: {', '.join(WRITTEN)}.",
             )
         _check_name(output)
         if output.is_dir():

@@ -40,14 +40,6 @@ def test_grey_jpeg_gives_three_equal_channels(tmp_path: Path) -> None:
     assert (pixels == pixels[..., :1]).all()
 
 
-def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
-    path = tmp_path / "ink.jpg"
-    Image.fromarray(photo()).convert("CMYK").save(path, quality=98)
-    picture = decode(path)
-    assert np.abs(picture.pixels.astype(int) - photo().astype(int)).max() < 12
-    assert any("CMYK" in note for note in picture.notes)
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
     for suffix in (".jpg", ".png", ".tif"):
