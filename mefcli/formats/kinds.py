@@ -7,13 +7,9 @@ from pathlib import Path
 from mefcli.errors import MissingExtraError, UnreadableError
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
 from mefcli.formats.source import opened
+from mefcli.formats.table import RAW_SUFFIXES, accepted
 from mefcli.values import Kind
 
-RAW_SUFFIXES = frozenset(
-    {".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dcr", ".dcs", ".dng", ".drf", ".eip"}
-    | {".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"}
-    | {".pef", ".ptx", ".pxn", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f"}
-)
 # Signatures at the start of RAW files that are no plain TIFF.
 RAW_SIGNATURES = (b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation of DNG and TIFF/EP
@@ -22,8 +18,19 @@ RAW_COMPRESSIONS = frozenset({34713, 32767, 32770, 65000, 65535})
 HEIF_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"mif2"}
 )
-KNOWN_OTHERS = {b"GIF8": "a GIF", b"BM": "a BMP", b"8BPS": "a Photoshop document", b"%PDF": "a PDF"}
-ACCEPTED = "mef reads RAW, JPEG, TIFF, PNG, HEIF and AVIF files."
+KNOWN_OTHERS = {
+    b"8BPS": "a Photoshop document",
+    b"%PDF": "a PDF",
+    b"P7": "a PAM picture",
+    b"PF\n": "a PFM picture",
+    b"Pf\n": "a PFM picture",
+    b"\xff\x0a": "a JPEG XL picture",
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture",
+    b"\0\0\0\x0cjP": "a JPEG 2000 picture",
+    b"v/1\x01": "an OpenEXR picture",
+    b"#?RADIANCE": "a Radiance picture",
+    b"<svg": "an SVG drawing",
+}
 
 
 def sniff(path: Path) -> Kind:
@@ -49,14 +56,20 @@ def kind_of(data: Buffer, path: Path) -> Kind:
             return "heif"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "raw" if _tiff_is_raw(data, path) else "tiff"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
+    if head[:2] == b"BM" and head[14:18].strip(b"\0") and head[15:18] == b"\0\0\0":
+        return "bmp"
+    if head[:1] == b"P" and b"1" <= head[1:2] <= b"6" and head[2:3] in (b" ", b"\t", b"\n", b"\r", b"#"):
+        return "pnm"
     if path.suffix.lower() in RAW_SUFFIXES and head.strip(b"\0"):
         return "raw"  # a few old RAW formats have no signature; LibRaw decides
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        raise UnreadableError(f"{path} is a WebP picture, which mef does not read.", ACCEPTED)
     for signature, name in KNOWN_OTHERS.items():
         if head.startswith(signature):
-            raise UnreadableError(f"{path} is {name}, which mef does not read.", ACCEPTED)
-    raise UnreadableError(f"{path} is not a picture mef knows.", ACCEPTED)
+            raise UnreadableError(f"{path} is {name}, which mef does not read.", accepted())
+    raise UnreadableError(f"{path} is not a picture mef knows.", accepted())
 
 
 def _tiff_is_raw(data: Buffer, path: Path) -> bool:

@@ -22,7 +22,7 @@ def test_a_wrong_suffix_does_not_deceive(tmp_path: Path, format_: str, kind: str
 
 
 @pytest.mark.parametrize(
-    ("content", "word"), [(b"", "empty"), (b"hello, a text", "not a picture"), (b"GIF89a....", "GIF")]
+    ("content", "word"), [(b"", "empty"), (b"hello, a text", "not a picture"), (b"PF\n3 3\n-1\n", "PFM")]
 )
 def test_strangers_are_refused_by_name(tmp_path: Path, content: bytes, word: str) -> None:
     path = tmp_path / "photo.jpg"

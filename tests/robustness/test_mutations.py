@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from toolkit import STOPS
 
 from mefcli import demo, formats
+from tests.formats.conftest import exif_bytes
+from tests.formats.profiles import press
 from tests.robustness.mutants import CUTS, mutants
 from tests.robustness.workers import Worker
 
@@ -53,10 +56,18 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     picture = Image.fromarray(pixels)
     picture.convert("1").save(folder / "e.tif", compression="group4")
     picture.convert("P").save(folder / "f.png")
-    picture.convert("CMYK").save(folder / "g.jpg")
+    picture.convert("CMYK").save(folder / "g.jpg", icc_profile=press())
     picture.convert("RGBA").save(folder / "h.tif", compression="tiff_lzw")
     picture.save(folder / "i.jpg", progressive=True)
     picture.save(folder / "j.tif", compression="jpeg")
+    picture.convert("YCbCr").save(folder / "k.tif", compression="tiff_lzw")
+    picture.save(folder / "l.webp", exif=exif_bytes(6), icc_profile=formats.icc_profile("p3"))
+    picture.convert("RGBA").save(folder / "m.webp", lossless=True)
+    picture.convert("P").save(folder / "n.gif")
+    picture.save(folder / "o.bmp")
+    picture.convert("P").save(folder / "p.bmp")
+    picture.save(folder / "q.ppm")
+    (folder / "r.ppm").write_bytes(b"P6\n96 64\n65535\n" + np.full((64, 96, 3), 777, ">u2").tobytes())
     return sorted(folder.iterdir())
 
 

@@ -1,0 +1,81 @@
+"""WebP, BMP, PPM/PGM and GIF in, through imageio: one still picture, whole, without its transparency."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mefcli.errors import UnreadableError
+from mefcli.formats.header import Header
+from mefcli.formats.pixels import Array, moves, rgb, upright
+from mefcli.formats.plain_headers import pnm_facts
+from mefcli.formats.source import RESTORE
+from mefcli.formats.values import Picture
+
+_OPENING = threading.Lock()
+
+
+def decode_plain(data: bytes, header: Header, path: Path) -> Picture:
+    if header.moving:
+        raise moves(path)
+    try:
+        pixels = _samples(data, header, path)
+    except MemoryError:
+        raise
+    except Exception as reason:  # the libraries behind imageio report damage by many exception types
+        raise UnreadableError(
+            f"{path} is cut off or damaged: its picture data cannot be decoded.", RESTORE
+        ) from reason
+    picture, icc, notes = rgb(pixels, header.icc, path)
+    return Picture(upright(picture, header.orientation), icc, tuple(notes))
+
+
+def _samples(data: bytes, header: Header, path: Path) -> Array:
+    facts = pnm_facts(data) if header.kind == "pnm" else None
+    if facts is not None and facts.kind in (2, 3):
+        wanted = facts.width * facts.height * facts.channels
+        body = b"\n".join(line.partition(b"#")[0] for line in data[facts.at :].splitlines())
+        if len(body.split()) < wanted:
+            raise ValueError("too few numbers")
+    if facts is not None and facts.deep:
+        return _deep(path, facts.most)
+    return _shallow(data)
+
+
+def _shallow(data: bytes) -> Array:
+    """Eight bits a sample, through Pillow."""
+    import imageio.v3
+    from PIL import Image
+
+    with _OPENING:  # mef's own limit on pixels has been kept already, and may be set higher than Pillow's
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            file = imageio.v3.imopen(io.BytesIO(data), "r", plugin="pillow")
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+    with file:
+        seen: Any = file.metadata(index=0, exclude_applied=False)
+        mode = seen["mode"]
+        clear = mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in seen
+        wanted = "RGBA" if clear else "L" if mode in ("1", "L") else "RGB"
+        pixels: Array = file.read(index=0, mode=wanted)
+    return pixels
+
+
+def _deep(path: Path, most: int) -> Array:
+    """Sixteen bits a sample, through OpenCV, which gives the numbers as they stand in the file."""
+    import cv2
+    import imageio.v3
+
+    with imageio.v3.imopen(str(path), "r", plugin="opencv") as file:
+        pixels: Array = file.read(index=0, flags=cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if pixels.dtype != np.uint16:
+        raise ValueError("not sixteen bits")
+    if most == 65535:
+        return pixels
+    scaled = np.minimum(pixels, most).astype(np.uint32) * 65535 + most // 2
+    return (scaled // most).astype(np.uint16)
