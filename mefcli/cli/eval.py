@@ -25,7 +25,8 @@ def evaluate(
     ] = None,
     layout: Annotated[Layout, typer.Option("--layout", help="mefb: the benchmark's folders.")] = "plain",
     metrics: Annotated[
-        str | None, typer.Option("--metrics", help="Names with commas. Without it: the twenty of MEFB.")
+        str | None,
+        typer.Option("--metrics", help="Names with commas. Without it: the default ones."),
     ] = None,
     max_size: Annotated[
         float | None, typer.Option("--max-size", help="Reduce scenes to this many megapixels.", min=0.002)

@@ -43,10 +43,11 @@ def means(rows: Sequence[Row]) -> Means:
     return table
 
 
-def _sign(metric: str) -> float:
+def _key(metric: str, value: float) -> float:
+    """Smaller is better."""
     from mefcli.evaluation.metrics import METRICS
 
-    return 1.0 if METRICS[metric].better == "lower" else -1.0
+    return METRICS[metric].key(value)
 
 
 def ranks(table: Means) -> Means:
@@ -54,7 +55,7 @@ def ranks(table: Means) -> Means:
     result: Means = {method: {} for method in table}
     for metric in dict.fromkeys(m for scores in table.values() for m in scores):
         keyed = {
-            method: _sign(metric) * scores[metric]
+            method: _key(metric, scores[metric])
             for method, scores in table.items()
             if not math.isnan(scores.get(metric, math.nan))
         }
@@ -66,8 +67,14 @@ def ranks(table: Means) -> Means:
 
 
 def mean_ranks(table: Means) -> dict[str, float]:
-    """Mean rank over the metrics, for each method."""
-    return {m: (sum(r.values()) / len(r) if r else math.nan) for m, r in ranks(table).items()}
+    """Mean rank over the metrics that are ranked, for each method; over the others where these are all."""
+    from mefcli.evaluation.metrics import METRICS
+
+    found = {}
+    for method, mine in ranks(table).items():
+        counted = [rank for metric, rank in mine.items() if METRICS[metric].ranked] or list(mine.values())
+        found[method] = sum(counted) / len(counted) if counted else math.nan
+    return found
 
 
 def published() -> dict[str, Any]:
@@ -84,7 +91,7 @@ def places(scores: Mapping[str, float]) -> dict[str, Place]:
     for metric, value in scores.items():
         others = [s[metric] for s in methods.values() if metric in s]
         if others and not math.isnan(value):
-            better = sum(_sign(metric) * other < _sign(metric) * value for other in others)
+            better = sum(_key(metric, other) < _key(metric, value) for other in others)
             found[metric] = Place(better + 1, len(others) + 1)
     return found
 

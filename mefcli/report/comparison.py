@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mefcli.report.images import to_eight_bits
 from mefcli.values import Bracket
 
-PAIR_METRICS = ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV", "VIF", "NMI")
-MORE_METRICS = ("MEF_SSIM", "Q_ABF", "VIF", "NMI", "EN", "AG")
+KEPT = ("crushed", "blown", "colour", "outside")
+PAIR_METRICS = ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV", *KEPT)
+MORE_METRICS = ("MEF_SSIM", "Q_ABF", "VIF", *KEPT)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mefcli.report.files import write_text
 from mefcli.report.images import Bytes, fitted, to_eight_bits
+from mefcli.report.lost import SMALLEST_PX, lost_section
 from mefcli.report.page import Item, Section, build_page, cards, table
 
 if TYPE_CHECKING:
@@ -166,10 +167,18 @@ def report_page(
     items.append(Item(f"Fused ({record.model})", shown, True, icc))
     names = [path.name for path in bracket.paths]
     found = _findings(names, alignment, ghosts, size)
-    sections = [exposures(bracket), *found, *_record(record), _metadata(bracket)]
+    sections = [exposures(bracket), *_lost(items), *found, *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
     lead = f"{len(frames)} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
     return build_page("Exposure fusion report", lead, items, sections, scale)
+
+
+def _lost(items: Sequence[Item]) -> list[Section]:
+    """What the results lost of the exposures; nothing for pictures too small to measure."""
+    if len(items) < 3 or min(items[0].pixels.shape[:2]) < SMALLEST_PX:
+        return []
+    frames = [item.pixels for item in items if not item.is_result]
+    return [lost_section(frames, [(item.label, item.pixels) for item in items if item.is_result])]
 
 
 def _fit(pixels: NDArray[Any]) -> Bytes:
@@ -226,7 +235,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         cells = [f"{one.scores[metric]:.{METRICS[metric].decimals}f}" for one in comparison.results]
         rows.append((f"{metric} {METRICS[metric].arrow}", *cells))
     times = table(("", ""), [(one.name, f"{one.seconds:.2f} s") for one in comparison.results])
-    sections = [Section("Metrics", table(("metric", *names), rows)), Section("Time", times)]
+    sections = [Section("Metrics", table(("metric", *names), rows)), *_lost(items), Section("Time", times)]
     if comparison.bracket is not None:
         sections += [exposures(comparison.bracket), _metadata(comparison.bracket)]
     height, width = comparison.results[0].pixels.shape[:2]

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mefcli.evaluation.metrics import KEPT_NAMES
+from mefcli.evaluation.metrics import score as measured
 from mefcli.training.camera import SRGB, Bytes, Camera
 from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
@@ -19,7 +21,7 @@ from mefnets.engine.fuser import Fuser
 from mefnets.spec import ModelSpec
 
 SHORT_SIDE_PX = 224
-SCORES = ("mef_ssim", "q_abf", "q_w", "q_cv", "residual", "luma", "score")
+SCORES = ("mef_ssim", "q_abf", "q_w", "q_cv", "residual", "luma", *KEPT_NAMES, "score")
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,18 @@ def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, f
             float(measures.q_cv(ends, result)),
             linear_residual(grey[0, :, 0], luma[0, 0]),
             float(luma.mean()),
+            *measured(picture, held.frames, names=KEPT_NAMES).values(),
         ]
         rows.append(row)
     means = [float(value) for value in np.mean(rows, axis=0)]
     scores = dict(zip(SCORES, means, strict=False))
-    scores["score"] = 2 * scores["mef_ssim"] + scores["q_abf"] + scores["q_w"] - scores["q_cv"] / 1000.0
+    scores["score"] = (
+        2 * scores["mef_ssim"]
+        + scores["q_abf"]
+        + scores["q_w"]
+        - scores["q_cv"] / 1000.0
+        - 10 * (scores["crushed"] + scores["blown"])
+    )
     return scores
 
 

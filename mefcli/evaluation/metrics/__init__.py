@@ -1,4 +1,5 @@
-"""The metrics: the twenty of the MEFB benchmark, a few more, and those against a reference.
+"""The metrics: the twenty of the MEFB benchmark, what is kept of the frames, a few more, and those
+against a reference.
 
 Every one is defined on stored 8-bit RGB values; floats are quantised first. `METRICS` is the literal table of
 what there is; `score` is the one call.
@@ -22,6 +23,7 @@ from mefcli.evaluation.metrics import (
     feature_information,
     features,
     information,
+    kept,
     perception,
     phase,
     reference,
@@ -29,7 +31,16 @@ from mefcli.evaluation.metrics import (
 )
 from mefcli.evaluation.metrics.picture import Picture
 
-__all__ = ["MEFB_NAMES", "METRICS", "REFERENCE_NAMES", "Metric", "Picture", "known_names", "score"]
+__all__ = [
+    "KEPT_NAMES",
+    "MEFB_NAMES",
+    "METRICS",
+    "REFERENCE_NAMES",
+    "Metric",
+    "Picture",
+    "known_names",
+    "score",
+]
 
 Measure = Callable[[Sequence[Picture], Picture], float]
 Comparison = Callable[[Picture, Picture], float]
@@ -45,22 +56,28 @@ class Metric:
     source: str
     low: float  # about; where values usually lie, not a hard bound
     high: float
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "near"]
     measure: Measure | None = None
     compare: Comparison | None = None  # instead of `measure`: against a reference
     pairs_only: bool = False
     decimals: int = 4
+    aim: float = 0.0  # of those that are better the nearer they are to it
+    ranked: bool = True  # counts in a method's mean rank
 
     @property
     def arrow(self) -> str:
-        return "↑" if self.better == "higher" else "↓"
+        return {"higher": "↑", "lower": "↓", "near": f"→ {self.aim:g}"}[self.better]
+
+    def key(self, value: float) -> float:
+        """Smaller is better."""
+        return {"higher": -value, "lower": value, "near": abs(value - self.aim)}[self.better]
 
 
 def _table(*metrics: Metric) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
-_i, _f, _s, _p, _r = information, features, structure, perception, reference
+_i, _f, _s, _p, _r, _k = information, features, structure, perception, reference, kept
 METRICS: dict[str, Metric] = _table(
     # The twenty of MEFB, in the benchmark's order.
     Metric("CE", "cross entropy", "Bulanon 2009", -1, 8, "lower", _i.cross_entropy),
@@ -120,6 +137,33 @@ METRICS: dict[str, Metric] = _table(
         pairs_only=True,
     ),
     Metric("VIF", "visual information fidelity", "Han 2013", 0, 1.5, "higher", _p.visual_fidelity),
+    # What is kept of what the frames show. They stand beside the benchmark's, and do not count in mean ranks.
+    Metric(
+        "crushed",
+        "shown by a frame, black in the result",
+        "ours 2026",
+        0,
+        1,
+        "lower",
+        _k.crushed,
+        ranked=False,
+    ),
+    Metric(
+        "blown", "shown by a frame, white in the result", "ours 2026", 0, 1, "lower", _k.blown, ranked=False
+    ),
+    Metric(
+        "colour",
+        "chroma over the frames'",
+        "ours 2026",
+        0,
+        1.5,
+        "near",
+        _k.colour,
+        decimals=3,
+        aim=1.1,
+        ranked=False,
+    ),
+    Metric("outside", "leaves what any frame shows", "ours 2026", 0, 1, "lower", _k.outside, ranked=False),
     # More.
     Metric(
         "Q_C0",
@@ -150,6 +194,7 @@ METRICS: dict[str, Metric] = _table(
     ),
 )
 MEFB_NAMES: tuple[str, ...] = tuple(METRICS)[:20]
+KEPT_NAMES: tuple[str, ...] = ("crushed", "blown", "colour", "outside")
 REFERENCE_NAMES: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.compare)
 
 
@@ -178,9 +223,9 @@ def score(
 ) -> dict[str, float]:
     """Measure one result. Pictures are `(H, W, 3)` uint8, uint16 or floats in [0, 1], inputs dark to bright.
 
-    Without `names`: the twenty of MEFB (for other than two inputs, those that are defined), and those against
-    the reference where one is given. Pass inputs as `Picture` to score many results without repeating the
-    work that depends on the inputs only.
+    Without `names`: the twenty of MEFB (for other than two inputs, those that are defined), what is kept, and
+    those against the reference where one is given. Pass inputs as `Picture` to score many results without
+    repeating the work that depends on the inputs only.
     """
     result = fused if isinstance(fused, Picture) else Picture(fused)
     sources = [x if isinstance(x, Picture) else Picture(x) for x in inputs]
@@ -200,7 +245,7 @@ def score(
         )
     pair = len(sources) == 2
     if names is None:
-        chosen = [n for n in MEFB_NAMES if pair or not METRICS[n].pairs_only]
+        chosen = [n for n in (*MEFB_NAMES, *KEPT_NAMES) if pair or not METRICS[n].pairs_only]
         chosen += list(REFERENCE_NAMES) if truth else []
     else:
         chosen = list(known_names(names))
