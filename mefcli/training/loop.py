@@ -62,8 +62,10 @@ class Outcome:
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
-    """Linear warm-up, then a half cosine over the run's progress, or constant."""
+    """Linear warm-up, then a half cosine over the run's progress, constant, or what the recipe says."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    if callable(recipe.schedule):
+        return recipe.lr * warm * recipe.schedule(min(progress, 1.0))
     if recipe.schedule == "constant":
         return recipe.lr * warm
     return recipe.lr * warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
@@ -159,6 +161,8 @@ class Trainer:
         state.optimiser.zero_grad(set_to_none=True)
         if torch.isfinite(loss):
             loss.backward()
+            if self.recipe.clip_value:
+                nn.utils.clip_grad_value_(network.parameters(), self.recipe.clip_value)
             if self.recipe.clip_norm:
                 norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip_norm)
             else:

@@ -64,9 +64,11 @@ class Recipe:
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine"] = "cosine"
+    # A function: the share of `lr` at a progress from 0 to 1, for papers with a schedule of their own.
+    schedule: Literal["constant", "cosine"] | Callable[[float], float] = "cosine"
     warmup_steps: int = 50
     clip_norm: float | None = 1.0
+    clip_value: float | None = None  # bounds each element of the gradient by itself
     ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
     critic_lr: float = 1e-4
     wide: bool = True  # gains from bfloat16 units and bears their rounding while it learns
