@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,8 @@ from mefcli.cli.screen import say
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mefcli.training.store import Store
+    from mefnets.crmef.latency import Table
     from mefnets.crmef.search import Tick
 
 
@@ -40,15 +42,24 @@ def search(
     lr_weights: Annotated[float, typer.Option("--lr-weights", help="Learning rate of the weights.")] = 3e-4,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs a step.")] = 4,
     crop: Annotated[int, typer.Option("--crop", min=32, help="Side of the crops, in pixels.")] = 128,
-    size: Annotated[int, typer.Option("--size", min=8, help="Side at which operators are timed.")] = 64,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timings of each operator.")] = 5,
+    size: Annotated[
+        list[int] | None,
+        typer.Option("--size", min=8, help="Sides at which operators are timed; 32 and 64 by default."),
+    ] = None,
+    timing_batch: Annotated[int, typer.Option("--timing-batch", min=1, help="Pictures a timed call.")] = 16,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timed calls an operator.")] = 100,
+    alpha_log: Annotated[
+        Path | None, typer.Option("--alpha-log", help="A file for alpha as it goes, a JSON line a time.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of weights and data.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
 ) -> None:
     """Search CRMEF's operators under a latency constraint, and write the genotype to build it from.
 
-    A genotype in models/mefnets/crmef/genotypes/NAME.json is trained with mef train crmef --variant NAME.
+    The table's times are means, as the paper's; --repeats 1000 is its number. The scenes of the training
+    part are split in two: the weights learn on one half, alpha on the other. A genotype in
+    models/mefnets/crmef/genotypes/NAME.json is trained with mef train crmef --variant NAME.
 
     Examples:
     mef search crmef --measure-latency -o latency.json
@@ -68,9 +79,9 @@ def search(
     if latency:
         table = _read_table(latency)
     else:
-        table = _measure(64 if aligns else width, aligns, size, batch, repeats, where)
+        table = _measure(64 if aligns else width, aligns, size or None, timing_batch, repeats, where)
     if measure_latency:
-        _write(out, table)
+        _write(out, table.to_json())
         typer.echo(out)
         return
     if data is None:
@@ -93,19 +104,21 @@ def search(
     )
     try:
         chosen = run(
-            *_pairs(data, runs, batch, crop, aligns, seed), table, settings, size, where, _Lines(steps)
+            *_pairs(data, runs, batch, crop, aligns, seed), table, settings, where, _Lines(steps, alpha_log)
         )
     except ValueError as error:
-        raise UsageError(str(error), "Measure a table with the same --width and --size.") from error
+        raise UsageError(str(error), "Measure a table with the same --width.") from error
     _write(out, asdict(chosen))
     typer.echo(out)
 
 
 class _Lines:
-    """A line now and then."""
+    """A line now and then, for the reader and, where asked for, with alpha into a file."""
 
-    def __init__(self, steps: int) -> None:
-        self.every = max(1, steps // 100)
+    def __init__(self, steps: int, alpha_log: Path | None = None) -> None:
+        self.every, self.alpha_log = max(1, steps // 100), alpha_log
+        if alpha_log is not None:
+            _write(alpha_log, "")
 
     def __call__(self, tick: Tick) -> None:
         if tick.step % self.every:
@@ -113,22 +126,28 @@ class _Lines:
         error = "" if tick.validation is None else f" validation {tick.validation:.4f}"
         genotype = " ".join(tick.genotype.srsm + tick.genotype.dasm + tick.genotype.drm)
         say(f"step {tick.step} train {tick.train:.4f}{error} latency {tick.latency:.3f}  {genotype}")
+        if self.alpha_log is not None:
+            alpha = {place: [round(p, 4) for p in row] for place, row in tick.probabilities.items()}
+            line = {"step": tick.step, "train": tick.train, "validation": tick.validation}
+            with self.alpha_log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**line, "latency": tick.latency, "alpha": alpha}) + "\n")
 
 
-def _measure(width: int, aligns: bool, size: int, batch: int, repeats: int, device: str) -> dict[str, float]:
-    from mefnets.crmef.latency import layers, measure
+def _measure(
+    width: int, aligns: bool, sizes: list[int] | None, batch: int, repeats: int, device: str
+) -> Table:
+    from mefnets.crmef.latency import SIZES_PX, layers, measure
 
-    return measure(
-        layers(width, aligns), size, batch, repeats, device, lambda key, ms: say(f"{key}: {ms:.3f} ms")
-    )
+    said: Callable[[str, float], None] = lambda key, ms: say(f"{key}: {ms:.3f} ms")  # noqa: E731
+    return measure(layers(width, aligns), sizes or SIZES_PX, batch, repeats, device, said)
 
 
-def _read_table(path: Path) -> dict[str, float]:
+def _read_table(path: Path) -> Table:
     from mefcli.errors import InputError
+    from mefnets.crmef.latency import table_from
 
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): float(value) for key, value in table.items()}
+        return table_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f"{path} is not a latency table: {error}.", "mef search crmef --measure-latency makes one."
@@ -140,7 +159,8 @@ def _write(path: Path, content: Any) -> None:
 
     partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        text = content if isinstance(content, str) else json.dumps(content, indent=1) + "\n"
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -150,7 +170,7 @@ def _write(path: Path, content: Any) -> None:
 def _pairs(
     data: Path, runs: Path, batch: int, crop: int, aligns: bool, seed: int
 ) -> tuple[Iterator[tuple[Tensor, Tensor]], Iterator[tuple[Tensor, Tensor]]]:
-    """Batches for the weights and, of other brackets, for the architecture."""
+    """Batches for the weights and, of other scenes, for the architecture."""
     import torch
 
     from mefcli.training.loader import batches, to_batch
@@ -159,14 +179,29 @@ def _pairs(
     from mefcli.training.targets import TargetBook
     from mefnets.recipe import Data
 
-    store = data_at(data, runs / "cache", say)
+    whole = data_at(data, runs / "cache", say)
     wanted = Data(crop_px=crop, batch=batch, target=True, misaligned=0.8 if aligns else 0.0)
-    targets = TargetBook(store)
+    targets = TargetBook(whole)
 
-    def stream(number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for _, arrays in batches(Simulator(store, wanted, seed=number, targets=targets), 0, 1):
+    def stream(half: int) -> Iterator[tuple[Tensor, Tensor]]:
+        store = half_of(whole, half)
+        for _, arrays in batches(Simulator(store, wanted, seed=2 * seed + half, targets=targets), 0, 1):
             ready = to_batch(arrays, torch.device("cpu"))
             assert ready.target is not None
             yield ready.frames, ready.target
 
-    return stream(2 * seed), stream(2 * seed + 1)
+    return stream(0), stream(1)
+
+
+def half_of(store: Store, half: int) -> Store:
+    """The same store with every second scene of its training part hidden: others for each half."""
+    import copy
+
+    scenes = sorted({entry.scene for entry in store.entries if entry.part == "train"})
+    hidden = set(scenes[1 - half :: 2])
+    found = copy.copy(store)
+    shown = store.indices
+    found.indices = lambda part, *kinds: [  # type: ignore[method-assign]
+        view for view in shown(part, *kinds) if store.entries[view].scene not in hidden
+    ]
+    return found

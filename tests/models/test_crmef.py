@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
+from mefcli.training.loop import learning_rate
+from mefcli.training.settings import find_recipe
 from mefnets import MODELS, crmef
 from mefnets.crmef import genotype as genotypes
 from mefnets.crmef import strips
@@ -18,7 +21,7 @@ from mefnets.crmef.loss import (
     intensity_loss,
 )
 from mefnets.crmef.network import SRSM, build, fixed
-from mefnets.crmef.recipe import RECIPES
+from mefnets.crmef.recipe import RECIPES, UNIFORM
 from mefnets.engine.fuser import build_network
 from mefnets.recipe import Batch
 
@@ -122,11 +125,54 @@ def test_the_untrained_model_is_nearly_the_mean_of_the_exposures():
         assert float((network(frames) - frames.mean(1)).abs().mean()) < 0.05
 
 
-def test_without_relighting_the_result_is_too_bright():
+def test_without_relighting_both_exposures_stand_side_by_side():
+    """The paper's ablation. A sum divided by at most one would be white whatever is learnt."""
+    network = build("fast", relightings=0).eval().requires_grad_(False)
     frames = pair()
-    with torch.no_grad():
-        bare = build("fast", relightings=0).eval()(frames)
-    assert bool((bare > frames.sum(1) * 0.98).all())  # the sum of both exposures, divided by at most 1.01
+    assert network.drm.stem.in_channels == 6
+    assert not torch.allclose(network(frames), network(frames.flip(1)))  # a sum would not tell them apart
+    network.drm.head.bias.fill_(100.0)  # L = 1 everywhere
+    torch.testing.assert_close(network(frames), frames.mean(1) / 1.01)
+
+
+def test_without_alignment_nothing_is_deformed_and_aligning_first_relights_what_is_aligned():
+    none, first = lively("align", alignment="none"), lively("align", alignment="before")
+    assert not any("dasm" in name for name, _ in none.named_parameters())
+    frames = pair(16, 24)
+    for network in (none, first):
+        assert network(frames).shape == (1, 3, 16, 24)
+    seen = []
+    first.under.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    first(frames)
+    assert not torch.allclose(seen[0], frames[:, 0])  # not the exposure as it came
+
+
+def test_gradients_reach_every_parameter_of_the_model_that_aligns_first():
+    network = build("align", alignment="before", start="default")
+    network(pair(16, 16, 2)).mean().backward()
+    idle = {name for name, p in network.named_parameters() if p.grad is None}
+    assert idle == set()
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_one_operator_everywhere_can_be_trained(name):
+    for model, width in (("crmef", 128), ("crmef-fast", 32)):
+        changes = RECIPES[model].variants[name]["options"]
+        chosen = genotypes.from_table(changes["genotype"])
+        assert chosen.width == width
+        assert len(set(chosen.srsm)) == len(set(chosen.drm)) == 1
+    assert build("fast", **changes)(pair()).shape == (1, 3, 33, 47)
+
+
+def test_every_relighting_module_may_have_operators_of_its_own():
+    srsm = ("C-1", "C-3", "C-5", "DC-3", "C-3", "C-7", "C-3", "DC-5", "C-1", "C-5", "C-5", "DC-7")
+    chosen = genotypes.Genotype(srsm, ("RC-1",) * 4, 8)
+    network = build("general", genotype=json.loads(json.dumps(chosen.__dict__)))
+    kernels = [m.kernel_size[0] for s in (*network.under, *network.over) for m in (s.m0, s.m1, s.m2)]
+    assert kernels == [int(name[-1]) for name in srsm]
+    shared = genotypes.Genotype(("C-3",) * 3, ("RC-1",) * 4, 8)
+    assert genotypes.reach(chosen) > genotypes.reach(shared)
+    assert genotypes.reach(genotypes.Genotype(shared.srsm * 4, shared.drm, 8)) == genotypes.reach(shared)
 
 
 def test_the_division_floor_keeps_black_maps_finite():
@@ -221,8 +267,6 @@ def test_a_genotype_file_builds_a_network_and_tells_its_reach(tmp_path):
 
 
 def _spec(genotype):
-    from dataclasses import replace
-
     return replace(crmef.FAST, options={"variant": "general", "genotype": genotype})
 
 
@@ -340,3 +384,69 @@ def test_a_few_steps_of_the_recipe_improve_the_fast_model():
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.95 * losses[0]
+
+
+# ---- the paper's recipe ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("crmef", 43_000), ("crmef-fast", 43_000), ("crmef-align", 13_333)]
+)
+def test_the_papers_recipe_has_nothing_of_ours(name, steps):
+    recipe = find_recipe(name, "paper")
+    objective = recipe.objective()
+    assert (objective.fidelity, objective.colour, objective.structure) == (0, 0, 0)
+    assert (recipe.steps, recipe.data.batch, recipe.data.crop_px) == (steps, 12, 128)
+    assert (recipe.ema, recipe.warmup_steps, recipe.clip_norm, recipe.clip_value) == (0, 0, None, 0.01)
+    assert (recipe.optimiser, recipe.wide, recipe.data.views) == ("adam", False, "patches")
+    assert learning_rate(recipe, 0, 0.0) == pytest.approx(1e-4)
+    assert learning_rate(recipe, steps, 1.0) == pytest.approx(1e-10)
+    spec = crmef.adapt(replace(MODELS[name], options={**MODELS[name].options, **recipe.options}))
+    assert spec.mirror_px == 0
+    network = build_network(spec)
+    head = (network.drm if name != "crmef-align" else network).head
+    assert float(head.weight.detach().std()) > 0.02  # not softened
+    assert float(head.bias.detach().abs().max()) > 0
+
+
+def test_the_papers_division_has_the_papers_floor():
+    recipe = find_recipe("crmef-fast", "paper")
+    assert build(variant="fast", **recipe.options).drm.floor == 1e-5
+
+
+def test_the_papers_alignment_starts_from_nothing_and_its_offsets_may_run():
+    recipe = find_recipe("crmef-align", "paper")
+    spec = crmef.adapt(replace(crmef.ALIGN, options={**crmef.ALIGN.options, **recipe.options}))
+    network = build_network(spec)
+    assert not network.anchored
+    assert not network.dasm.level1.deform.bounded
+    assert spec.whole  # no tile is sure to hold what an endless offset points at
+
+
+def test_the_authors_pooling_darkens_the_frame():
+    module = SRSM(fixed(genotypes.read("fast")), padding="zeros").requires_grad_(False)
+    for layer in (module.stem, module.m0, module.m1, module.m2):
+        centre = layer.weight[..., 1, 1].clone()
+        layer.weight.zero_()
+        layer.weight[..., 1, 1] = centre
+    relit = module(torch.full((1, 3, 20, 20), 0.5))
+    assert not torch.allclose(relit[..., 0, 10], relit[..., 10, 10], atol=1e-4)
+
+
+def test_a_gradients_elements_are_cut_one_by_one():
+    """As the authors' code has it: at 0.01, before any step."""
+    from types import SimpleNamespace
+
+    from mefcli.training import loop
+    from mefcli.training.state import new_state
+
+    recipe = replace(find_recipe("crmef-fast", "paper"), objective=lambda: CRMEFObjective(discriminative=0))
+    network = build("fast", start="default")
+    trainer = loop.Trainer.__new__(loop.Trainer)
+    trainer.recipe, trainer._bad = recipe, 0
+    trainer.state = new_state(recipe, network, recipe.objective())
+    batch = Batch(pair(16, 16, 2), torch.zeros(2, 2), target=torch.rand(2, 3, 16, 16) * 1000)
+    trainer.run = SimpleNamespace()
+    trainer.step(batch, 1e-4, 0.0)
+    gradients = torch.cat([p.grad.flatten() for p in network.parameters()])
+    assert float(gradients.abs().max()) == pytest.approx(0.01)

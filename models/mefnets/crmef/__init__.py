@@ -65,9 +65,13 @@ ALIGN = ModelSpec(
 
 
 def adapt(spec: ModelSpec) -> ModelSpec:
-    """The spec of a model with a genotype of its own: its reach follows from its operators."""
+    """The spec that follows from build options: a genotype's reach, and what the authors do otherwise."""
     from mefnets.crmef import genotype as genotypes
 
+    if spec.options.get("padding") == "zeros":
+        spec = replace(spec, mirror_px=0)  # the network learned on pictures that end where they end
+    if spec.options.get("bounded") is False:
+        spec = replace(spec, whole=True)  # no tile is sure to hold what an endless offset points at
     chosen = spec.options.get("genotype")
     if chosen is None:
         return spec

@@ -61,8 +61,10 @@ class Level(nn.Module):
 
 
 class DASM(nn.Module):
-    def __init__(self, make: operators.Make, c: int) -> None:
+    def __init__(self, make: operators.Make, c: int, bounded: bool = True) -> None:
+        """`bounded`: whether offsets are; then strips of rows see far enough."""
         super().__init__()
+        self.bounded = bounded
         self.level3 = Level(make("dasm", 0, c, c), c, coarsest=True)
         self.level2 = Level(make("dasm", 1, c, c), c)
         self.level1 = Level(make("dasm", 2, c, c), c)
@@ -90,7 +92,7 @@ class DASM(nn.Module):
             o = self.cascade.offsets(a1, r1, None)
             return lr(self.cascade.deform(a1, o))  # (B, c, H, W)
 
-        if self.training or n1.requires_grad:
+        if self.training or n1.requires_grad or not self.bounded:
             return finest(fine(n1, r1, o2, a2), r1)
         a1 = in_strips(fine, n1, r1, o2, a2, radius=RADIUS)
         del n1, o2, a2

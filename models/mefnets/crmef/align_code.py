@@ -14,13 +14,14 @@ from mefnets.crmef.operators import Make, conv
 class FeatureAttention(nn.Module):
     """s times a sigmoid map found from [s, s]."""
 
-    def __init__(self, make: Make, unused: bool) -> None:
+    def __init__(self, make: Make, unused: bool, module: int) -> None:
+        """`module`: which of the four relighting modules of a genotype this one follows."""
         super().__init__()
         self.stem = conv(3, 64)
         self.join = conv(128, 64)
-        self.m0, self.m1 = make("srsm", 0, 64, 64), make("srsm", 1, 64, 64)
+        self.m0, self.m1 = make("srsm", 3 * module, 64, 64), make("srsm", 3 * module + 1, 64, 64)
         if unused:
-            self.m2 = make("srsm", 2, 64, 64)  # the authors' module holds it without using it
+            self.m2 = make("srsm", 3 * module + 2, 64, 64)  # the authors' module holds it without using it
 
     def forward(self, x: Tensor) -> Tensor:
         s = self.stem(x)  # (B, 64, H, W)
@@ -44,11 +45,11 @@ class Dense(nn.Module):
 
 
 class AlignedAsShipped(nn.Module):
-    def __init__(self, make: Make, unused: bool) -> None:
+    def __init__(self, make: Make, unused: bool, bounded: bool = True) -> None:
         super().__init__()
-        self.under, self.over = FeatureAttention(make, unused), FeatureAttention(make, unused)
+        self.under, self.over = FeatureAttention(make, unused, 0), FeatureAttention(make, unused, 2)
         self.pyramid = Pyramid(64)
-        self.dasm = DASM(make, 64)
+        self.dasm = DASM(make, 64, bounded)
         self.enter = conv(64, 64)
         self.dense1, self.dense2 = Dense(make), Dense(make)
         self.merge, self.conv = conv(128, 64, 1), conv(64, 64)

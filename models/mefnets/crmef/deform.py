@@ -49,9 +49,10 @@ def _normalised(at: Tensor, size: int) -> Tensor:
 class DeC(nn.Module):
     """DeC-k: offsets and mask come from a second feature by one k x k convolution that starts at zero."""
 
-    def __init__(self, n: int, m: int, k: int) -> None:
+    def __init__(self, n: int, m: int, k: int, bounded: bool = True) -> None:
+        """`bounded` (ours): no offset leaves REACH_PX."""
         super().__init__()
-        self.k = k
+        self.k, self.bounded = k, bounded
         inner = nn.Conv2d(n, m, k, padding=k // 2)  # for its initialisation and its parameters
         self.weight, self.bias = inner.weight, inner.bias
         self.steer = nn.Conv2d(n, 3 * k * k, k, padding=k // 2)
@@ -61,5 +62,5 @@ class DeC(nn.Module):
 
     def forward(self, x: Tensor, feature: Tensor) -> Tensor:
         raw, mask = self.steer(feature).split((2 * self.k**2, self.k**2), 1)
-        offset = REACH_PX * torch.tanh(raw / REACH_PX)
+        offset = REACH_PX * torch.tanh(raw / REACH_PX) if self.bounded else raw
         return deform_conv(x, offset, torch.sigmoid(mask), self.weight, self.bias)  # (B, m, H, W)

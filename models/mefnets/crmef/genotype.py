@@ -1,8 +1,9 @@
 """What the search chooses: one operator for every searched layer. Kept as small JSON files in genotypes/.
 
-`srsm` names the operators m0, m1, m2 of scene relighting, `drm` f0 to f3 of detail repletion, `width` the
-channels of detail repletion, and `dasm` the deformable convolutions of self-alignment: level 3, 2, 1 of the
-pyramid and the cascade. An empty `dasm` is a model that does not align.
+`srsm` names the operators m0, m1, m2 of scene relighting: three that all four modules share, or twelve, three
+a module (under first and second, then over first and second). `drm` names f0 to f3 of detail repletion,
+`width` its channels, and `dasm` the deformable convolutions of self-alignment: level 3, 2, 1 of the pyramid
+and the cascade. An empty `dasm` is a model that does not align.
 """
 
 from __future__ import annotations
@@ -30,15 +31,21 @@ class Genotype:
     dasm: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for part, lengths in (("srsm", (3,)), ("drm", (4,)), ("dasm", (0, 4))):
+        for part, lengths in (("srsm", (3, 12)), ("drm", (4,)), ("dasm", (0, 4))):
             names = getattr(self, part)
             strange = [name for name in names if name not in SPACES[part]]
             if strange:
                 raise ValueError(f"{part} has no operator {strange[0]!r}; it has {', '.join(SPACES[part])}.")
             if len(names) not in lengths:
-                raise ValueError(f"{part} needs {lengths[-1]} operators; there are {len(names)}.")
+                needed = " or ".join(str(length) for length in lengths if length)
+                raise ValueError(f"{part} needs {needed} operators; there are {len(names)}.")
         if self.width < 2 or self.width % 2:
             raise ValueError(f"The width must be an even number of channels, not {self.width}.")
+
+    def relighting(self, module: int) -> tuple[str, ...]:
+        """m0, m1, m2 of relighting module 0 to 3: under first and second, over first and second."""
+        first = 3 * module % len(self.srsm)
+        return self.srsm[first : first + 3]
 
 
 def read(name_or_path: str | Path) -> Genotype:
@@ -80,13 +87,18 @@ def radius(name: str) -> int:
 
 def reach(genotype: Genotype) -> int:
     """The receptive-field radius, in pixels, that tiles must see beyond what they answer for."""
-    m0, m1, m2 = (radius(name) for name in genotype.srsm)
-    # Half-resolution layers count twice; pooling sees 1, the bilinear resize 1 at half resolution.
-    relight = 1 + m0 + 1 + 2 * (m1 + m2 + 1) + 1
+    first, second, third, fourth = (_relighting_reach(genotype.relighting(module)) for module in range(4))
+    relight = max(first + second, third + fourth)
     replete = sum(radius(name) for name in genotype.drm)
     if not genotype.dasm:
-        return 2 * relight + replete + 2
-    return 2 * relight + _alignment_reach(genotype) + 1 + replete
+        return relight + replete + 2
+    return relight + _alignment_reach(genotype) + 1 + replete
+
+
+def _relighting_reach(operators: tuple[str, ...]) -> int:
+    m0, m1, m2 = (radius(name) for name in operators)
+    # Half-resolution layers count twice; pooling sees 1, the bilinear resize 1 at half resolution.
+    return 1 + m0 + 1 + 2 * (m1 + m2 + 1) + 1
 
 
 def _alignment_reach(genotype: Genotype) -> int:

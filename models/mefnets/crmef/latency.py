@@ -1,14 +1,16 @@
 """What every candidate operator costs in every place, measured on the machine at hand.
 
-A table maps "C-3 64>64 32x32" to milliseconds for one call. `Latency` turns it into R(alpha), the expected
-cost of a mixture, in units of the cost of the undecided architecture: R is 1 where the search begins.
+A table holds the mean milliseconds of one call for "C-3 64>64 32x32" and the like, at several sizes, and says
+how they were measured. `Latency` turns it into R(alpha), the expected cost of a mixture, in units of the cost
+of the undecided architecture: R is 1 where the search begins, and every size has the same say.
 """
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +19,18 @@ from mefnets.crmef import operators
 from mefnets.crmef.deform import DeC
 from mefnets.crmef.genotype import SPACES, parse
 
-Table = dict[str, float]
+SIZES_PX, BATCH, REPEATS = (32, 64), 16, 100  # the paper: batch 16, the mean of 1,000 calls
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A searched layer: its place in the genotype, its channels, its scale, and how often it runs."""
+    """A searched layer: its place in the genotype, its channels and its scale."""
 
     part: str
     index: int
     n: int
     m: int
     halvings: int = 0
-    times: int = 1
 
     @property
     def place(self) -> str:
@@ -40,12 +41,44 @@ class Layer:
         return f"{operator} {self.n}>{self.m} {side}x{side}"
 
 
+@dataclass(frozen=True)
+class Table:
+    """Measured times and how they came about."""
+
+    ms: Mapping[str, float]  # mean of one call
+    sizes_px: tuple[int, ...]
+    batch: int
+    repeats: int
+    device: str
+    threads: int
+    clock: str
+    machine: str
+    torch: str
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def table_from(content: Mapping[str, object]) -> Table:
+    """A table from plain JSON values; a ValueError says what is amiss."""
+    fields = dict(content)
+    ms, sizes = fields.get("ms"), fields.get("sizes_px")
+    if not isinstance(ms, Mapping) or not isinstance(sizes, (list, tuple)):
+        raise ValueError("it has no ms or no sizes_px")
+    fields["ms"] = {str(key): float(value) for key, value in ms.items()}
+    fields["sizes_px"] = tuple(int(size) for size in sizes)
+    try:
+        return Table(**fields)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError("it does not say how it was measured") from error
+
+
 def layers(width: int, aligns: bool = False) -> list[Layer]:
-    """Every searched layer of a model; the two relighting modules of both exposures share their choice."""
+    """Every searched layer of a model. Each of the four relighting modules chooses for itself."""
     relight = [
-        Layer("srsm", 0, 64, 64, 0, 4),
-        Layer("srsm", 1, 128, 64, 1, 4),
-        Layer("srsm", 2, 64, 64, 1, 4),
+        Layer("srsm", 3 * module + i, 128 if i == 1 else 64, 64, int(i > 0))
+        for module in range(4)
+        for i in range(3)
     ]
     replete = [Layer("drm", i, width, width) for i in range(4)]
     align = [Layer("dasm", i, 64, 64, halvings) for i, halvings in enumerate((2, 1, 0, 0))]
@@ -59,52 +92,52 @@ def candidate(operator: str, n: int, m: int) -> nn.Module:
 
 def measure(
     of: Iterable[Layer],
-    size_px: int = 64,
-    batch: int = 1,
-    repeats: int = 5,
+    sizes_px: Iterable[int] = SIZES_PX,
+    batch: int = BATCH,
+    repeats: int = REPEATS,
     device: str = "cpu",
     on_entry: Callable[[str, float], None] | None = None,
 ) -> Table:
-    """The shortest time of a forward call, per candidate and place. CPU: processor time of all threads."""
-    table: Table = {}
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    for layer in of:
-        for operator in SPACES[layer.part]:
-            key = layer.key(operator, size_px)
-            if key in table:
-                continue
-            table[key] = _time(
-                candidate(operator, layer.n, layer.m), layer, size_px, batch, repeats, device, clock
-            )
-            if on_entry:
-                on_entry(key, table[key])
-    return table
+    """The mean time of a forward call, per candidate, place and size. CPU: processor time of all threads."""
+    ms: dict[str, float] = {}
+    sizes = tuple(sizes_px)
+    of = list(of)
+    for size_px in sizes:
+        for layer in of:
+            for operator in SPACES[layer.part]:
+                key = layer.key(operator, size_px)
+                if key in ms:
+                    continue
+                ms[key] = _time(candidate(operator, layer.n, layer.m), layer, size_px, batch, repeats, device)
+                if on_entry:
+                    on_entry(key, ms[key])
+    words = "processor time" if device == "cpu" else "wall time"
+    return Table(
+        ms, sizes, batch, repeats, device, torch.get_num_threads(), words, _machine(device), torch.__version__
+    )
 
 
-def _time(
-    network: nn.Module,
-    layer: Layer,
-    size_px: int,
-    batch: int,
-    repeats: int,
-    device: str,
-    clock: Callable[[], float],
-) -> float:
+def _machine(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _time(network: nn.Module, layer: Layer, size_px: int, batch: int, repeats: int, device: str) -> float:
     side = size_px >> layer.halvings
+    clock = time.process_time if device == "cpu" else time.perf_counter
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.requires_grad_(False)
     x = torch.rand(batch, layer.n, side, side, device=device).to(memory_format=torch.channels_last)
     inputs = (x, x) if layer.part == "dasm" else (x,)
-    times = []
     with torch.no_grad():
-        network(*inputs)
+        network(*inputs)  # the first call also chooses its kernels
+        _wait(device)
+        start = clock()
         for _ in range(repeats):
-            _wait(device)
-            start = clock()
             network(*inputs)
-            _wait(device)
-            times.append(clock() - start)
-    return 1000 * min(times)  # the least disturbed by whatever else the machine does
+        _wait(device)
+    return 1000 * (clock() - start) / repeats
 
 
 def _wait(device: str) -> None:
@@ -115,19 +148,25 @@ def _wait(device: str) -> None:
 class Latency:
     """R(alpha): sum over layers and candidates of softmax(alpha)_o LAT(o), 1 at uniform alpha."""
 
-    def __init__(self, of: Iterable[Layer], table: Mapping[str, float], size_px: int = 64) -> None:
-        self.layers = list(of)
-        self.costs: dict[str, Tensor] = {}
-        for layer in self.layers:
-            keys = [layer.key(operator, size_px) for operator in SPACES[layer.part]]
-            absent = [key for key in keys if key not in table]
-            if absent:
-                raise ValueError(f"The latency table has no entry {absent[0]!r} ({len(absent)} are missing).")
-            self.costs[layer.place] = torch.tensor([table[key] * layer.times for key in keys])
-        self.start = float(sum(cost.mean() for cost in self.costs.values()))
+    def __init__(self, of: Iterable[Layer], table: Table) -> None:
+        self.costs: dict[str, Tensor] = {}  # by place, one value a candidate, in shares of the whole
+        layers = list(of)
+        for size_px in table.sizes_px:
+            costs = {layer.place: self._row(layer, table, size_px) for layer in layers}
+            start = sum(float(cost.mean()) for cost in costs.values()) * len(table.sizes_px)
+            for place, cost in costs.items():
+                self.costs[place] = self.costs.get(place, torch.zeros_like(cost)) + cost / start
+
+    @staticmethod
+    def _row(layer: Layer, table: Table, size_px: int) -> Tensor:
+        keys = [layer.key(operator, size_px) for operator in SPACES[layer.part]]
+        absent = [key for key in keys if key not in table.ms]
+        if absent:
+            raise ValueError(f"The latency table has no entry {absent[0]!r} ({len(absent)} are missing).")
+        return torch.tensor([table.ms[key] for key in keys])
 
     def __call__(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         parts = [
             (probabilities[p] * cost.to(probabilities[p].device)).sum() for p, cost in self.costs.items()
         ]
-        return torch.stack(parts).sum() / self.start
+        return torch.stack(parts).sum()

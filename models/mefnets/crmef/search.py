@@ -4,21 +4,22 @@ Relaxation: a layer's output is the mixture sum_o softmax(alpha)_o O(x) of all i
 
     min over alpha of  L_val(alpha, w*) + eta R(alpha),    L_val the mean absolute error.
 
-Weights and alpha take turns, each by one first-order step on batches of their own; alpha waits for the
-warm-up. The largest alpha of every layer makes the genotype, which is then trained from scratch.
+Weights and alpha take turns, each by one first-order step; alpha learns on scenes that the weights never see,
+and waits for the warm-up. Every searched layer has an alpha of its own, in each of the four relighting
+modules. The largest alpha of every layer makes the genotype, which is then trained from scratch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mefnets.crmef.genotype import SPACES, Genotype
-from mefnets.crmef.latency import Latency, Layer, candidate, layers
+from mefnets.crmef.latency import Latency, Layer, Table, candidate, layers
 from mefnets.crmef.loss import intensity_loss
 from mefnets.crmef.network import build
 
@@ -48,6 +49,7 @@ class Tick:
     train: float  # L_int of the weights' batch
     validation: float | None  # of alpha's batch, after the warm-up
     latency: float  # R(alpha)
+    probabilities: dict[str, list[float]]  # softmax(alpha) of every layer
     genotype: Genotype
 
 
@@ -56,17 +58,18 @@ class Architecture(nn.Module):
 
     def __init__(self, of: list[Layer]) -> None:
         super().__init__()
+        self.places = [x.place for x in of]  # in the order of a genotype; the dictionary sorts its own
         self.alpha = nn.ParameterDict({x.place: nn.Parameter(torch.zeros(len(SPACES[x.part]))) for x in of})
 
     def probabilities(self) -> dict[str, Tensor]:
-        return {place: alpha.softmax(0) for place, alpha in self.alpha.items()}
+        return {place: self.alpha[place].softmax(0) for place in self.places}
 
     def genotype(self, width: int) -> Genotype:
         """The largest alpha of every layer."""
-        chosen: dict[str, list[str]] = {"srsm": [], "drm": [], "dasm": []}
-        for place, alpha in self.alpha.items():
+        chosen: dict[str, list[str]] = {part: [] for part in SPACES}
+        for place in self.places:
             part = place.rstrip("0123456789")
-            chosen[part].append(SPACES[part][int(alpha.argmax())])
+            chosen[part].append(SPACES[part][int(self.alpha[place].argmax())])
         return Genotype(tuple(chosen["srsm"]), tuple(chosen["drm"]), width, tuple(chosen["dasm"]))
 
 
@@ -88,28 +91,33 @@ class Mixture(nn.Module):
 
 
 def supernet(architecture: Architecture, width: int, aligns: bool = False) -> nn.Module:
-    """The general (or the aligning) model with a mixture in every searched place."""
+    """The general (or the aligning) model with a mixture in every searched place.
+
+    In planes (NCHW), not in channels_last as the networks it leads to: there, without AVX-512, the backward
+    pass of large dilated kernels takes a path that is 50 to 100 times slower for a batch of one.
+    """
 
     def make(part: str, index: int, n: int, m: int) -> nn.Module:
         return Mixture(part, n, m, lambda: architecture.alpha[f"{part}{index}"].softmax(0))
 
     filler = Genotype(("C-3",) * 3, ("RC-3",) * 4, width, ("DeC-3",) * 4 if aligns else ())
-    return build("align" if aligns else "general", genotype=asdict(filler), make=make)
+    network = build("align" if aligns else "general", genotype=asdict(filler), make=make)
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return network
 
 
 def search(
     train: Pairs,
     validation: Pairs,
-    table: Mapping[str, float],
+    table: Table,
     settings: Settings,
-    size_px: int = 64,
     device: str = "cpu",
     on_step: Callable[[Tick], None] | None = None,
 ) -> Genotype:
-    """Run the search and return what it chose. `size_px` is the size that `table` was measured at."""
+    """Run the search and return what it chose. `validation` shows other scenes than `train`."""
     torch.manual_seed(settings.seed)
     places = layers(settings.width, settings.aligns)
-    latency = Latency(places, table, size_px)
+    latency = Latency(places, table)
     architecture = Architecture(places).to(device)
     network = supernet(architecture, settings.width, settings.aligns).to(device).train()
     weights = torch.optim.SGD(network.parameters(), settings.lr_weights, momentum=settings.momentum)
@@ -130,13 +138,15 @@ def search(
             alphas.step()
         if on_step:
             with torch.no_grad():
-                cost = float(latency(architecture.probabilities()))
+                probabilities = architecture.probabilities()
+                cost = float(latency(probabilities))
             on_step(
                 Tick(
                     step + 1,
                     float(loss.detach()),
                     None if error is None else float(error.detach()),
                     cost,
+                    {place: p.tolist() for place, p in probabilities.items()},
                     architecture.genotype(settings.width),
                 )
             )
