@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mefcli.checkpoints import read_weights, weight_folders
 from mefcli.errors import ModelError
 from mefcli.training.pack import Part
 from mefcli.training.simulator import Simulator
@@ -25,7 +26,7 @@ from mefcli.training.store import Store
 from mefnets.mefcl.features import FeatureNet, alter
 from mefnets.recipe import Data
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "features.safetensors"
+WEIGHTS = "features.safetensors"  # in one of the folders that hold weights
 CROP_PX = 64
 BATCH = 16
 LR = 2e-3
@@ -38,15 +39,21 @@ def untrained_features() -> FeatureNet:
 
 
 def load_features(path: Path | None = None) -> FeatureNet:
-    from safetensors.torch import load_file
-
-    path = path or WEIGHTS
-    if not path.is_file():
+    """The trained feature network: of a file, or the one that lies with the other weights."""
+    path = path or next((at for folder in weight_folders() if (at := folder / WEIGHTS).is_file()), None)
+    if path is None or not path.is_file():
         raise ModelError(
             "The feature network of MEF-CL is not trained yet.", "Run mef train features --data DIR first."
         )
+    tensors, _, _ = read_weights(path)
     network = FeatureNet()
-    network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    try:
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(
+            f"{path.name} holds no feature network of MEF-CL.",
+            "Give --features a file of mef train features.",
+        ) from error
     return network.eval().requires_grad_(False)
 
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
+from mefcli import checkpoints
+from mefcli.errors import ModelError
+from mefcli.training.features import load_features
+from mefcli.training.settings import find_recipe
 from mefnets.mefcl.features import (
     ALTERATIONS,
     FeatureNet,
@@ -133,6 +138,48 @@ def test_objective_sums_its_terms_with_the_papers_weights():
     assert {"lead_shallow", "lead_deep", "mean_luma"} <= terms.keys()
 
 
+def test_the_papers_recipe_has_nothing_of_ours():
+    recipe = find_recipe("mefcl", "paper")
+    objective = recipe.objective()
+    assert (objective.mse_weight, objective.ssim_weight, objective.nce_weight) == (1, 10, 20)
+    assert (objective.t, objective.memories["deep"].size) == (0.01, 360)
+    assert (objective.colour_weight, objective.fidelity_weight, objective.release) == (0, 0, 0)
+    assert objective.own_sources
+    assert not objective.subtract_mean
+    assert not objective.style
+    assert not objective.swap
+    assert (recipe.optimiser, recipe.schedule, recipe.warmup_steps) == ("rmsprop", "constant", 0)
+    assert (recipe.clip_norm, recipe.clip_value, recipe.ema, recipe.wide) == (None, None, 0, False)
+    assert (recipe.lr, recipe.data.batch, recipe.data.crop_px, recipe.data.lopsided) == (1e-4, 20, 64, 0)
+    network = build(**recipe.options)
+    assert float(network.narrow[-1].conv.weight.detach().abs().max()) <= 0.1  # truncated normal, no carrier
+
+
+def test_own_sources_join_the_negatives_where_the_paper_wants_them():
+    for own, count in ((True, 9), (False, 5)):
+        objective = MEFCLObjective(FeatureNet(), own_sources=own)
+        objective.contrast(torch.rand(2, 3, 32, 32), batch())  # 5 extremes, 2 pairs
+        assert len(objective.memories["deep"].kept) == count
+
+
+@pytest.mark.parametrize("objective", [RECIPE.objective, find_recipe("mefcl", "paper").objective])
+def test_vgg16_splits_planes_once(objective):
+    """Shown by a loss that splits them, too, it gave 1152 and 4608 channels at three times the cost."""
+    eyes, looks = VGG16Features(), []
+    eyes.features[0].register_forward_pre_hook(lambda _, inputs: looks.append(len(inputs[0])))
+    made = objective()
+    made.use_features(eyes)
+    maps = made._maps(torch.rand(2, 3, 32, 32))
+    assert {name: x.shape[1] for name, x in maps.items()} == {"shallow": 384, "deep": 1536}
+    assert looks == [6]  # three grey pictures each
+
+
+def test_our_eyes_are_shown_planes_by_the_loss():
+    objective = MEFCLObjective(FeatureNet(), by_plane=True)
+    maps = objective._maps(torch.rand(2, 3, 32, 32))
+    assert {name: x.shape[1] for name, x in maps.items()} == {"shallow": 96, "deep": 288}
+
+
 @pytest.mark.parametrize("name", RECIPE.variants)
 def test_every_objective_of_the_recipe_gives_finite_gradients(name: str):
     objective = RECIPE.variants[name].get("objective", RECIPE.objective)()
@@ -167,6 +214,24 @@ def test_sources_are_swapped_at_random_and_only_when_asked():
 
 
 # ---- features ------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_features_are_found_where_weights_are_found(tmp_path: Path, monkeypatch):
+    """An installed package has them in mefcli/weights, not beside the folder that holds mefcli."""
+    network = FeatureNet()
+    installed = tmp_path / "site-packages" / "mefcli"
+    (installed / "weights").mkdir(parents=True)
+    save_file(network.state_dict(), installed / "weights" / "features.safetensors")
+    monkeypatch.delenv("MEF_WEIGHTS", raising=False)
+    monkeypatch.setattr(checkpoints.resources, "files", lambda package: installed)
+    found = load_features()
+    assert torch.equal(found.head.weight, network.head.weight)
+
+
+def test_a_file_that_holds_no_features_is_refused(tmp_path: Path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(ModelError, match="no feature network"):
+        load_features(tmp_path / "a.safetensors")
 
 
 def test_feature_net_taps_at_a_half_and_an_eighth_and_predicts_each_alteration():

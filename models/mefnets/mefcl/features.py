@@ -23,6 +23,8 @@ MAX_EV, MAX_LOG2_GAMMA, MAX_SATURATION, MAX_NOISE = 3.0, 0.8, 0.8, 0.08
 
 
 class Taps(Protocol):
+    """Eyes. Those that show themselves R, G and B one by one have `by_plane = True`."""
+
     def taps(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
@@ -94,6 +96,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VGG16Features(nn.Module):
     """VGG-16 up to relu4_3. R, G and B go through it one by one, each as a grey picture; maps are joined."""
 
+    by_plane = True
     mean: Tensor
     std: Tensor
 

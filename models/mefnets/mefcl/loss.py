@@ -99,7 +99,8 @@ class MEFCLObjective(Objective):
     position, although positives show other scenes: then no result can ever be closer to its positive than
     to 360 negatives, and the term never comes to rest (README.md).
 
-    `by_plane=True` shows R, G and B to the eyes one by one, each as a grey picture, as the paper does.
+    `by_plane=True` shows R, G and B to the eyes one by one, each as a grey picture, as the paper does; eyes
+    that do so themselves (VGG-16) are shown the picture.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class MEFCLObjective(Objective):
     def _maps(self, picture: Tensor) -> dict[str, Tensor]:
         if self.eyes is None:
             raise ValueError("MEF-CL's contrastive term has no feature network. Call use_features() first.")
-        if self.by_plane:
+        if self.by_plane and not getattr(self.eyes, "by_plane", False):
             B = picture.shape[0]
             planes = picture.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)  # (3B, 3, H, W)
             taps = [tap.reshape(B, -1, *tap.shape[2:]) for tap in self.eyes.taps(planes)]

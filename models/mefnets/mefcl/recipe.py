@@ -1,6 +1,7 @@
 """How MEF-CL is trained: `mef train mefcl`, or `mef train mefcl --vgg16 PATH` with the paper's features.
 
-Paper: 479 SICE sequences, 64 px patches, batch 20, 2 epochs, RMSProp 1e-4, VGG-16 features, 360 negatives.
+Paper: 479 SICE sequences, 64 px patches, batch 20, 2 epochs, RMSProp 1e-4, VGG-16 features, 360 negatives:
+`--variant paper --vgg16 PATH`, with nothing of ours (what it does not state is listed in README.md).
 Ours: simulated pairs, a third of them all under- or all over-exposed (the paper's claim of breaking exposure
 limits needs them), our own frozen features; whole views reduced to 96 px, for a picture of one patch cannot
 tell well from badly exposed. A short run of 350 steps is about 15 CPU minutes on two cores.
@@ -9,6 +10,7 @@ tell well from badly exposed. A short run of 350 steps is about 15 CPU minutes o
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from mefnets.mefcl.loss import MEFCLObjective
 from mefnets.recipe import Data, Recipe
@@ -27,6 +29,33 @@ ours = partial(
     release=0.75,
 )
 
+# The paper's ablations.
+OFF: dict[str, dict[str, Any]] = {
+    "mse": {"mse_weight": 0.0},
+    "ssim": {"ssim_weight": 0.0},
+    "contrast": {"nce_weight": 0.0},
+    "shallow": {"taps": ("deep",)},
+    "deep": {"taps": ("shallow",)},
+}
+
+# What the paper states and nothing of ours: its constants (the defaults of the loss), own sources among the
+# negatives, features as they are, pairs in the order they come in, random weights, one rate, raw weights.
+paper = partial(MEFCLObjective, subtract_mean=False, by_plane=True, own_sources=True, swap=False)
+PAPER: dict[str, Any] = {
+    "data": Data(crop_px=64, batch=20, views="patches", normals=20, extremes=20),
+    "objective": paper,
+    "optimiser": "rmsprop",
+    "lr": 1e-4,
+    "weight_decay": 0.0,
+    "steps": 20_000,
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "clip_norm": None,
+    "ema": 0.0,
+    "wide": False,
+    "options": {"start": "none"},
+}
+
 RECIPE = Recipe(
     model="mefcl",
     data=Data(frames=(2, 2), crop_px=96, batch=4, views="whole", lopsided=0.33, normals=4, extremes=8),
@@ -35,22 +64,18 @@ RECIPE = Recipe(
     lr=3e-4,
     ema=0.98,
     variants={
-        "paper": {
-            "data": Data(crop_px=64, batch=20, views="patches", normals=20, extremes=20),
-            "objective": MEFCLObjective,
-            "optimiser": "rmsprop",
-            "lr": 1e-4,
-            "steps": 20_000,
+        "paper": PAPER,
+        **{
+            f"paper_without_{name}": {**PAPER, "objective": partial(paper, **off)}
+            for name, off in OFF.items()
         },
         "position_by_position": {"objective": partial(ours, style=False)},
         "paper_weights": {"objective": partial(MEFCLObjective, style=True)},
-        "without_mse": {"objective": partial(ours, mse_weight=0.0)},
-        "without_ssim": {"objective": partial(ours, ssim_weight=0.0)},
+        **{f"without_{name}": {"objective": partial(ours, **off)} for name, off in OFF.items()},
         "without_colour": {"objective": partial(ours, colour_weight=0.0)},
-        "without_contrast": {"objective": partial(ours, nce_weight=0.0)},
         "without_release": {"objective": partial(ours, release=0.0)},
-        "without_shallow": {"objective": partial(ours, taps=("deep",))},
-        "without_deep": {"objective": partial(ours, taps=("shallow",))},
+        # As in the paper: a result's own sources are among what it is drawn away from.
+        "own_sources": {"objective": partial(ours, own_sources=True)},
         "bare_start": {"options": {"start": "none"}},
     },
 )
