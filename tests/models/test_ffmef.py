@@ -12,10 +12,22 @@ from safetensors.torch import load_file, safe_open
 
 from mefcli.errors import ModelError
 from mefcli.importing import import_checkpoint
+from mefcli.training.settings import find_recipe
 from mefnets import ffmef
+from mefnets.colour import from_studio, to_studio
 from mefnets.engine.fuser import build_network
 from mefnets.ffmef.importer import convert
-from mefnets.ffmef.loss import GIF, GIFObjective, gradient, saturation_weights, steep_masks
+from mefnets.ffmef.loss import (
+    GIF,
+    PRINTED,
+    GIFObjective,
+    ProportionalObjective,
+    StructureObjective,
+    gradient,
+    overwritten_weights,
+    saturation_weights,
+    steep_masks,
+)
 from mefnets.ffmef.network import build
 from mefnets.ffmef.recipe import RECIPE
 from mefnets.layers.blocks import recording, replaying
@@ -219,6 +231,105 @@ def test_results_outside_the_range_are_pulled_back_because_nothing_is_clamped():
     GIFObjective()(Constant(), batch, 0.0)[0].backward()
     assert level.grad is not None
     assert float(level.grad) > 0
+
+
+def test_raw_gradients_replace_both_the_steep_and_the_smooth_term():
+    """In the paper's ablation L_raw stands for both; an L_smooth left beside it holds flat zones."""
+    sources, chroma = scene()
+    fused = torch.rand(1, 1, 64, 64)
+    gif = GIF(masks="raw")
+    terms = gif.terms(sources, chroma, fused)
+    torch.testing.assert_close(gif(sources, chroma, fused), 1.25 * terms.steep + 2 * terms.overall)
+    g = gradient(sources[0])
+    expected = sum((g[i] * (sources[0, i] - fused[0]).abs()).mean() for i in (0, 1))
+    torch.testing.assert_close(terms.steep, expected)
+
+
+def test_at_the_printed_scale_saturation_decides_and_in_zero_to_one_it_hardly_does():
+    torch.manual_seed(0)
+    chroma = (torch.rand(1, 2, 2, 32, 32) - 0.5) * 0.3
+    off = {t: float((saturation_weights(chroma, t)[:, 0] - 0.5).abs().mean()) for t in (1.0, PRINTED)}
+    assert off[1.0] < 0.03
+    assert off[PRINTED] > 0.15
+
+
+def test_the_authors_overwritten_softmax_sums_to_0992_for_grey():
+    assert float(overwritten_weights(torch.zeros(1, 2, 2, 1, 1)).sum()) == pytest.approx(0.992, abs=5e-4)
+
+
+def test_to_the_authors_code_an_edge_along_one_axis_is_not_steep():
+    edge = torch.zeros(1, 1, 1, 9, 9)
+    edge[..., 5:] = 1.0
+    assert not bool(steep_masks(gradient(edge[0])[None], "code").any())
+    corner = torch.zeros(1, 1, 1, 9, 9)
+    corner[..., 5:, 5:] = 1.0
+    assert bool(steep_masks(gradient(corner[0])[None], "code")[0, 0, 0, 4:6, 4:6].all())
+
+
+def test_losses_that_gif_is_compared_with_are_least_where_they_ought_to_be():
+    sources, _ = scene()
+    batch = Batch(sources.expand(-1, -1, 3, -1, -1), torch.zeros(1, 2))
+
+    def loss(objective, fused):
+        return float(objective(lambda frames: fused, batch, 0.0)[0])
+
+    mean = sources.mean(1)
+    noisy = mean + 0.05 * torch.randn_like(mean)
+    for objective in (StructureObjective(), ProportionalObjective()):
+        assert loss(objective, mean) < loss(objective, noisy)
+    assert loss(ProportionalObjective(), mean) < loss(ProportionalObjective(), sources[:, 0])
+
+
+# ---- the paper's recipe ----------------------------------------------------------------------------------
+
+
+def test_the_papers_recipe_has_nothing_of_ours():
+    recipe = find_recipe("ffmef", "paper")
+    objective = recipe.objective()
+    assert (objective.tone, objective.measures) == (0, 0)
+    assert (objective.studio, objective.clamped, objective.gif.temperature) == (True, True, 1 / 255)
+    assert (recipe.data.crop_px, recipe.data.batch, recipe.steps) == (128, 2, 7230)
+    assert (recipe.optimiser, recipe.lr, recipe.weight_decay) == ("adamw", 1e-3, 0.01)
+    assert (recipe.schedule, recipe.warmup_steps, recipe.clip_norm) == ("constant", 0, None)
+    assert (recipe.ema, recipe.wide) == (0, False)
+    network = build(**recipe.options)
+    assert (network.padding, network.luma) == ("zeros", "studio")
+    assert find_recipe("ffmef", "code").data.crop_px == 320
+
+
+@pytest.mark.parametrize("name", RECIPE.variants)
+def test_every_variant_gives_finite_gradients(name):
+    recipe = find_recipe("ffmef", name)
+    network = build(**recipe.options)
+    loss, _ = recipe.objective()(network, Batch(torch.rand(1, 2, 3, 32, 32), torch.zeros(1, 2)), 0.0)
+    loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize(("name", "count"), [("1", 3_674), ("1-3", 4_292), ("3-5", 7_460), ("1-3-5-7", 0)])
+def test_the_papers_filter_ablation_can_be_built(name, count):
+    recipe = find_recipe("ffmef", f"filters-{name}")
+    network = build(**recipe.options)
+    sides = [head.conv_2.kernel_size[0] for head in network.heads]
+    assert sides == [int(side) for side in name.split("-")]
+    assert network.alpha.sum().item() == pytest.approx(1.0)
+    assert network(pair()).shape == (1, 1, 33, 47)
+    if count:
+        assert sum(p.numel() for p in network.parameters()) == count
+
+
+def test_other_filters_than_there_are_refused():
+    with pytest.raises(ValueError, match="Filters have sides of 1, 3, 5, 7"):
+        build(kernels=(2,))
+
+
+def test_studio_range_inside_is_the_same_function_as_studio_range_outside():
+    torch.manual_seed(0)
+    outside, inside = build(padding="zeros"), build(padding="zeros", luma="studio")
+    inside.load_state_dict(outside.state_dict())
+    frames = pair()
+    expected = from_studio(outside(to_studio(frames)))
+    torch.testing.assert_close(inside(frames), expected)
 
 
 # ---- the authors' weights --------------------------------------------------------------------------------

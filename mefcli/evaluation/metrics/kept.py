@@ -53,7 +53,7 @@ def glance(picture: Picture) -> Glance:
         scale = (MOST_PIXELS / (picture.shape[0] * picture.shape[1])) ** 0.5
         if scale < 1:
             pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        luma = pixels @ LUMA
+        luma = np.asarray(pixels @ LUMA, np.float32)
         lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
         around = cv2.blur(luma, (WINDOW_PX, WINDOW_PX))
         found = Glance(luma, np.asarray(around), np.hypot(lab[..., 1], lab[..., 2]))

@@ -10,22 +10,26 @@ between "under" and "over" follows its place in the bracket, and the sum is scal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.colour import from_studio, to_studio
 from mefnets.layers.blocks import InstanceNorm, plane_statistics, scale_and_shift
 from mefnets.layers.dynamic_filter import filter_pixels
 
 C = 4  # feature channels everywhere
 KERNELS = (1, 3, 5)
-ALPHA = (0.6, 0.3, 0.1)  # alpha_i at the start, for KERNELS
+ALPHA = {1: 0.6, 3: 0.3, 5: 0.1, 7: 0.05}  # alpha_i at the start; the paper has no 7 but in an ablation
+LEVELS = {1: 0, 3: 1, 5: 2, 7: 2}  # which of m1, m2, b a filter of that size is predicted from
 
 MARGIN = 12  # pixels; from there on the border no longer shows
 
 Padding = Literal["mirror", "zeros"]
+Luma = Literal["full", "studio"]
 
 
 class HalfInstanceNorm(InstanceNorm):
@@ -186,17 +190,26 @@ class FilterHead(nn.Module):
 
 
 class FFMEF(nn.Module):
-    def __init__(self, padding: Padding = "mirror") -> None:
+    def __init__(
+        self, padding: Padding = "mirror", kernels: Sequence[int] = KERNELS, luma: Luma = "full"
+    ) -> None:
         """`padding`: the authors' code has zeros beyond the border, in all features and under the filters.
         The network sees them there and answers with a rim. So ours sees the picture mirrored, and is cut.
+
+        `kernels`: the sides of the filters; the paper's ablation has others. `luma`: "studio" works on
+        16..235 inside, as the authors do, and takes and gives full range all the same.
         """
         super().__init__()
-        self.padding = padding
+        if not kernels or any(k not in ALPHA for k in kernels):
+            raise ValueError(f"Filters have sides of {', '.join(map(str, ALPHA))}, not {list(kernels)}.")
+        self.padding, self.luma = padding, luma
+        self.levels = [LEVELS[k] for k in kernels]
         self.stem = conv(1, C, 1)
         self.extractor = Extractor()
-        self.attentions = nn.ModuleList(Attention() for _ in KERNELS)
-        self.heads = nn.ModuleList(FilterHead(k) for k in KERNELS)
-        self.alpha = nn.Parameter(torch.tensor(ALPHA))
+        self.attentions = nn.ModuleList(Attention() for _ in kernels)
+        self.heads = nn.ModuleList(FilterHead(k) for k in kernels)
+        shares = torch.tensor([ALPHA[k] for k in kernels])
+        self.alpha = nn.Parameter(shares if tuple(kernels) == KERNELS else shares / shares.sum())
         self._initialise()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 4-channel convolutions are 4 to 16 times faster so
 
@@ -209,6 +222,11 @@ class FFMEF(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, frames: Tensor) -> Tensor:
+        if self.luma == "studio":
+            return from_studio(self._picture(to_studio(frames)))
+        return self._picture(frames)
+
+    def _picture(self, frames: Tensor) -> Tensor:
         if self.padding == "zeros":
             return self._fused(frames)
         m, (H, W) = MARGIN, frames.shape[-2:]
@@ -222,14 +240,15 @@ class FFMEF(nn.Module):
         beyond: Literal["replicate", "zeros"] = "zeros" if self.padding == "zeros" else "replicate"
         x = self.stem(I)
         Y_f = torch.zeros_like(frames[:, 0])  # (B, 1, H, W)
-        for alpha, attention, head, R in zip(
-            self.alpha, self.attentions, self.heads, self.extractor(x), strict=True
+        features = self.extractor(x)
+        for alpha, attention, head, level in zip(
+            self.alpha, self.attentions, self.heads, self.levels, strict=True
         ):
-            R = attention(R.unflatten(0, (B, N))).flatten(0, 1)  # (B * N, C, H, W)
+            R = attention(features[level].unflatten(0, (B, N))).flatten(0, 1)  # (B * N, C, H, W)
             F_i = filter_pixels(I, head(R), beyond).view(B, N, 1, H, W).sum(1)
             Y_f = Y_f + alpha * F_i
         return Y_f if N == 2 else Y_f * (2 / N)
 
 
-def build(padding: Padding = "mirror") -> FFMEF:
-    return FFMEF(padding)
+def build(padding: Padding = "mirror", kernels: Sequence[int] = KERNELS, luma: Luma = "full") -> FFMEF:
+    return FFMEF(padding, kernels, luma)
