@@ -56,6 +56,10 @@ def train_one(
         Path | None, typer.Option("--from", help="Begin with these weights (.safetensors or a checkpoint).")
     ] = None,
     eyes: Annotated[Path | None, typer.Option("--features", help="MEF-CL's feature network.")] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option("--teacher", help="Weights of the default model, to learn from instead of the shipped."),
+    ] = None,
     vgg16: Annotated[
         Path | None,
         typer.Option("--vgg16", help="MEF-CL: torchvision's VGG-16 file instead of our features."),
@@ -91,6 +95,7 @@ def train_one(
         fresh=fresh or smoke,
         start_from=start_from,
         eyes=eyes,
+        teacher=teacher,
         vgg16=vgg16,
         validate_every_s=parse_duration(validate_every),
     )

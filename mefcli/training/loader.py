@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,14 @@ def to_batch(arrays: dict[str, NDArray[Any]], device: torch.device) -> Batch:
         target=planes("target"),
         normal=planes("normal"),
         extreme=planes("extreme"),
+        clean=planes("clean"),
+        windows=torch.from_numpy(arrays["windows"]) if "windows" in arrays else None,
     )
 
 
 def batches(
     simulator: Simulator, first_step: int, workers: int = 1
-) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+) -> Generator[tuple[int, dict[str, NDArray[Any]]], None, None]:
     """(step, arrays) from `first_step` on, without end."""
     import cv2
 

@@ -112,7 +112,7 @@ class Trainer:
         waited = 0.0
         recent: list[tuple[float, dict[str, float]]] = []
         why: Why = "steps"
-        source = batches(self.run.simulator, self.state.step, self.settings.workers)
+        simulator, source = None, None
         with interruptible() as stop_asked:
             while True:
                 elapsed = time.monotonic() - started
@@ -125,6 +125,11 @@ class Trainer:
                     why = "interrupted"
                     break
                 before = time.monotonic()
+                if source is None or self.run.simulator_at(progress) is not simulator:
+                    if source is not None:
+                        source.close()  # what was made ahead for the stage that ended
+                    simulator = self.run.simulator_at(progress)
+                    source = batches(simulator, self.state.step, self.settings.workers)
                 _, arrays = next(source)
                 waited += time.monotonic() - before
                 lr = learning_rate(self.recipe, self.state.step, progress)
@@ -140,7 +145,8 @@ class Trainer:
                 if now - saved_at > self.settings.save_every_s:
                     self.save()
                     saved_at = time.monotonic()
-        source.close()  # type: ignore[attr-defined]
+        if source is not None:
+            source.close()
         if recent:
             self._report(recent, progress, lr, waited)
         self.save()

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import torch
 
-from mefcli.errors import InputError, ModelError
+from mefcli.errors import DeviceError, InputError, ModelError
 from mefcli.training import pack as packing
 from mefcli.training import precision
-from mefcli.training.settings import Settings, check_length, find_recipe, shortened, varied
+from mefcli.training.settings import Settings, check_length, data_in, find_recipe, shortened, varied
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state
 from mefcli.training.store import Store, open_store
 from mefcli.training.targets import TargetBook
 from mefcli.training.validate import Held, held_out
-from mefnets import MODELS
+from mefnets import DEFAULT_MODEL, MODELS, trouble
 from mefnets.engine.devices import choose_device
 from mefnets.engine.fuser import build_network
-from mefnets.recipe import Objective, Recipe
+from mefnets.recipe import Data, Objective, Recipe
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
@@ -40,6 +40,20 @@ class Run:
     state: State
     steps: int | None
 
+    def simulator_at(self, progress: float) -> Simulator:
+        """The simulator of the stage that the run is in; the same object as long as the stage lasts."""
+        data = data_in(self.recipe, progress)
+        if data != self.simulator.data:
+            was = self.simulator
+            self.simulator = Simulator(
+                was.store, data, seed=was.seed, part=was.part, targets=was.targets or _book(was.store, data)
+            )
+        return self.simulator
+
+
+def _book(store: Store, data: Data) -> TargetBook | None:
+    return TargetBook(store) if data.target else None
+
 
 def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
     """The store for a packed file or for the training folder (which is packed first)."""
@@ -53,6 +67,14 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
         raise InputError(f"{path} does not exist.", "Give --data the training folder or a packed file.")
     say("Opening the views (rendered on first use, about a minute).")
     return open_store(path, cache)
+
+
+def device_at(name: str) -> torch.device:
+    """The device of that name; the engine's refusal in our words."""
+    try:
+        return choose_device(name)
+    except trouble.DeviceError as error:
+        raise DeviceError(error.message, error.hint) from error
 
 
 def device_words(device: torch.device) -> str:
@@ -70,17 +92,17 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    device = choose_device(settings.device)
+    device = device_at(settings.device)
     spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
     store = data_at(settings.data, settings.runs / "cache", say)
-    targets = TargetBook(store) if recipe.data.target else None
-    simulator = Simulator(store, recipe.data, seed=settings.seed, targets=targets)
+    simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))
     network = build_network(spec, device=str(device)).requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.start_from:
         start(network, settings.start_from)
     objective = recipe.objective().to(device)
     give_eyes(objective, settings, device)
+    give_teacher(objective, settings, device)
     state = new_state(recipe, network, objective)
     dtype = precision.choose(settings.precision, recipe.wide, device)
     precision.compute_in(network, dtype, device)
@@ -105,6 +127,17 @@ def start(network: torch.nn.Module, weights: Path) -> None:
         network.load_state_dict({name: value.float() for name, value in state.items()})
     except RuntimeError as error:
         raise ModelError(f"{weights.name} does not fit this network.", "Start without --from.") from error
+
+
+def give_teacher(objective: Objective, settings: Settings, device: torch.device) -> None:
+    """The network to learn from, for objectives that have one: the default model, or weights given for it."""
+    use = getattr(objective, "use_teacher", None)
+    if use is None:
+        return
+    from mefcli.checkpoints import build_with_weights, load_fuser_weights
+
+    spec, tensors, _, _ = load_fuser_weights(DEFAULT_MODEL, settings.teacher)
+    use(build_with_weights(spec, tensors, str(device)))
 
 
 def give_eyes(objective: Objective, settings: Settings, device: torch.device) -> None:

@@ -12,7 +12,7 @@ from mefcli.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from mefcli.training.precision import Precision
-    from mefnets.recipe import Recipe
+    from mefnets.recipe import Data, Recipe
 
 SMOKE_STEPS = 6
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -36,6 +36,7 @@ class Settings:
     fresh: bool = False  # start again even where a checkpoint exists
     start_from: Path | None = None  # weights to begin with (fine-tuning)
     eyes: Path | None = None  # MEF-CL's feature network; the shipped one by default
+    teacher: Path | None = None  # weights of the network that taught recipes learn from; the default model
     vgg16: Path | None = None  # look through torchvision's VGG-16 instead, as the paper does
     save_every_s: float = 60.0
     validate_every_s: float = 240.0
@@ -96,6 +97,8 @@ def varied(recipe: Recipe, changes: dict[str, object]) -> Recipe:
     """
     from mefnets.recipe import Data, Recipe
 
+    if isinstance(changes.get("data"), Data) or "crop_px" in changes:
+        recipe = replace(recipe, stages=())  # pictures of its own throughout
     of_recipe = {f.name for f in fields(Recipe)} - {"options", "data"}
     of_data = {f.name for f in fields(Data)}
     direct: dict[str, object] = {}
@@ -126,7 +129,21 @@ def shortened(recipe: Recipe) -> Recipe:
         normals=min(recipe.data.normals, 2),
         extremes=min(recipe.data.extremes, 8),
     )
-    return replace(recipe, data=data, steps=SMOKE_STEPS, warmup_steps=2)
+    data = replace(data, windows=min(data.windows, 1), window_px=min(data.window_px, 32))
+    stages = tuple(
+        replace(stage, data={**stage.data, "crop_px": data.crop_px, "batch": data.batch})
+        for stage in recipe.stages
+    )
+    return replace(recipe, data=data, stages=stages, steps=SMOKE_STEPS, warmup_steps=2)
+
+
+def data_in(recipe: Recipe, progress: float) -> Data:
+    """What the simulator should make at this point of the run."""
+    found = recipe.data
+    for stage in recipe.stages:
+        if stage.begins <= progress:
+            found = replace(recipe.data, **stage.data)  # type: ignore[arg-type]
+    return found
 
 
 def check_length(recipe: Recipe, budget_s: float | None, steps: int | None) -> int | None:

@@ -39,6 +39,7 @@ class Sample:
     scene: str
     target: Floats | None = None  # (H, W, 3) display values
     moved: NDArray[np.bool_] | None = None  # (N, H, W): where a frame differs from the still scene
+    clean: Floats | None = None  # (N, H, W, 3) display values before noise, rounding, compression, motion
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Crop:
             )
         part = np.rot90(part, self.turns)
         return np.ascontiguousarray(part[:, ::-1] if self.flip else part, np.float32)
+
+
+def _developed(camera: Camera, scene: Floats, placement: Placement) -> Floats:
+    """(N, H, W, 3): the still scene at every exposure, as a camera without noise and compression has it."""
+    white = np.array(camera.white, np.float32)
+    return np.stack([camera.develop(scene * (white * np.float32(2.0**ev))) for ev in placement.evs])
 
 
 class Simulator:
@@ -127,12 +134,17 @@ class Simulator:
         if circle is not None:
             scene = circle.through(scene)
         target = self._target(view, crop, camera)
+        proper = placement
+        if data.clean and placement.kind != "bracket":
+            proper = place(camera, thumb, frames, spread, 0.0, rng)
         middle = (placement.evs[0] + placement.evs[-1]) / 2
         evs = tuple(ev - middle for ev in placement.evs)
         if not moving:
             shots = [camera.shoot(scene, ev, rng) for ev in placement.evs]
-            return Sample(np.stack(shots), evs, placement.kind, self.store.entries[view].name, target)
-        return self._moving(view, scene, margin, camera, placement, evs, target, rng)
+            name = self.store.entries[view].name
+            clean = _developed(camera, scene, proper) if data.clean else None
+            return Sample(np.stack(shots), evs, placement.kind, name, target, clean=clean)
+        return self._moving(view, scene, margin, camera, placement, proper, evs, target, rng)
 
     def _moving(
         self,
@@ -141,6 +153,7 @@ class Simulator:
         margin: int,
         camera: Camera,
         placement: Placement,
+        proper: Placement,
         evs: tuple[float, ...],
         target: Floats | None,
         rng: np.random.Generator,
@@ -153,7 +166,8 @@ class Simulator:
         if target is not None and shaken.mover is not None:
             target = motion.with_mover(target, camera, shaken.mover, placement.evs[len(evs) // 2])
         name = self.store.entries[view].name
-        return Sample(np.stack(shots), evs, placement.kind, name, target, shaken.moved)
+        clean = _developed(camera, shaken.scenes[-1], proper) if self.data.clean else None
+        return Sample(np.stack(shots), evs, placement.kind, name, target, shaken.moved, clean)
 
     def _pick(self, rng: np.random.Generator) -> int:
         kind = list(self._scenes)[int(np.searchsorted(self._shares, rng.random(), side="right"))]
@@ -197,6 +211,10 @@ class Simulator:
         }
         if data.target:
             arrays["target"] = np.stack([s.target for s in samples if s.target is not None])
+        if data.clean:
+            arrays["clean"] = np.stack([s.clean for s in samples if s.clean is not None])
+        if data.windows:
+            arrays["windows"] = self._windows(self.rng(5, step))
         if data.normals:
             rng = self.rng(2, step)
             arrays["normal"] = np.stack([self.normal(rng) for _ in range(data.normals)])
@@ -204,6 +222,14 @@ class Simulator:
             pool = self.extremes()
             arrays["extreme"] = pool[self.rng(3, step).integers(0, len(pool), data.extremes)]
         return arrays
+
+    def _windows(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(batch * windows, 4): which picture, top, left and side, anywhere in it."""
+        data = self.data
+        side = min(data.window_px, data.crop_px)
+        items = np.repeat(np.arange(data.batch), data.windows)
+        places = rng.integers(0, data.crop_px - side + 1, (len(items), 2))
+        return np.column_stack((items, places, np.full(len(items), side)))
 
     def normal(self, rng: np.random.Generator) -> Bytes:
         """A well exposed picture of any scene: a photograph as taken, or a scene exposed for its middle."""

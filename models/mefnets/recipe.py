@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,10 @@ class Batch:
     target: Tensor | None = None  # (B, 3, H, W), the fused reference of the noise-free bracket
     normal: Tensor | None = None  # (B, 3, H, W), well exposed patches of other scenes
     extreme: Tensor | None = None  # (K, 3, H, W), badly exposed patches of many scenes
+    # (B, N, 3, H, W), without noise, rounding, compression and motion; of a pair that is all under- or all
+    # over-exposed, the bracket that should have been taken instead.
+    clean: Tensor | None = None
+    windows: Tensor | None = None  # (K, 4): which item, top, left, side; what the network is to be shown
 
 
 class Objective(nn.Module):
@@ -50,6 +54,17 @@ class Data:
     target: bool = False  # compute the supervised reference
     normals: int = 0  # well exposed patches of other scenes per batch
     extremes: int = 0  # badly exposed patches per batch
+    clean: bool = False  # hand over the frames as they were before noise, compression and motion
+    windows: int = 0  # cut this many windows out of every picture; 0: the network sees it whole
+    window_px: int = 64  # their side
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with pictures of its own: from `begins` (share of the run) to the next stage."""
+
+    begins: float
+    data: Mapping[str, object]  # fields of Data that differ
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,7 @@ class Recipe:
     clip_value: float | None = None  # bounds each element of the gradient by itself
     ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
     critic_lr: float = 1e-4
+    stages: tuple[Stage, ...] = ()  # small pictures first, whole ones late
     wide: bool = True  # gains from bfloat16 units and bears their rounding while it learns
     options: dict[str, object] = field(default_factory=dict)  # passed to build() beside the SPEC's own
     variants: dict[str, dict[str, object]] = field(default_factory=dict)  # ablations: name -> changes

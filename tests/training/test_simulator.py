@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -186,3 +188,54 @@ def test_untrained_features_have_two_taps() -> None:
     shallow, deep = untrained_features().taps(torch.rand(1, 3, 32, 32))
     assert shallow.shape[-1] == 16
     assert deep.shape[-1] == 4
+
+
+def test_clean_frames_show_what_was_stored_without_its_noise(store: Store) -> None:
+    data = replace(DATA, clean=True)
+    sample, same = Simulator(store, data).sample(5), Simulator(store, DATA).sample(5)
+    assert sample.clean is not None
+    assert np.array_equal(sample.frames, same.frames), "asking for more changes nothing else"
+    assert sample.clean.shape == sample.frames.shape
+    error = np.abs(sample.clean * 255 - sample.frames).mean()
+    assert 0 < error < 12
+
+
+def test_a_lopsided_pair_comes_with_the_bracket_that_should_have_been_taken(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=48, lopsided=1.0, clean=True))
+    wider = 0
+    for index in range(20):
+        sample = simulator.sample(index)
+        assert sample.clean is not None
+        stored, clean = sample.frames / 255.0, sample.clean
+        wider += bool(np.ptp(clean.mean((1, 2, 3))) > np.ptp(stored.mean((1, 2, 3))))
+    assert wider >= 18
+
+
+def test_clean_frames_of_a_moving_bracket_all_show_the_reference_frame(store: Store) -> None:
+    simulator = Simulator(store, Data(crop_px=64, misaligned=1.0, spread_ev=(2.0, 2.0), clean=True))
+    closer = 0
+    for index in range(8):
+        sample = simulator.sample(index)
+        assert sample.clean is not None
+        dark, bright = sample.clean.mean(-1)
+        stored = sample.frames[0].mean(-1)
+
+        def agreement(one: np.ndarray, two: np.ndarray) -> float:
+            return float(
+                np.corrcoef(np.argsort(np.argsort(one.ravel())), np.argsort(np.argsort(two.ravel())))[0, 1]
+            )
+
+        closer += agreement(dark, bright) > agreement(stored, bright)
+    assert closer >= 7
+
+
+def test_windows_lie_inside_their_pictures_and_depend_on_the_step_alone(store: Store) -> None:
+    data = Data(crop_px=48, batch=3, windows=4, window_px=20)
+    simulator = Simulator(store, data)
+    windows = simulator.batch(2)["windows"]
+    assert windows.shape == (12, 4)
+    assert sorted(set(windows[:, 0])) == [0, 1, 2]
+    assert np.all(windows[:, 1:3] >= 0)
+    assert np.all(windows[:, 1:3] + windows[:, 3:] <= 48)
+    assert np.array_equal(windows, Simulator(store, data).batch(2)["windows"])
+    assert not np.array_equal(windows, simulator.batch(3)["windows"])

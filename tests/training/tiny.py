@@ -18,7 +18,7 @@ from mefcli.training.simulator import Simulator
 from mefcli.training.state import new_state
 from mefcli.training.store import Store
 from mefcli.training.validate import held_out
-from mefnets.recipe import Batch, Data, Objective, Recipe
+from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
 from mefnets.spec import ModelSpec
 
 SPEC = ModelSpec(name="tiny", title="Tiny", module="tiny", colour="rgb", chroma="none", reach=1)
@@ -61,6 +61,7 @@ RECIPE = Recipe(
     lr=1e-2,
     warmup_steps=3,
     ema=0.9,
+    stages=(Stage(0.35, {"crop_px": 40, "batch": 3}),),  # resumed runs begin before it and after it
 )
 
 

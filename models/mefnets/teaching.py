@@ -1,0 +1,226 @@
+"""Learning from another network: the objective of our own recipes, whatever the paper's network is.
+
+The teacher fuses the frames as they were before noise, compression and motion; the student sees what a camera
+stored of them. First the student is held to the teacher's picture (L1, gradients, SSIM); later the measures
+of a fusion, and the shares of crushed and blown pixels, count more and more:
+
+    L = L1 + g |grad| + s (1 - SSIM)
+        + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV + k (crushed + blown)]
+
+r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
+ones they would ask for the noise. The architecture stays the paper's to the last layer; only what it is
+trained for differs, and the cards say so ("ours").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.colour import luminance
+from mefnets.measures import mef_ssim, q_abf, q_cv, q_w, ssim
+from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
+
+Teach = Callable[[Tensor], Tensor]  # (B, N, 3, H, W) -> (B, 3, H, W)
+
+SHOWN = (0.15, 0.85)  # a pixel counts as shown where a frame's mean around it lies between these
+DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed or blown; a little early
+NEIGHBOURS_PX = 7
+Q_CV_CEILING = 2000.0  # one hopeless pair must not steer a step
+LEAST_TONE_PX = 96  # Q_CV compares large shapes; smaller pictures have none
+LIT_FROM = 3  # the three finest levels of the teacher's pyramid weigh as they have learned
+
+
+def lit(teacher: nn.Module, light: float) -> nn.Module:
+    """The house network leaning towards the brighter frame: `light` times a frame's luminance is added to
+    what its coarse levels weigh it by, so that shadows open. Changes the network it is given."""
+    plain = teacher._blend
+    lean: list[Tensor | None] = [None]
+
+    def blend(picture: Tensor, *rest: object) -> object:
+        level = rest[4]
+        lean[0] = luminance(picture)[:, None] if level >= LIT_FROM else None  # type: ignore[operator]
+        return plain(picture, *rest)  # type: ignore[operator]
+
+    def leaning(_: nn.Module, __: object, worth: Tensor) -> Tensor:
+        return worth if lean[0] is None else worth + light / 4 * lean[0]  # the network takes it fourfold
+
+    teacher._blend = blend  # type: ignore[assignment]
+    weigh = teacher.weigh
+    assert isinstance(weigh, nn.Module)
+    weigh.register_forward_hook(leaning)
+    return teacher
+
+
+def gradient_loss(fused: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of the differences between neighbours."""
+    d = fused - target
+    across, down = d[..., :, 1:] - d[..., :, :-1], d[..., 1:, :] - d[..., :-1, :]
+    return across.abs().mean() + down.abs().mean()
+
+
+def lost(frames: Tensor, fused: Tensor) -> Tensor:
+    """How far shown pixels of the result fall below the darkest or rise above the brightest they may have.
+
+    frames (B, N, 1, H, W), fused (B, 1, H, W), luminance; the mean over the shown pixels.
+    """
+    size = min(NEIGHBOURS_PX, *fused.shape[-2:])
+    with torch.no_grad():
+        seen = F.avg_pool2d(frames.flatten(0, 1), size, 1).view(*frames.shape[:3], *_inner(fused, size))
+        shown = ((seen > SHOWN[0]) & (seen < SHOWN[1])).any(1).to(fused.dtype)  # (B, 1, h, w)
+    around = F.avg_pool2d(fused, size, 1)
+    excess = F.relu(DARKEST - around) + F.relu(around - BRIGHTEST)
+    return (excess * shown).sum() / shown.sum().clamp_min(1.0)
+
+
+def _inner(picture: Tensor, size: int) -> tuple[int, int]:
+    return picture.shape[-2] - size + 1, picture.shape[-1] - size + 1
+
+
+def cut(batch: Batch, *stacks: Tensor) -> list[Tensor]:
+    """The windows of the batch out of each stack (B, ..., H, W); the stacks as they are where it has none."""
+    if batch.windows is None:
+        return list(stacks)
+    places = batch.windows.tolist()
+    return [
+        torch.stack([x[item, ..., top : top + side, left : left + side] for item, top, left, side in places])
+        for x in stacks
+    ]
+
+
+class TaughtObjective(Objective):
+    """Needs clean frames (`Data.clean`) and, before the first step, a teacher."""
+
+    def __init__(
+        self,
+        sees: Literal["luma", "rgb"],
+        *,
+        gradient: float = 1.0,
+        structure: float = 0.3,
+        measures: float = 0.1,
+        tone: float = 1 / 5000,
+        kept: float = 2.0,
+        light: float = 0.0,
+        rising: tuple[float, float] = (0.5, 0.8),
+        swap: bool = False,
+    ) -> None:
+        """`sees`: what the network is fed. `light`: see `lit`. `rising`: where in the run the measures begin
+        to count and where they count in full. `swap`: show pairs in either order."""
+        super().__init__()
+        self.sees = sees
+        self.gradient, self.structure = gradient, structure
+        self.measures, self.tone, self.kept = measures, tone, kept
+        self.light, self.rising, self.swap = light, rising, swap
+        self.teach: Teach | None = None
+        self.calls: Tensor
+        # A buffer, so that a continued run goes on with the same plane.
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def use_teacher(self, teacher: nn.Module) -> None:
+        """Take the network to learn from. It is no part of this module: checkpoints do not carry it."""
+        teacher.eval().requires_grad_(False)
+        self.teach = (lit(teacher, self.light) if self.light else teacher).__call__
+
+    def share(self, progress: float) -> float:
+        """r(t): what the measures count."""
+        first, full = self.rising
+        return min(1.0, max(0.0, (progress - first) / max(full - first, 1e-9)))
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        if self.teach is None:
+            raise ValueError("This objective has no teacher. Call use_teacher() first.")
+        if batch.clean is None:
+            raise ValueError("A taught network needs clean frames: its recipe must set Data.clean.")
+        with torch.no_grad():
+            target = self.teach(batch.clean).clamp(0, 1)  # (B, 3, H, W)
+        stored, clean, target = cut(batch, batch.frames, batch.clean, target)
+        if self.swap:  # any two exposures, in any order
+            swapped = torch.rand(stored.shape[0], device=stored.device) < 0.5
+            stored = torch.where(swapped.view(-1, 1, 1, 1, 1), stored.flip(1), stored)
+        if self.sees == "luma":
+            stored, clean, target = (luminance(x).unsqueeze(-3) for x in (stored, clean, target))
+        fused = network(stored)
+        absolute = F.l1_loss(fused, target)
+        edges = gradient_loss(fused, target)
+        structure = 1 - ssim(fused, target).mean()
+        loss = absolute + self.gradient * edges + self.structure * structure
+        terms = {"l1": absolute.item(), "edges": edges.item(), "ssim": structure.item()}
+        if share := self.share(progress):
+            measured, more = self.measured(clean, fused)
+            loss = loss + share * measured
+            terms |= more
+        return loss, terms
+
+    def measured(self, frames: Tensor, fused: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The measures on luminance, and of RGB networks on one colour in two of three steps."""
+        grey, grey_fused = frames, fused
+        if self.sees == "rgb":
+            grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (frames, fused))
+        plane, plane_fused = grey, grey_fused
+        self.calls += 1
+        turn = int(self.calls)
+        if self.sees == "rgb" and turn % 3:
+            k = turn // 3 % 3
+            plane, plane_fused = frames[:, :, k : k + 1], fused[:, k : k + 1]
+        structure = mef_ssim(plane, plane_fused).mean()
+        edges, shape = q_abf(plane, plane_fused).mean(), q_w(plane, plane_fused).mean()
+        missing = lost(grey, grey_fused)
+        asked = 3 * (1 - structure) + (1 - edges) + 2 * (1 - shape)
+        loss = self.measures * asked + self.kept * missing
+        terms = {
+            "mef_ssim": structure.item(),
+            "q_abf": edges.item(),
+            "q_w": shape.item(),
+            "lost": missing.item(),
+        }
+        if self.tone and min(fused.shape[-2:]) >= LEAST_TONE_PX:
+            tone = q_cv(plane, plane_fused, border=0.5).clamp_max(Q_CV_CEILING).mean()
+            loss = loss + self.tone * tone
+            terms["q_cv"] = tone.item()
+        return loss, terms
+
+
+def taught(
+    recipe: Recipe,
+    sees: Literal["luma", "rgb"],
+    data: Data,
+    *,
+    stages: tuple[Stage, ...],
+    steps: int,
+    lr: float,
+    ema: float = 0.995,
+    **options: Any,
+) -> Recipe:
+    """Our recipe for a room: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
+
+    `recipe` itself stays as the variant "untaught", and all its other variants stay what they were.
+    """
+    own: dict[str, object] = {
+        "objective": recipe.objective,
+        "data": recipe.data,
+        "stages": recipe.stages,
+        "steps": recipe.steps,
+        "lr": recipe.lr,
+        "ema": recipe.ema,
+    }
+    variants = {"untaught": own}
+    for name, changes in recipe.variants.items():
+        changed = changes.get("data", {})
+        whole = changed if isinstance(changed, Data) else replace(recipe.data, **changed)  # type: ignore[arg-type]
+        variants[name] = {**own, **changes, "data": whole}
+    return replace(
+        recipe,
+        data=data,
+        objective=partial(TaughtObjective, sees, **options),
+        stages=stages,
+        steps=steps,
+        lr=lr,
+        ema=ema,
+        variants=variants,
+    )

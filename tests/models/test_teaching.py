@@ -1,0 +1,125 @@
+"""Taught recipes: the objective, its teacher, and what a room keeps of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mefnets import MODELS
+from mefnets.engine.fuser import build_network
+from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
+from mefnets.teaching import TaughtObjective, cut, lit, lost, taught
+
+
+class Mean(nn.Module):
+    """Teacher and student at once: what one asks, the other gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames.mean(1) + self.bias
+
+
+def bracket(size: int = 48) -> Tensor:
+    torch.manual_seed(3)
+    scene = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8), size=(size, size), mode="bilinear")
+    return torch.stack((0.3 * scene, 0.4 + 0.6 * scene), 1)  # (B, N, 3, H, W)
+
+
+def batch_of(frames: Tensor, windows: Tensor | None = None) -> Batch:
+    return Batch(frames, torch.zeros(frames.shape[:2]), clean=frames, windows=windows)
+
+
+@pytest.mark.parametrize("sees", ["rgb", "luma"])
+def test_a_student_that_gives_the_teachers_picture_has_nothing_to_learn_at_first(sees: str) -> None:
+    objective = TaughtObjective(sees)  # type: ignore[arg-type]
+    objective.use_teacher(Mean())
+    loss, terms = objective(Mean(), batch_of(bracket()), 0.0)
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-5)
+    assert "mef_ssim" not in terms
+
+
+def test_the_measures_count_more_and_more() -> None:
+    objective = TaughtObjective("rgb", rising=(0.5, 0.75))
+    assert [objective.share(p) for p in (0.0, 0.5, 0.625, 0.75, 1.0)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    objective.use_teacher(Mean())
+    losses = [float(objective(Mean(), batch_of(bracket(96)), p)[0].detach()) for p in (0.5, 0.625, 0.75)]
+    assert losses == sorted(losses)
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_the_teacher_is_no_part_of_a_checkpoint_and_learns_nothing() -> None:
+    teacher = Mean()
+    objective = TaughtObjective("rgb")
+    objective.use_teacher(teacher)
+    assert not list(objective.parameters())
+    assert set(objective.state_dict()) == {"calls"}
+    loss, _ = objective(Mean(), batch_of(bracket()), 1.0)
+    loss.backward()
+    assert teacher.bias.grad is None
+
+
+def test_without_a_teacher_or_clean_frames_the_objective_says_what_is_missing() -> None:
+    frames = bracket()
+    with pytest.raises(ValueError, match="no teacher"):
+        TaughtObjective("rgb")(Mean(), batch_of(frames), 0.0)
+    objective = TaughtObjective("rgb")
+    objective.use_teacher(Mean())
+    with pytest.raises(ValueError, match="clean"):
+        objective(Mean(), Batch(frames, torch.zeros(2, 2)), 0.0)
+
+
+def test_windows_are_cut_from_frames_and_pictures_at_the_same_place() -> None:
+    frames = bracket()
+    windows = torch.tensor([[1, 5, 9, 16], [0, 32, 0, 16]])
+    small, mean = cut(batch_of(frames, windows), frames, frames.mean(1))
+    assert small.shape == (2, 2, 3, 16, 16)
+    assert torch.equal(small[0], frames[1, :, :, 5:21, 9:25])
+    assert torch.equal(small.mean(1), mean)
+
+
+def test_crushed_and_blown_pixels_are_felt_and_a_plain_mean_is_not() -> None:
+    frames = torch.full((1, 2, 1, 20, 20), 0.3)
+    frames[:, 1] = 0.8
+    wanted = {0.55: False, 0.02: True, 0.99: True}
+    for value, felt in wanted.items():
+        assert (float(lost(frames, torch.full((1, 1, 20, 20), value))) > 0) == felt
+    unseen = torch.zeros(1, 2, 1, 20, 20)  # black in all frames: nothing was shown that could be lost
+    assert float(lost(unseen, torch.zeros(1, 1, 20, 20))) == 0
+
+
+def test_a_lit_teacher_opens_shadows() -> None:
+    scene = 0.2 * bracket(64)[:, 0]
+    frames = torch.stack((0.28 + scene, 0.62 + scene), 1)  # both as far from the middle
+    plain = build_network(MODELS["house"])
+    before = plain(frames)
+    after = lit(plain, 2.0)(frames)
+    assert float(after.mean()) > float(before.mean()) + 0.01
+    assert float(after.max()) <= float(frames.max()) + 0.05
+
+
+def test_a_rooms_own_recipe_and_its_ablations_stay_what_they_were() -> None:
+    from mefcli.training.settings import varied
+
+    own = Recipe(
+        model="lcndr",
+        data=Data(crop_px=80, batch=5),
+        objective=Objective,
+        steps=11,
+        lr=0.1,
+        ema=0.5,
+        variants={"far": {"data": {"spread_ev": (6.0, 9.0)}}, "wide": {"width": 7, "lr": 0.2}},
+    )
+    ours = taught(
+        own, "luma", Data(clean=True), stages=(Stage(0.5, {"batch": 1}),), steps=99, lr=0.3, light=1.0
+    )
+    assert isinstance(ours.objective(), TaughtObjective)
+    for name in ("untaught", *own.variants):
+        was = replace(own, variants={})
+        expected = varied(was, own.variants[name]) if name in own.variants else was
+        assert replace(varied(ours, ours.variants[name]), variants={}) == expected, name

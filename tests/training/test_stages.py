@@ -1,0 +1,56 @@
+"""Runs in stages: small pictures first, whole ones late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mefcli.training.loop import Trainer
+from mefcli.training.settings import data_in, shortened, varied
+from mefcli.training.store import Store
+from mefnets.recipe import Data, Stage
+from tests.training.tiny import RECIPE, make_run
+
+STAGED = replace(
+    RECIPE,
+    data=Data(crop_px=192, batch=4, windows=2),
+    stages=(
+        Stage(0.5, {"windows": 0, "crop_px": 128}),
+        Stage(0.9, {"windows": 0, "crop_px": 160, "batch": 1}),
+    ),
+)
+
+
+def test_a_stage_holds_until_the_next_begins_and_changes_what_it_names() -> None:
+    seen = [
+        (d.crop_px, d.batch, d.windows)
+        for d in (data_in(STAGED, p) for p in (0.0, 0.49, 0.5, 0.89, 0.9, 1.0))
+    ]
+    assert seen == [(192, 4, 2), (192, 4, 2), (128, 4, 0), (128, 4, 0), (160, 1, 0), (160, 1, 0)]
+
+
+def test_the_loop_goes_from_stage_to_stage(store: Store, tmp_path: Path) -> None:
+    shapes = []
+    run = make_run(store, tmp_path, 40)
+    trainer = Trainer(run)
+    step = trainer.step
+
+    def watched(batch, lr, progress):  # type: ignore[no-untyped-def]
+        shapes.append(tuple(batch.frames.shape[:1] + batch.frames.shape[-1:]))
+        return step(batch, lr, progress)
+
+    trainer.step = watched  # type: ignore[method-assign]
+    trainer.train()
+    assert shapes == [(2, 32)] * 14 + [(3, 40)] * 26
+
+
+def test_pictures_of_a_size_of_ones_own_drop_the_stages() -> None:
+    assert varied(STAGED, {"crop_px": 64}).stages == ()
+    assert varied(STAGED, {"data": Data()}).stages == ()
+    assert varied(STAGED, {"lopsided": 0.5}).stages == STAGED.stages
+
+
+def test_a_smoke_test_goes_through_all_stages_on_small_pictures() -> None:
+    small = shortened(STAGED)
+    assert len(small.stages) == 2
+    assert all(data_in(small, p).crop_px <= 64 and data_in(small, p).batch <= 2 for p in (0, 0.5, 0.9))
