@@ -14,6 +14,7 @@ from mefcli.cli import screen
 from mefcli.cli.lazy import Entry
 from mefcli.errors import MefError, ModelError, OutputError
 from mefcli.job import Job
+from mefcli.training import lineage
 from mefnets import DEFAULT_MODEL, ModelSpec
 
 COMMANDS = (
@@ -68,6 +69,10 @@ def show(name: Name, json: o.Json = False) -> None:
         screen.put_json(facts)
         return
     for key, value in facts.items():
+        if key == "lineage":
+            for number, leg in enumerate(value, 1):
+                print(f"{f'leg {number}':<16} {lineage.Leg(**leg).words()}")
+            continue
         if isinstance(value, dict):
             print(key)
             value = {f"  {inner}": words for inner, words in value.items() if words not in ("", "{}")}
@@ -160,6 +165,7 @@ def _verified(folder: Path, name: str) -> dict[str, Any]:
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:
     path = checkpoints.find_weights(spec)
+    metadata = checkpoints.read_header(path.read_bytes()) if path else {}
     return {
         "name": spec.name,
         "title": spec.title,
@@ -171,5 +177,6 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "reach_px": spec.reach,
         "state": state_of(spec),
         "weights": str(path) if path else spec.weights,
-        "trained": checkpoints.read_header(path.read_bytes()) if path else None,
+        "trained": {key: words for key, words in metadata.items() if key != lineage.LEGS} if path else None,
+        "lineage": [asdict(leg) for leg in lineage.of_metadata(metadata)],
     }

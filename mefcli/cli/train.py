@@ -51,6 +51,10 @@ def train_one(
         typer.Option("--precision", help="auto (what the device is quick at), float32 or bfloat16."),
     ] = "auto",
     workers: Annotated[int, typer.Option("--workers", help="Threads that simulate brackets.")] = 1,
+    batch_times: Annotated[
+        int,
+        typer.Option("--batch-times", min=1, help="So many times the recipe's pictures a step: for cards."),
+    ] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again; otherwise a run continues.")] = False,
     start_from: Annotated[
         Path | None, typer.Option("--from", help="Begin with these weights (.safetensors or a checkpoint).")
@@ -91,6 +95,7 @@ def train_one(
         threads=threads,
         precision=precision,  # type: ignore[arg-type]  # checked where it is used
         workers=workers,
+        batch_times=batch_times,
         smoke=smoke,
         fresh=fresh or smoke,
         start_from=start_from,
@@ -276,6 +281,7 @@ def export(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
     out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+    crop: Annotated[int | None, typer.Option("--crop", help="As the run was given it.")] = None,
     blend: Annotated[
         Path | None, typer.Option("--blend", help="Mix with these weights of the same network.")
     ] = None,
@@ -292,11 +298,13 @@ def export(
     """
     from mefcli.errors import UsageError
     from mefcli.training.export import Blend, export_run
+    from mefcli.training.settings import Settings
 
     if blend and not data:
         raise UsageError("A blend is scored anew.", "Give --data, the training data.")
     mixture = Blend(blend, share, data) if blend and data else None
-    path, digest, size = export_run(model, runs, variant, seed, which, out, mixture)
+    run = Settings(model=model, data=Path(), runs=runs, variant=variant, seed=seed, crop_px=crop)
+    path, digest, size = export_run(model, run.folder, variant, which, out, mixture)
     say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
 
@@ -309,6 +317,7 @@ COMMANDS = (
     Entry("pack", "mefcli.cli.train_data:pack", "Pack the training data into one file.", "Data"),
     Entry("preview", "mefcli.cli.train_data:preview", "Show simulated brackets on a contact sheet.", "Data"),
     Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
+    Entry("hours", "mefcli.cli.train_plan:hours", "Show what the weights have cost so far.", "Results"),
 )
 
 
@@ -330,9 +339,17 @@ def train(
     data: Annotated[Path | None, typer.Option("--data", help="With --smoke: the training data.")] = None,
     runs: RunsOption = Path("runs"),
     smoke: Annotated[bool, typer.Option("--smoke", help="A few small steps of every recipe.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Train all that a plan names, in order, within its time.")
+    ] = None,
 ) -> None:
     """Train the networks from free data: mef train MODEL --data FILE --budget 90m."""
     if context.invoked_subcommand:
+        return
+    if plan is not None:
+        from mefcli.cli.train_plan import carry_out
+
+        carry_out(plan, _run)
         return
     if not smoke or data is None:
         typer.echo(context.get_help())

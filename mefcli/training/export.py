@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from mefcli.errors import OutputError
+from mefcli.training.lineage import LEGS, joined, legs_of, of_metadata, to_json
 
 if TYPE_CHECKING:
     from mefnets.recipe import Recipe
@@ -90,26 +91,31 @@ class Blend:
 
 
 def export_run(
-    model: str, runs: Path, variant: str, seed: int, which: str, out: Path, blend: Blend | None = None
+    model: str, folder: Path, variant: str, which: str, out: Path, blend: Blend | None = None
 ) -> tuple[Path, str, int]:
-    """A run's averaged weights into `out`; (path, SHA-256, bytes)."""
+    """The averaged weights of the run in `folder` into `out`; (path, SHA-256, bytes)."""
     import torch
 
+    from mefcli.checkpoints import read_header
     from mefcli.errors import InputError
-    from mefcli.training.settings import Settings, find_recipe
+    from mefcli.training.settings import find_recipe
     from mefnets import MODELS
 
-    folder = Settings(model=model, data=Path(), runs=runs, variant=variant, seed=seed).folder
     checkpoint = folder / f"{which}.pt"
     if not checkpoint.is_file():
-        raise InputError(f"There is no {checkpoint}.", "Train first, or name the run's --seed and --variant.")
+        raise InputError(
+            f"There is no {checkpoint}.", "Train first, or name the run's --seed, --variant and --crop."
+        )
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     recipe = find_recipe(model, variant)
     spec = MODELS[recipe.model]
+    stamp = commit(Path(__file__).resolve().parent)
+    *before, own = legs_of(kept)
+    legs = (*before, replace(own, commit=stamp))
     metadata = {
         "model": spec.name,
         "recipe": f"{model}{':' + variant if variant else ''}",
-        "commit": commit(Path(__file__).resolve().parent),
+        "commit": stamp,
         "data": "simulated from free pictures only (CC0, public domain, BSD, CC BY)",
         "data_sha256": kept["data_hash"],
         "seed": str(kept["seed"]),
@@ -123,15 +129,17 @@ def export_run(
     }
     state = kept["average"]
     if blend is not None:
-        state, changes = _blended(spec, recipe, state, blend, runs)
+        state, changes = _blended(spec, recipe, state, blend, folder.parent / "cache")
+        legs = joined(legs, of_metadata(read_header(blend.weights.read_bytes())), changes["blend"])
         metadata |= changes
+    metadata[LEGS] = to_json(legs)
     path = out / (spec.weights or f"{spec.name}.safetensors")
     digest = write_weights(state, path, metadata)
     return path, digest, path.stat().st_size
 
 
 def _blended(
-    spec: ModelSpec, recipe: Recipe, state: Mapping[str, Tensor], blend: Blend, runs: Path
+    spec: ModelSpec, recipe: Recipe, state: Mapping[str, Tensor], blend: Blend, cache: Path
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The mixed weights, and what their metadata says of it."""
     from mefcli.checkpoints import read_weights
@@ -151,7 +159,7 @@ def _blended(
         for name, ours in state.items()
     }
     spec = replace(spec, options={**spec.options, **recipe.options})
-    brackets = held_out(data_at(blend.data, runs / "cache"), 2 if spec.max_frames == 2 else 3)
+    brackets = held_out(data_at(blend.data, cache), 2 if spec.max_frames == 2 else 3)
     scores = validate(spec, build_network(spec, mixed), brackets).scores
     return mixed, {
         "blend": f"{blend.share:g} of this run, {1 - blend.share:g} of {about.get('recipe', '')} "

@@ -22,9 +22,11 @@ from torch import nn
 
 from mefcli.errors import MefError
 from mefcli.training import state as states
+from mefcli.training.lineage import Leg, from_json, to_json
 from mefcli.training.loader import batches, to_batch
 from mefcli.training.log import Log
 from mefcli.training.prepare import Run
+from mefcli.training.settings import pictures
 from mefcli.training.state import State
 from mefcli.training.validate import save_sheet, validate
 from mefnets.recipe import Batch, Recipe
@@ -94,8 +96,11 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.last = self.folder / "last.pt"
         self.state: State = run.state
+        self.earlier = run.earlier
         if self.last.is_file() and not self.settings.fresh:
-            states.load(self.state, self.last, self.device)
+            kept = states.load(self.state, self.last, self.device)
+            self.earlier = from_json(kept["earlier"]) if "earlier" in kept else self.earlier
+        self._cpu_from = time.process_time() - self.state.cpu_s
         self.log = Log(self.folder / "log.csv", self.state.step)
         self.scores: dict[str, float] = {}
         self._bad = 0
@@ -182,6 +187,7 @@ class Trainer:
             self._count_bad()
         states.update_average(state, self.recipe.ema)
         state.step += 1
+        state.brackets += len(batch.frames)
         return float(loss.detach()), terms
 
     def _critic_step(self, batch: Batch) -> None:
@@ -233,7 +239,25 @@ class Trainer:
         )
         return verdict.scores
 
+    def leg(self) -> Leg:
+        """What this run has done so far."""
+        state, variant = self.state, self.settings.variant
+        return Leg(
+            recipe=f"{self.settings.model}{':' + variant if variant else ''}",
+            steps=state.step,
+            brackets=state.brackets,
+            hours=round(state.elapsed_s / 3600, 3),
+            cpu_hours=round(state.cpu_s / 3600, 3),
+            pictures=pictures(self.recipe),
+            began=self.run.began,
+            teacher=self.run.teacher,
+            seed=self.settings.seed,
+            data=self.run.store.data_hash[:12],
+            device=self.run.device_words,
+        )
+
     def save(self, name: str = "last.pt") -> None:
+        self.state.cpu_s = time.process_time() - self._cpu_from
         states.save(
             self.state,
             self.folder / name,
@@ -244,5 +268,7 @@ class Trainer:
                 "device": self.run.device_words,
                 "data_hash": self.run.store.data_hash,
                 "scores": self.scores,
+                "earlier": to_json(self.earlier),
+                "leg": to_json([self.leg()]),
             },
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import torch
 from mefcli.errors import DeviceError, InputError, ModelError
 from mefcli.training import pack as packing
 from mefcli.training import precision
-from mefcli.training.settings import Settings, check_length, data_in, find_recipe, shortened, varied
+from mefcli.training.lineage import Leg, legs_of, of_metadata
+from mefcli.training.settings import Settings, check_length, data_in, enlarged, find_recipe, shortened, varied
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state
 from mefcli.training.store import Store, open_store
@@ -25,6 +27,7 @@ from mefnets.recipe import Data, Objective, Recipe
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
+SHORT = 12  # digits of a hash that name a file
 
 
 @dataclass
@@ -39,6 +42,9 @@ class Run:
     held: list[Held]
     state: State
     steps: int | None
+    earlier: tuple[Leg, ...] = ()  # what led to the weights it began with
+    began: str = ""  # their SHA-256, shortened
+    teacher: str = ""  # likewise, of the network it learns from
 
     def simulator_at(self, progress: float) -> Simulator:
         """The simulator of the stage that the run is in; the same object as long as the stage lasts."""
@@ -87,6 +93,8 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     recipe = find_recipe(settings.model, settings.variant)
     if settings.crop_px:
         recipe = varied(recipe, {"crop_px": settings.crop_px})
+    if settings.batch_times > 1:
+        recipe = enlarged(recipe, settings.batch_times)
     if settings.smoke:
         recipe = shortened(recipe)
     if settings.threads:
@@ -98,11 +106,10 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))
     network = build_network(spec, device=str(device)).requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if settings.start_from:
-        start(network, settings.start_from)
+    earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
     objective = recipe.objective().to(device)
     give_eyes(objective, settings, device)
-    give_teacher(objective, settings, device)
+    teacher = give_teacher(objective, settings, device)
     state = new_state(recipe, network, objective)
     dtype = precision.choose(settings.precision, recipe.wide, device)
     precision.compute_in(network, dtype, device)
@@ -112,32 +119,55 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     frames = 2 if spec.max_frames == 2 else 3
     held = held_out(store, frames, 96)[:2] if settings.smoke else held_out(store, frames)
     words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
-    return Run(settings, recipe, spec, device, words, store, simulator, held, state, steps)
+    return Run(
+        settings,
+        recipe,
+        spec,
+        device,
+        words,
+        store,
+        simulator,
+        held,
+        state,
+        steps,
+        earlier,
+        began,
+        teacher,
+    )
 
 
-def start(network: torch.nn.Module, weights: Path) -> None:
-    """Begin from given weights: a checkpoint of another run, or a safetensors file."""
+def start(network: torch.nn.Module, weights: Path) -> tuple[tuple[Leg, ...], str]:
+    """Begin from given weights, a safetensors file or a checkpoint of another run: their legs and hash."""
+    if not weights.is_file():
+        raise InputError(f"There is no {weights}.", "Give --from weights or a checkpoint.")
     if weights.suffix == ".safetensors":
-        from safetensors.torch import load_file
+        from mefcli.checkpoints import read_weights
 
-        state = load_file(weights)
+        state, sha256, metadata = read_weights(weights)
+        legs = of_metadata(metadata)
     else:
-        state = torch.load(weights, map_location="cpu", weights_only=True)["average"]
+        kept = torch.load(weights, map_location="cpu", weights_only=True)
+        state, sha256 = kept["average"], hashlib.sha256(weights.read_bytes()).hexdigest()
+        legs = legs_of(kept)
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()})
     except RuntimeError as error:
         raise ModelError(f"{weights.name} does not fit this network.", "Start without --from.") from error
+    return legs, sha256[:SHORT]
 
 
-def give_teacher(objective: Objective, settings: Settings, device: torch.device) -> None:
-    """The network to learn from, for objectives that have one: the default model, or weights given for it."""
+def give_teacher(objective: Objective, settings: Settings, device: torch.device) -> str:
+    """The network to learn from, for objectives that have one: the default model, or weights given for it.
+
+    Returns the hash of its weights; nothing where there is none."""
     use = getattr(objective, "use_teacher", None)
     if use is None:
-        return
+        return ""
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
 
-    spec, tensors, _, _ = load_fuser_weights(DEFAULT_MODEL, settings.teacher)
+    spec, tensors, sha256, _ = load_fuser_weights(DEFAULT_MODEL, settings.teacher)
     use(build_with_weights(spec, tensors, str(device)))
+    return (sha256 or "")[:SHORT]
 
 
 def give_eyes(objective: Objective, settings: Settings, device: torch.device) -> None:

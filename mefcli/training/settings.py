@@ -32,6 +32,7 @@ class Settings:
     threads: int | None = None
     precision: Precision = "auto"
     workers: int = 1
+    batch_times: int = 1  # the recipe's pictures a step, so many times: a card has room
     smoke: bool = False
     fresh: bool = False  # start again even where a checkpoint exists
     start_from: Path | None = None  # weights to begin with (fine-tuning)
@@ -137,6 +138,15 @@ def shortened(recipe: Recipe) -> Recipe:
     return replace(recipe, data=data, stages=stages, steps=SMOKE_STEPS, warmup_steps=2)
 
 
+def enlarged(recipe: Recipe, times: int) -> Recipe:
+    """The recipe with `times` as many pictures a step, in all its stages."""
+    stages = tuple(
+        replace(stage, data={**stage.data, "batch": data_in(recipe, stage.begins).batch * times})
+        for stage in recipe.stages
+    )
+    return replace(recipe, data=replace(recipe.data, batch=recipe.data.batch * times), stages=stages)
+
+
 def data_in(recipe: Recipe, progress: float) -> Data:
     """What the simulator should make at this point of the run."""
     found = recipe.data
@@ -144,6 +154,16 @@ def data_in(recipe: Recipe, progress: float) -> Data:
         if stage.begins <= progress:
             found = replace(recipe.data, **stage.data)  # type: ignore[arg-type]
     return found
+
+
+def pictures(recipe: Recipe) -> str:
+    """What a run sees of each bracket, stage by stage."""
+    stages = [recipe.data, *(replace(recipe.data, **s.data) for s in recipe.stages)]  # type: ignore[arg-type]
+    words = [
+        f"{d.windows} x {d.window_px} px of {d.crop_px} px" if d.windows else f"{d.crop_px} px"
+        for d in stages
+    ]
+    return ", then ".join(dict.fromkeys(words))
 
 
 def check_length(recipe: Recipe, budget_s: float | None, steps: int | None) -> int | None:

@@ -28,6 +28,8 @@ class State:
     critic_optimiser: torch.optim.Optimizer | None
     step: int = 0
     elapsed_s: float = 0.0
+    cpu_s: float = 0.0  # of this process, all threads
+    brackets: int = 0  # seen
     best: float = float("-inf")
 
 
@@ -71,6 +73,8 @@ def save(state: State, path: Path, extra: dict[str, Any]) -> None:
         "critic_optimiser": state.critic_optimiser.state_dict() if state.critic_optimiser else None,
         "step": state.step,
         "elapsed_s": state.elapsed_s,
+        "cpu_s": state.cpu_s,
+        "brackets": state.brackets,
         "best": state.best,
         "random": _random_states(),
         **extra,
@@ -100,6 +104,7 @@ def load(state: State, path: Path, device: torch.device) -> dict[str, Any]:
             f"The checkpoint {path} does not fit this recipe.", "Start again with --fresh."
         ) from error
     state.step, state.elapsed_s, state.best = kept["step"], kept["elapsed_s"], kept["best"]
+    state.cpu_s, state.brackets = kept.get("cpu_s", 0.0), kept.get("brackets", 0)
     _restore_random(kept["random"], device)
     return kept
 

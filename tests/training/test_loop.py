@@ -281,14 +281,13 @@ def test_a_real_recipe_trains_and_exports_through_the_command_line(
     assert run(["train", "lcndr", *common, "--smoke"]) == 0
     folder = Path(capsys.readouterr().out.strip())
     assert (folder / "last.pt").is_file()
-    folder.rename(runs / "lcndr-seed0")
-    path, _, size = export_run("lcndr", runs, "", 0, "last", tmp_path / "weights")
+    path, _, size = export_run("lcndr", folder, "", "last", tmp_path / "weights")
     assert path.name == "lcndr.safetensors"
     assert size > 100_000
     with safe_open(path, "pt") as file:
         assert len(file.metadata()["data_sha256"]) == 64
     before, blend = path.read_bytes(), Blend(path, 0.5, packed)
-    path, _, _ = export_run("lcndr", runs, "", 0, "last", tmp_path / "weights", blend)
+    path, _, _ = export_run("lcndr", folder, "", "last", tmp_path / "weights", blend)
     with safe_open(path, "pt") as file:
         assert file.metadata()["blend"].startswith("0.5 of this run, 0.5 of lcndr")
     kept, mixed = load(before), load(path.read_bytes())

@@ -1,0 +1,50 @@
+"""`mef train --plan` and `mef train hours`: many trainings in one go, and what all of them have cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mefcli.cli.screen import say
+
+if TYPE_CHECKING:
+    from mefcli.training.loop import Outcome
+
+
+def carry_out(path: Path, train: Callable[[Any], Outcome]) -> None:
+    """Carry out a plan; the folder with everything on stdout. Exit 1 where a network failed."""
+    from mefcli.training import plan as plans
+
+    plan = plans.read(path)
+    journal, interrupted = plans.carry_out(plan, train, say)
+    for name, entry in journal.entries.items():
+        words = (
+            entry.trouble or f"step {entry.step}, {entry.spent_s / 60:.1f} minutes {entry.weights}".rstrip()
+        )
+        say(f"{name}: {entry.state}; {words}")
+    typer.echo(plan.folder)
+    if interrupted:
+        raise typer.Exit(130)
+    if any(entry.state == "failed" for entry in journal.entries.values()):
+        raise typer.Exit(1)
+
+
+def hours(
+    weights: Annotated[Path, typer.Option("--weights", help="The weights folder.", show_default=True)] = Path(
+        "weights"
+    ),
+) -> None:
+    """Show what every file of weights has cost: legs, steps, brackets and CPU-hours, from its metadata.
+
+    Examples:
+    mef train hours
+    """
+    from mefcli.errors import InputError
+    from mefcli.training.lineage import table
+
+    if not weights.is_dir():
+        raise InputError(f"{weights} is not a folder.", "Name the folder of the weights with --weights.")
+    typer.echo(table(weights), nl=False)
