@@ -21,7 +21,8 @@ from typing import Any
 
 from mefnets.crmef import genotype as genotypes
 from mefnets.crmef.loss import CRMEFObjective
-from mefnets.recipe import Data, Recipe
+from mefnets.recipe import Data, Recipe, Stage
+from mefnets.teaching import taught
 
 EPOCHS, PAIRS, MISALIGNED_PAIRS, BATCH = 2000, 258, 80, 12
 
@@ -128,4 +129,9 @@ RECIPES = {
         "crmef-align", Data(crop_px=96, batch=4, target=True, misaligned=0.6), 20_000, 2e-4, ALIGNING
     ),
 }
+# Ours: taught.
+_VIEWS = Data(crop_px=192, batch=4, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True)
+_WHOLE = Stage(0.75, {"windows": 0, "crop_px": 144, "batch": 3})
+for _name, _lr in (("crmef", 5e-4), ("crmef-fast", 8e-4)):
+    RECIPES[_name] = taught(RECIPES[_name], "rgb", _VIEWS, stages=(_WHOLE,), steps=12_000, lr=_lr, light=1.0)
 RECIPE = RECIPES["crmef"]

@@ -25,7 +25,8 @@ from mefnets.ffmef.loss import (
     ProportionalObjective,
     StructureObjective,
 )
-from mefnets.recipe import Data, Objective, Recipe
+from mefnets.recipe import Data, Objective, Recipe, Stage
+from mefnets.teaching import taught
 
 PAIRS, EPOCHS, BATCH = 482, 30, 2
 
@@ -99,5 +100,17 @@ RECIPE = Recipe(
         # Three to five frames at once instead of pairs.
         "many": {"data": Data(frames=(2, 5), crop_px=256, batch=4, views="whole")},
     },
+)
+# Ours: taught, on whole views throughout, since its norms average over the whole picture.
+RECIPE = taught(
+    RECIPE,
+    "luma",
+    Data(crop_px=96, batch=4, spread_ev=(1.5, 11.0), fisheye=0.15, clean=True),
+    stages=(Stage(0.4, {"crop_px": 160, "batch": 2}), Stage(0.75, {"crop_px": 256, "batch": 1})),
+    steps=8000,
+    lr=1e-3,
+    ema=0.998,
+    light=1.0,
+    rising=(0.0, 0.4),
 )
 RECIPES = {"ffmef": RECIPE}

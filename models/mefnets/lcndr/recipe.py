@@ -11,7 +11,8 @@ from __future__ import annotations
 from functools import partial
 
 from mefnets.lcndr.loss import LCNDRObjective
-from mefnets.recipe import Data, Recipe
+from mefnets.recipe import Data, Recipe, Stage
+from mefnets.teaching import taught
 
 ours = partial(LCNDRObjective, fidelity_weight=1.0)
 
@@ -40,5 +41,18 @@ RECIPE = Recipe(
         "bare_start": {"options": {"start": "none"}},
         "square_on_inner_range": {"objective": partial(ours, mse_weight=20.0)},
     },
+)
+# Ours: taught, at windows of 64 px for most of the run, then whole views.
+RECIPE = taught(
+    RECIPE,
+    "luma",
+    Data(crop_px=192, batch=3, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True),
+    stages=(
+        Stage(0.6, {"windows": 0, "crop_px": 128, "batch": 2}),
+        Stage(0.85, {"windows": 0, "crop_px": 176, "batch": 2}),
+    ),
+    steps=8000,
+    lr=8e-4,
+    light=1.0,
 )
 RECIPES = {"lcndr": RECIPE}

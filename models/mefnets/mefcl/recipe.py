@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from mefnets.mefcl.loss import MEFCLObjective
-from mefnets.recipe import Data, Recipe
+from mefnets.recipe import Data, Recipe, Stage
+from mefnets.teaching import taught
 
 # With t = 0.01 and weight 20 the third term pulls 200 times harder than SSIM: the first steps of a short run
 # destroy the picture (measured: MSE to the sources 0.04 -> 0.23 in one step). With weight 1 and nothing for
@@ -78,5 +79,26 @@ RECIPE = Recipe(
         "own_sources": {"objective": partial(ours, own_sources=True)},
         "bare_start": {"options": {"start": "none"}},
     },
+)
+# Ours: taught. A third of the pairs are all under- or all over-exposed; of them the teacher sees the bracket
+# that should have been taken.
+RECIPE = taught(
+    RECIPE,
+    "rgb",
+    Data(
+        crop_px=192,
+        batch=4,
+        windows=2,
+        window_px=64,
+        spread_ev=(2.0, 9.0),
+        fisheye=0.1,
+        lopsided=0.33,
+        clean=True,
+    ),
+    stages=(Stage(0.75, {"windows": 0, "crop_px": 128, "batch": 3}),),
+    steps=8000,
+    lr=5e-4,
+    light=1.0,
+    swap=True,
 )
 RECIPES = {"mefcl": RECIPE}

@@ -12,7 +12,8 @@ from __future__ import annotations
 from functools import partial
 
 from mefnets.mgdn.loss import MGDNObjective
-from mefnets.recipe import Data, Recipe
+from mefnets.recipe import Data, Recipe, Stage
+from mefnets.teaching import taught
 
 ours = partial(MGDNObjective, fidelity_weight=1.0, colour_weight=3.0)
 
@@ -39,5 +40,15 @@ RECIPE = Recipe(
         },
         "bare_start": {"options": {"start": "none"}},
     },
+)
+# Ours: taught.
+RECIPE = taught(
+    RECIPE,
+    "rgb",
+    Data(crop_px=160, batch=2, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True),
+    stages=(Stage(0.7, {"windows": 0, "crop_px": 128, "batch": 1}),),
+    steps=8000,
+    lr=4e-4,
+    light=1.0,
 )
 RECIPES = {"mgdn": RECIPE}
