@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from mefcli.training.settings import find_recipe
+from mefnets import mgdn
+from mefnets.fuser import build_network
 from mefnets.mgdn.loss import (
     MaskedMI,
     MGDNObjective,
@@ -134,6 +138,81 @@ def test_strips_at_inference_equal_the_whole_picture():
     torch.testing.assert_close(network(frames).detach(), frugal, atol=2e-5, rtol=0)
 
 
+def test_equation_one_divides_by_what_the_code_multiplies_with():
+    torch.manual_seed(0)
+    multiplied, divided = MutualGuidance(12, 6, False), MutualGuidance(12, 6, False, "divide")
+    divided.load_state_dict(multiplied.state_dict())
+    guide, op = torch.rand(2, 1, 12, 8, 8).unbind(0)
+    torch.testing.assert_close(multiplied.mixing(guide, op), divided.mixing(guide, op))  # both start at 1
+    with torch.no_grad():
+        multiplied.temperature.fill_(4.0)
+        divided.temperature.fill_(0.25)
+    torch.testing.assert_close(multiplied.mixing(guide, op), divided.mixing(guide, op))
+
+
+def test_static_filters_are_the_same_for_all_pixels_and_guided_by_nobody():
+    torch.manual_seed(0)
+    network = build(filters="static").eval()
+    assert not any("guidance" in name or "head" in name for name, _ in network.named_parameters())
+    layer = network.stages[0].filters[0]
+    x = torch.rand(1, 60, 12, 12)
+    torch.testing.assert_close(layer(None, x, x), F.leaky_relu(layer.after(x), 0.1))  # begins as a delta
+    assert build(filters="static", start="mean").eval()(torch.rand(1, 2, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
+def test_default_kernels_are_no_deltas():
+    layer = build(start="default").stages[0].filters[0]
+    assert float(layer.head.conv3.bias.detach().abs().max()) < 0.2
+
+
+# ---- the paper's recipe --------------------------------------------------------------------------------
+
+
+def test_the_papers_recipe_has_nothing_of_ours():
+    recipe = find_recipe("mgdn", "paper")
+    objective = recipe.objective()
+    assert (objective.ssim_weight, objective.fidelity_weight, objective.colour_weight) == (0, 0, 0)
+    assert objective.mi_weight > 0
+    assert objective.mi_over == "sum"
+    assert (recipe.data.crop_px, recipe.data.views, recipe.steps) == (64, "patches", 5_500)
+    assert (recipe.optimiser, recipe.weight_decay, recipe.schedule) == ("adam", 0, "constant")
+    assert (recipe.warmup_steps, recipe.clip_norm, recipe.wide) == (0, None, False)
+    assert recipe.ema > 0  # the authors average
+    spec = mgdn.adapt(replace(mgdn.SPEC, options={**mgdn.SPEC.options, **recipe.options}))
+    assert spec.mirror_px == 0
+    network = build_network(spec)
+    assert network.stages[0].guidance.scale == "divide"
+    frames = torch.rand(1, 2, 3, 16, 16)
+    with torch.no_grad():
+        assert float((network(frames) - frames.mean(1)).abs().mean()) > 0.1  # not the mean to begin with
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_an_objective(task: str):
+    """Widths and stages are the task's: with those of exposures, every other one failed."""
+    network, objective = build(task=task).train(), MGDNObjective(task)
+    frames = torch.rand(SHAPES[task])
+    channels = 1 if task.startswith("depth") else 3
+    target = torch.rand(1, channels, *SHAPES[task][-2:])
+    loss, terms = objective(network, Batch(frames, torch.zeros(1, 2), target=target), 0.0)
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert "mi" in terms
+    if task == "deghosting":
+        with torch.no_grad():
+            network.eval()
+            assert terms["l1"] != pytest.approx(F.l1_loss(network(frames), target).item())
+
+
+def test_stages_are_summed_where_the_paper_sums_them():
+    kept = [[torch.rand(2, 60, 16, 16) for _ in range(2)] for _ in range(2)]
+    torch.manual_seed(0)
+    mean = MGDNObjective()
+    torch.manual_seed(0)
+    total = MGDNObjective(mi_over="sum")
+    assert total.mutual_information(kept).item() == pytest.approx(2 * mean.mutual_information(kept).item())
+
+
 # ---- windows -------------------------------------------------------------------------------------------
 
 
@@ -213,7 +292,7 @@ def test_masked_mutual_information_passes_gradcheck():
 
 def test_critic_finds_more_mutual_information_and_never_moves_the_network():
     torch.manual_seed(0)
-    network, objective = build(task="focus").train(), MGDNObjective(C=30)
+    network, objective = build(task="focus").train(), MGDNObjective("focus")
     frames = torch.rand(2, 2, 3, 16, 16)
     batch = Batch(frames, torch.zeros(2, 2), target=frames.mean(1))
     assert objective.critic_loss(network, batch) is None  # nothing seen yet

@@ -1,5 +1,7 @@
 """MGDN: mutual-guided dynamic filters and windowed transformers; one network for several tasks."""
 
+from dataclasses import replace
+
 from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
@@ -24,3 +26,8 @@ SPEC = ModelSpec(
     weights="mgdn.safetensors",
     summary="mutual-guided dynamic filters and windowed transformers",
 )
+
+
+def adapt(spec: ModelSpec) -> ModelSpec:
+    """The spec that follows from build options: the authors show the network no more than the picture."""
+    return replace(spec, mirror_px=0) if spec.options.get("padding") == "zeros" else spec

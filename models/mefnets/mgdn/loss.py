@@ -13,12 +13,14 @@ reference tells light and colour, the frames tell the detail.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.measures import cast, mef_ssim_by_plane, ssim
+from mefnets.mgdn.network import TASKS, Task
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.2
@@ -92,39 +94,49 @@ def _sobel(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MGDNObjective(Objective):
-    """L = L1 + 0.2 (1 - SSIM) + lambda * mean over stages of MaskMI. Needs a target."""
+    """L = L1 + 0.2 (1 - SSIM) + lambda * mean over stages of MaskMI. Needs a target.
+
+    `task`: whose widths, stages and light the estimator and the L1 are for; deghosting compares linear light
+    after mu-law. `mi_over="sum"` adds the stages up, as the paper writes it.
+    """
 
     def __init__(
         self,
-        C: int = 60,
-        stages: int = 2,
+        task: Task = "exposure",
         mi_weight: float = MI_WEIGHT,
         ssim_weight: float = SSIM_WEIGHT,
         fidelity_weight: float = 0.0,
         colour_weight: float = 0.0,
+        mi_over: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
-        self.mi_weight, self.ssim_weight = mi_weight, ssim_weight
+        C, stages = TASKS[task]["C"], TASKS[task]["stages"]
+        self.absolute = deghosting_loss if task == "deghosting" else F.l1_loss
+        self.mi_weight, self.ssim_weight, self.mi_over = mi_weight, ssim_weight, mi_over
         self.fidelity_weight, self.colour_weight = fidelity_weight, colour_weight
         self.masked_mi = nn.ModuleList(MaskedMI(C) for _ in range(stages if mi_weight else 0))
         self.seen: list[list[Tensor]] = []  # the last step's features, for the critic
 
     def mutual_information(self, kept: list[list[Tensor]]) -> Tensor:
-        """Mean over stages; with a reference stream, of the reference against either side."""
+        """Over the stages; with a reference stream, of the reference against either side."""
         values = []
         for estimate, o in zip(self.masked_mi, kept, strict=True):
             middle = o[len(o) // 2]
-            values += [estimate(one, middle) for one in o if one is not middle]
-        return torch.stack(values).mean()
+            sides = [estimate(one, middle) for one in o if one is not middle]
+            values.append(torch.stack(sides).mean() if self.mi_over == "mean" else torch.stack(sides).sum())
+        found = torch.stack(values)
+        return found.mean() if self.mi_over == "mean" else found.sum()
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         if batch.target is None:
             raise ValueError("MGDN learns from reference pictures: set Data.target.")
         fused = network(batch.frames)
-        absolute = F.l1_loss(fused, batch.target)
-        structure = 1 - ssim(fused, batch.target).mean()
-        loss = absolute + self.ssim_weight * structure
-        terms = {"l1": absolute.item(), "ssim": structure.item()}
+        absolute = self.absolute(fused, batch.target)
+        loss, terms = absolute, {"l1": absolute.item()}
+        if self.ssim_weight:
+            structure = 1 - ssim(fused, batch.target).mean()
+            loss = loss + self.ssim_weight * structure
+            terms["ssim"] = structure.item()
         if self.fidelity_weight:
             fidelity = 1 - mef_ssim_by_plane(batch.frames, fused).mean()
             loss = loss + self.fidelity_weight * fidelity

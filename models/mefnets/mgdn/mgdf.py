@@ -20,14 +20,19 @@ STRIP_ROWS = 32  # without gradients
 HALO = 3  # two convolutions and the depthwise one before them; the filter itself reaches as far
 
 Exchange = Literal["paper", "code", "own"]
+KernelStart = Literal["delta", "default"]
+Scale = Literal["multiply", "divide"]
 
 
 class MutualGuidance(nn.Module):
-    """CA(guide, op): queries from the guide, keys and values from `op`, attention between channels."""
+    """CA(guide, op): queries from the guide, keys and values from `op`, attention between channels.
 
-    def __init__(self, C: int, heads: int, norm: bool) -> None:
+    `scale`: what the learnt temperature does to the cosines. The code multiplies, equation 1 divides.
+    """
+
+    def __init__(self, C: int, heads: int, norm: bool, scale: Scale = "multiply") -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.scale = heads, scale
         self.norm = nn.LayerNorm(C) if norm else None
         self.q1, self.q2 = nn.Conv2d(C, C, 1), nn.Conv2d(C, C, 3, padding=1, groups=C)
         self.kv1, self.kv2 = nn.Conv2d(C, 2 * C, 1), nn.Conv2d(2 * C, 2 * C, 3, padding=1, groups=2 * C)
@@ -73,8 +78,9 @@ class MutualGuidance(nn.Module):
         lengths = (q_square[:, :, None] + 1e-12).sqrt() * (k_square[:, None] + 1e-12).sqrt() + 1e-6
         cosines = product / lengths
         c = op.shape[1] // self.heads
+        factor = self.temperature if self.scale == "multiply" else 1 / self.temperature
         attention = [
-            torch.softmax(cosines[:, i * c : (i + 1) * c, i * c : (i + 1) * c] * self.temperature[i], 2)
+            torch.softmax(cosines[:, i * c : (i + 1) * c, i * c : (i + 1) * c] * factor[i], 2)
             for i in range(self.heads)
         ]
         weight = self.out.weight.flatten(1)
@@ -88,13 +94,16 @@ class MutualGuidance(nn.Module):
 
 
 class KernelHead(nn.Module):
-    """Guided features to 49 taps a pixel, not normalised. Begins as a kernel that changes nothing."""
+    """Guided features to 49 taps a pixel, not normalised. `start="delta"` begins as a kernel that changes
+    nothing (ours), "default" with PyTorch's initial weights."""
 
-    def __init__(self, C: int) -> None:
+    def __init__(self, C: int, start: KernelStart = "delta") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(C, C, 3, padding=1)
         self.conv2 = nn.Conv2d(C, C, 3, padding=1)
         self.conv3 = nn.Conv2d(C, K * K, 1)
+        if start == "default":
+            return
         nn.init.normal_(self.conv3.weight, std=1e-3)
         nn.init.zeros_(self.conv3.bias)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -106,13 +115,34 @@ class KernelHead(nn.Module):
         return out
 
 
+class StaticFilter(nn.Module):
+    """What stands in for a dynamic filter in the paper's ablation: one learnt kernel for all pixels."""
+
+    def __init__(self, C: int, start: KernelStart) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.zeros(1, 1, K, K))
+        if start == "delta":
+            with torch.no_grad():
+                self.kernel[..., K // 2, K // 2] = 1
+        else:
+            nn.init.kaiming_uniform_(self.kernel, a=5**0.5)  # as PyTorch's convolutions begin
+        self.after = nn.Conv2d(C, C, 1)
+
+    def forward(self, guidance: nn.Module, own: Tensor, other: Tensor) -> Tensor:
+        r = K // 2
+        padded = F.pad(own, (r, r, r, r), mode="replicate")
+        C = own.shape[1]
+        filtered = F.conv2d(padded, self.kernel.expand(C, -1, -1, -1), groups=C)
+        return F.leaky_relu(self.after(filtered), 0.1)
+
+
 class DynamicFilter(nn.Module):
     """One stream's filter: kernels from the guided features, then a 1x1 convolution."""
 
-    def __init__(self, C: int, exchange: Exchange, residual: bool) -> None:
+    def __init__(self, C: int, exchange: Exchange, residual: bool, start: KernelStart = "delta") -> None:
         super().__init__()
         self.exchange, self.residual = exchange, residual
-        self.head = KernelHead(C)
+        self.head = KernelHead(C, start)
         self.after = nn.Conv2d(C, C, 1)
 
     def forward(self, guidance: MutualGuidance, own: Tensor, other: Tensor) -> Tensor:

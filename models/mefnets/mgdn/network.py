@@ -8,13 +8,22 @@ streams, o_i filtered streams, m merged features. What differs from the paper or
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.mgdn.mgdf import STRIP_ROWS, DynamicFilter, Exchange, MutualGuidance
+from mefnets.mgdn.mgdf import (
+    STRIP_ROWS,
+    DynamicFilter,
+    Exchange,
+    KernelStart,
+    MutualGuidance,
+    Scale,
+    StaticFilter,
+)
 from mefnets.mgdn.pff import PFF
 
 Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket"]
@@ -68,15 +77,37 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 GUIDANCE_HEADS = 6
+Filters = Literal["dynamic", "static"]
+
+
+@dataclass(frozen=True)
+class Guiding:
+    """How one stream filters another; the choices are `MGDN`'s."""
+
+    exchange: Exchange
+    norm: bool
+    scale: Scale
+    filters: Filters
+    start: KernelStart
+
+    def attention(self, C: int) -> nn.Module:
+        if self.filters == "static":
+            return nn.Identity()
+        return MutualGuidance(C, GUIDANCE_HEADS, self.norm, self.scale)
+
+    def filter(self, C: int) -> nn.Module:
+        if self.filters == "static":
+            return StaticFilter(C, self.start)
+        return DynamicFilter(C, self.exchange, self.norm, self.start)
 
 
 class PairStage(nn.Module):
     """A stage for two streams. `unused` adds the layer that the published checkpoints carry for nothing."""
 
-    def __init__(self, C: int, exchange: Exchange, norm: bool, unused: bool, pff: PFF) -> None:
+    def __init__(self, C: int, guiding: Guiding, unused: bool, pff: PFF) -> None:
         super().__init__()
-        self.guidance = MutualGuidance(C, GUIDANCE_HEADS, norm)  # one for both directions
-        self.filters = nn.ModuleList(DynamicFilter(C, exchange, norm) for _ in range(2))
+        self.guidance = guiding.attention(C)  # one for both directions
+        self.filters = nn.ModuleList(guiding.filter(C) for _ in range(2))
         self.merge = nn.Conv2d(2 * C, C, 1)
         self.pff = pff
         self.hand_back = nn.ModuleList(nn.Conv2d(2 * C, C, 1) for _ in range(3 if unused else 2))
@@ -99,10 +130,11 @@ class ReferenceStage(nn.Module):
     More than three streams share the layers of their side of the reference, and enter the merging as means.
     """
 
-    def __init__(self, C: int, norm: bool, pff: PFF) -> None:
+    def __init__(self, C: int, guiding: Guiding, pff: PFF) -> None:
         super().__init__()
-        self.guidance = MutualGuidance(C, GUIDANCE_HEADS, norm)
-        self.filters = nn.ModuleList(DynamicFilter(C, "paper", norm) for _ in range(2))  # under, over
+        guiding = replace(guiding, exchange="paper")
+        self.guidance = guiding.attention(C)
+        self.filters = nn.ModuleList(guiding.filter(C) for _ in range(2))  # under, over
         self.plain = nn.ModuleList(nn.Conv2d(C, C, 3, padding=1) for _ in range(2))  # the reference's
         self.merge = nn.Conv2d(3 * C, C, 1)
         self.pff = pff
@@ -135,7 +167,11 @@ def _mean(streams: Sequence[Tensor]) -> Tensor:
 class MGDN(nn.Module):
     """The network. `exchange` and `norm_residual` choose between the paper's mutual guidance and its code's;
     `unused=True` carries the published checkpoints' idle layers, which gives the published parameter counts;
-    `start="mean"` begins as the mean of the exposures, by initial weights alone.
+    `start="mean"` begins as the mean of the exposures, by initial weights alone, "none" with dynamic kernels
+    that change nothing, "default" with PyTorch's own initial weights, as the authors' code.
+
+    `scale`: see MutualGuidance. `filters="static"` is the paper's ablation: kernels that are the same for all
+    pixels, guided by nobody.
     """
 
     def __init__(
@@ -153,21 +189,23 @@ class MGDN(nn.Module):
         exchange: Exchange = "paper",
         norm_residual: bool = True,
         unused: bool = False,
-        start: Literal["mean", "none"] = "none",
+        start: Literal["mean", "none", "default"] = "none",
+        scale: Scale = "multiply",
+        filters: Filters = "dynamic",
     ) -> None:
         super().__init__()
         self.window, self.inputs, self.reference = window, inputs, reference
         self.kept: list[list[Tensor]] = []  # o_i of every stage, of the last training step, for masked MI
         self.stems = nn.ModuleList(nn.Conv2d(n, C, 3, padding=1) for n in inputs)
+        kernels: KernelStart = "default" if start == "default" else "delta"
+        guiding = Guiding(exchange, norm_residual, scale, filters, kernels)
         total = stages * blocks
         drops = [0.1 * i / max(1, total - 1) for i in range(total)]
         self.stages = nn.ModuleList()
         for i in range(stages):
             pff = PFF(C, blocks, window, heads, ratio, drops[i * blocks : (i + 1) * blocks])
             self.stages.append(
-                ReferenceStage(C, norm_residual, pff)
-                if reference
-                else PairStage(C, exchange, norm_residual, unused, pff)
+                ReferenceStage(C, guiding, pff) if reference else PairStage(C, guiding, unused, pff)
             )
         self.idle = nn.ModuleList(nn.LayerNorm(C) for _ in range(2)) if unused else None
         self.tail1 = nn.Conv2d((3 if reference else 2) * C, C, 3, padding=1)
@@ -299,5 +337,8 @@ def _strips_of(layer: Any, parts: list[Tensor], halo: int) -> Tensor:
     return out
 
 
-def build(*, task: Task = "exposure", **options: Any) -> nn.Module:
+def build(
+    *, task: Task = "exposure", padding: Literal["mirror", "zeros"] = "mirror", **options: Any
+) -> nn.Module:
+    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it."""
     return MGDN(**{**TASKS[task], **options})
