@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from mefcli.training.loop import learning_rate
+from mefcli.training.settings import find_recipe
+from mefnets import lcndr
+from mefnets.engine.fuser import build_network
 from mefnets.layers.blocks import place, recording, replaying
 from mefnets.lcndr.loss import LCNDRObjective, collapse_residual, mse_loss, ssim_loss
 from mefnets.lcndr.network import ERM, LCNDR, MULTIPLE, build
@@ -107,6 +112,75 @@ def test_attention_reads_at_most_64_by_64_keys():
         network(torch.rand(1, 2, 1, 8, 8 * MULTIPLE * 16))
     keys, _ = network.sam.statistic.kept[0]
     assert keys.shape[1] == 1 * 64
+
+
+# ---- as the paper prints it ----------------------------------------------------------------------------
+
+
+def test_equation_one_sums_what_the_default_puts_side_by_side():
+    torch.manual_seed(0)
+    network = build(join="sum").eval()
+    assert network.widths == (32, 32)
+    x, attended = torch.rand(1, 32, 16, 16), torch.zeros(1, 32, 2, 2)
+    expected = network.cem.start(x) + sum(x * a_h * a_w for a_h, a_w in network.cem.gates(x))
+    expected = network.erm.reduce(torch.cat((expected, torch.zeros_like(x)), 1))
+    torch.testing.assert_close(network._reduced(network.erm.reduce, x, attended), expected, atol=1e-5, rtol=0)
+    with torch.no_grad():
+        assert network._reduced(network.erm.reduce, x, attended).sub(expected).abs().max() < 1e-5
+
+
+def test_the_sum_is_read_without_edge_revision_too():
+    assert build(join="sum", erm=False).eval()(bracket(size=33)).shape == (1, 1, 33, 33)
+
+
+def test_every_convolution_of_the_papers_attention_has_a_batch_norm():
+    sam = build(norms=True).sam
+    convolutions = [m for m in sam.modules() if isinstance(m, torch.nn.Conv2d)]
+    norms = [m for m in sam.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert [m.num_features for m in norms] == [m.out_channels for m in (sam.conv0, sam.conv1)] + [8, 8, 32]
+    assert len(norms) == len(convolutions)
+    assert parameters(norms=True) == 316_185 + 2 * (8 + 8 + 32)
+
+
+def test_attention_may_read_every_position():
+    network = build(grid=0).eval()
+    with torch.inference_mode(), recording(network):
+        network(torch.rand(1, 2, 1, 8, 8 * MULTIPLE * 16))
+    assert network.sam.statistic.kept[0][0].shape[1] == 8 * 16
+
+
+def test_edges_alone_leave_out_what_is_smooth():
+    torch.manual_seed(0)
+    erm = ERM(8, "alone")
+    level = torch.rand(1, 32, 1, 1).expand(-1, -1, 9, 9)
+    torch.testing.assert_close(erm.head(level), erm.head(level + 0.5))
+
+
+def test_without_coordination_each_colour_is_fused_by_itself():
+    network = build(planes="rgb").eval()
+    frames = torch.cat((bracket(), bracket().flip(-1), bracket().flip(-2)), 2)  # (1, 2, 3, H, W)
+    fused = network(frames)
+    for plane in range(3):
+        torch.testing.assert_close(fused[:, plane, None], network(frames[:, :, plane, None]))
+    spec = lcndr.adapt(replace(lcndr.SPEC, options={"planes": "rgb"}))
+    assert (spec.colour, spec.chroma) == ("rgb", "none")
+
+
+def test_the_papers_recipe_has_nothing_of_ours():
+    recipe = find_recipe("lcndr", "paper")
+    objective = recipe.objective()
+    assert (objective.ssim_weight, objective.mse_weight, objective.fidelity_weight) == (0.3, 20, 0)
+    assert (recipe.data.crop_px, recipe.data.batch, recipe.steps) == (256, 16, 11_687)
+    assert (recipe.warmup_steps, recipe.clip_norm, recipe.ema, recipe.wide) == (0, None, 0, False)
+    assert learning_rate(recipe, 0, 0.0) == pytest.approx(1e-4)
+    assert learning_rate(recipe, 9, 1 / 500) == pytest.approx(0.9e-4)
+    spec = lcndr.adapt(replace(lcndr.SPEC, options=recipe.options))
+    assert spec.mirror_px == 0
+    network = build_network(spec)
+    assert network.start == "none"
+    assert network.cem.summed
+    assert network.erm.alone
+    assert float(network.erm.conv2.weight.detach().std()) > 0.01  # not held near zero
 
 
 # ---- losses --------------------------------------------------------------------------------------------

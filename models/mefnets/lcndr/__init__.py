@@ -1,5 +1,7 @@
 """LCNDR: collaborative extraction, self-attention and edge revision."""
 
+from dataclasses import replace
+
 from mefnets.spec import ModelSpec, Paper
 
 PAPER = Paper(
@@ -23,3 +25,12 @@ SPEC = ModelSpec(
     half_safe=True,
     summary="collaborative extraction, self-attention, edge revision",
 )
+
+
+def adapt(spec: ModelSpec) -> ModelSpec:
+    """The spec that follows from build options."""
+    if spec.options.get("padding") == "zeros":
+        spec = replace(spec, mirror_px=0)  # the authors show the network no more than the picture
+    if spec.options.get("planes") == "rgb":
+        spec = replace(spec, colour="rgb", chroma="none")
+    return spec

@@ -21,6 +21,9 @@ from mefnets.layers.blocks import GlobalStatistic, in_strips, part_of
 
 Operation = Literal["add", "multiply"]
 Start = Literal["exposed", "none"]
+Join = Literal["concatenate", "sum"]
+Edges = Literal["added", "alone"]
+Planes = Literal["luma", "rgb"]
 
 C = 32  # stem width
 SLOPE = 0.01  # of every leaky ReLU
@@ -65,42 +68,44 @@ class CoordinateAttention(nn.Module):
 class PoolingExtractor(nn.Module):
     """P: convolutions at full size, joined by what a look at a quarter of the size adds."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 96) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(C, 64, 3, padding=1)
         self.conv2 = nn.Conv2d(64, 64, 3, padding=1)
         self.conv3 = nn.Conv2d(64, 64, 1)
         self.low1 = nn.Conv2d(256, 64, 3, padding=1)
         self.low2 = nn.Conv2d(64, 64, 1)
-        self.out = nn.Conv2d(64, 96, 3, padding=1)
+        self.out = nn.Conv2d(64, outputs, 3, padding=1)
 
     @staticmethod
     def pool(x: Tensor) -> Tensor:  # (B, c, H, W) -> (B, 2c, H/2, W/2)
         return torch.cat((F.max_pool2d(x, 3, 2, 1), F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)), 1)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, 96, H, W)
+    def forward(self, x: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, outputs, H, W)
         p0 = _leaky(self.conv3(_leaky(self.conv2(_leaky(self.conv1(x))))))  # (B, 64, H, W)
         low = self.pool(self.pool(p0))  # (B, 256, H/4, W/4)
         low = _leaky(self.low2(_leaky(self.low1(low))))  # (B, 64, H/4, W/4)
         up = F.interpolate(low, size=p0.shape[2:], mode="bilinear", align_corners=False)
         p = up + p0 if torch.is_grad_enabled() else up.add_(p0)
         del p0, up
-        return _leaky(self.out(p))  # (B, 96, H, W)
+        return _leaky(self.out(p))
 
 
 class CEM(nn.Module):
     """Collaborative extraction: P(x), and the gates of `attentions` coordinate attentions on the same x.
 
     The features are P(x) beside x * a_h * a_w of each attention; they are joined by whoever reads them.
+    `join="sum"` is equation 1: all have 32 channels then, and are added up.
     """
 
-    def __init__(self, attentions: int = 3) -> None:
+    def __init__(self, attentions: int = 3, join: Join = "concatenate") -> None:
         super().__init__()
-        self.pooling = PoolingExtractor()
+        self.summed = join == "sum"
+        self.pooling = PoolingExtractor(C if self.summed else 96)
         self.attentions = nn.ModuleList(CoordinateAttention() for _ in range(attentions))
-        self.widths = (96,) + (C,) * attentions
+        self.widths = (C,) if self.summed else (96,) + (C,) * attentions
 
-    def start(self, x: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, 96, H, W), local
+    def start(self, x: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, 96 or 32, H, W), local
         out: Tensor = self.pooling(x)
         return out
 
@@ -119,6 +124,7 @@ class PlainExtraction(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(C, 192, 3, padding=1)
         self.widths = (192,)
+        self.summed = False
 
     def start(self, x: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, 192, H, W)
         return _leaky(self.conv(x))
@@ -127,18 +133,27 @@ class PlainExtraction(nn.Module):
         return []
 
 
-class SAM(nn.Module):
-    """Self-attention between one exposure's features and the other exposure, at 1/8 size."""
+def _normed(layer: nn.Conv2d, norms: bool) -> nn.Module:
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels)) if norms else layer
 
-    def __init__(self) -> None:
+
+class SAM(nn.Module):
+    """Self-attention between one exposure's features and the other exposure, at 1/8 size.
+
+    As the paper prints it: `norms`, batch norms after Q, K and V, too; `scaled=False`, no division by
+    sqrt(8); `grid=0`, keys and values at every position (time grows with the square of the pixels).
+    """
+
+    def __init__(self, norms: bool = False, scaled: bool = True, grid: int = GRID) -> None:
         super().__init__()
+        self.scale, self.grid = 8**-0.5 if scaled else 1.0, grid
         self.conv0 = nn.Conv2d(C + 1, 48, 3, stride=2, padding=1)
         self.norm0 = nn.BatchNorm2d(48)
         self.conv1 = nn.Conv2d(48, C, 3, stride=2, padding=1)
         self.norm1 = nn.BatchNorm2d(C)
-        self.query = nn.Conv2d(C, 8, 1)
-        self.key = nn.Conv2d(C, 8, 1)
-        self.value = nn.Conv2d(C, C, 1)
+        self.query = _normed(nn.Conv2d(C, 8, 1), norms)
+        self.key = _normed(nn.Conv2d(C, 8, 1), norms)
+        self.value = _normed(nn.Conv2d(C, C, 1), norms)
         self.statistic = GlobalStatistic()
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:  # (B, 32, H, W), (B, 1, H, W) -> (B, 32, H/8, W/8)
@@ -147,7 +162,7 @@ class SAM(nn.Module):
 
         def compute() -> tuple[Tensor, ...]:
             # The 1x1 convolutions commute with the mean, so pooling f pools keys and values.
-            rows, columns = (min(GRID, side) for side in f.shape[2:])
+            rows, columns = (min(self.grid or side, side) for side in f.shape[2:])
             pooled = F.adaptive_avg_pool2d(f, (rows, columns))
             k = self.key(pooled).flatten(2).transpose(1, 2)  # (B, n, 8), n <= 64 * 64
             v = self.value(pooled).flatten(2).transpose(1, 2)  # (B, n, 32)
@@ -157,15 +172,19 @@ class SAM(nn.Module):
         q = self.query(f).flatten(2).transpose(1, 2)  # (B, N, 8)
         # Equal widths for q, k and v let torch choose the kernel that never stores the N x n matrix.
         q, k = (F.pad(t.float(), (0, C - t.shape[2])) for t in (q, k))
-        out = F.scaled_dot_product_attention(q[:, None], k[:, None], v.float()[:, None], scale=8**-0.5)[:, 0]
+        out = F.scaled_dot_product_attention(q[:, None], k[:, None], v.float()[:, None], scale=self.scale)[
+            :, 0
+        ]
         return out.to(f.dtype).transpose(1, 2).reshape(f.shape) + f
 
 
 class ERM(nn.Module):
-    """Edge revision: the steepest of two neighbouring gradients joins the features."""
+    """Edge revision: the steepest of two neighbouring gradients joins the features, or (`edges="alone"`, as
+    the paper words it) takes their place."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, edges: Edges = "added") -> None:
         super().__init__()
+        self.alone = edges == "alone"
         self.reduce = nn.Conv2d(width, C, 1)
         self.conv1 = nn.Conv2d(C, C, 3, padding=1)
         self.conv2 = nn.Conv2d(C, 1, 3, padding=1)
@@ -181,7 +200,8 @@ class ERM(nn.Module):
         return torch.maximum(g, F.pad(g, (0, 1, 0, 1), mode="replicate")[:, :, 1:, 1:])
 
     def head(self, reduced: Tensor) -> Tensor:  # (B, 32, H, W) -> (B, 1, H, W)
-        logits: Tensor = self.conv2(_leaky(self.conv1(reduced + self.gradient_filter(reduced))))
+        edges = self.gradient_filter(reduced)
+        logits: Tensor = self.conv2(_leaky(self.conv1(edges if self.alone else reduced + edges)))
         return logits
 
 
@@ -191,6 +211,9 @@ class LCNDR(nn.Module):
     Switches for the paper's ablations: `cem`, `sam`, `erm` off; `attentions` 0..3; the operation at the end
     of each branch. `start="exposed"` adds to both maps' logits what makes an untrained network a blend by
     well-exposedness; "none" is the bare network, which tends to collapse to one global mix.
+
+    As the paper prints it: `join`, `norms`, `scaled`, `grid` and `edges` of CEM, SAM and ERM. `planes="rgb"`
+    fuses R, G and B each by itself, without the luminance that coordinates them (an ablation).
     """
 
     def __init__(
@@ -203,16 +226,22 @@ class LCNDR(nn.Module):
         over_end: Operation = "multiply",
         under_end: Operation = "add",
         start: Start = "exposed",
+        join: Join = "concatenate",
+        norms: bool = False,
+        scaled: bool = True,
+        grid: int = GRID,
+        edges: Edges = "added",
+        planes: Planes = "luma",
     ) -> None:
         super().__init__()
         self.ends = (over_end, under_end)
-        self.start = start
+        self.start, self.planes = start, planes
         self.last_maps: dict[str, Tensor] = {}  # of the last training step, for the log
         self.stem = nn.Conv2d(1, C, 3, padding=1)
-        self.cem = CEM(attentions) if cem else PlainExtraction()
-        self.sam = SAM() if sam else None
+        self.cem = CEM(attentions, join) if cem else PlainExtraction()
+        self.sam = SAM(norms, scaled, grid) if sam else None
         self.widths = (*self.cem.widths, C)
-        self.erm = ERM(sum(self.widths)) if erm else None
+        self.erm = ERM(sum(self.widths), edges) if erm else None
         self.plain = None if erm else nn.Conv2d(sum(self.widths), 1, 3, padding=1)
         last = self.erm.conv2 if self.erm is not None else self.plain
         if last is not None and start == "exposed":
@@ -233,6 +262,8 @@ class LCNDR(nn.Module):
             return in_strips(self.erm.head, reduced, halo=3, rows=128)
         attended = F.interpolate(attended, size=x.shape[2:], mode="bilinear", align_corners=False)
         parts = [self.cem.start(x)] + [x * a_h * a_w for a_h, a_w in self.cem.gates(x)]
+        if self.cem.summed:
+            parts = [torch.stack(parts).sum(0)]
         logits: Tensor = self.plain(torch.cat((*parts, attended), 1))  # type: ignore[misc]
         return logits
 
@@ -249,6 +280,8 @@ class LCNDR(nn.Module):
             return F.conv2d(self.cem.start(x), first)
 
         gates = self.cem.gates(x)
+        if self.cem.summed:
+            others = [first] * len(gates)
         if torch.is_grad_enabled():
             out = out + start(x)
             for (a_h, a_w), weight in zip(gates, others, strict=True):
@@ -269,7 +302,15 @@ class LCNDR(nn.Module):
             l_o, l_u = l_o + s_o, l_u + s_u
         return l_o.sigmoid(), l_u.sigmoid()
 
-    def forward(self, frames: Tensor) -> Tensor:  # (B, 2, 1, H, W) in [0, 1], dark to bright -> (B, 1, H, W)
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, 2, 1, H, W) in [0, 1], dark to bright -> (B, 1, H, W); `planes="rgb"`: 3 planes each."""
+        if self.planes == "rgb" and frames.shape[2] == 3:
+            B, N, _, H, W = frames.shape
+            planes = frames.transpose(1, 2).reshape(3 * B, N, 1, H, W)
+            return self._picture(planes).view(B, 3, H, W)
+        return self._picture(frames)
+
+    def _picture(self, frames: Tensor) -> Tensor:  # (B, 2, 1, H, W) -> (B, 1, H, W)
         H, W = frames.shape[-2:]
         down, right = -H % MULTIPLE, -W % MULTIPLE
         pair = F.pad(frames.flatten(0, 1), (0, right, 0, down), mode="replicate").mul(2).sub(1)
@@ -307,5 +348,6 @@ def _local_mean(x: Tensor) -> Tensor:  # (B, 1, H, W), H and W multiples of 8
     return F.interpolate(low, scale_factor=float(MULTIPLE), mode="bilinear", align_corners=False)
 
 
-def build(**options: object) -> nn.Module:
+def build(*, padding: Literal["mirror", "zeros"] = "mirror", **options: object) -> nn.Module:
+    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it."""
     return LCNDR(**options)  # type: ignore[arg-type]
