@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mefcli import pipeline
+from mefcli import checkpoints, pipeline
 from mefcli.errors import MefError
 from mefcli.job import Job, job_of
 from mefcli.options import of_keywords
 from mefcli.pipeline.results import Done, Failed, Result
 from mefcli.values import Bracket, Fused, OnStep, Shot, Stack, silent
-from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
+from mefnets import DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +126,7 @@ def load_fuser(
 
 def list_models() -> list[ModelSpec]:
     """Every model, the default first."""
-    return sorted(MODELS.values(), key=lambda spec: spec.name != DEFAULT_MODEL)
+    return sorted(checkpoints.known_models().values(), key=lambda spec: spec.name != DEFAULT_MODEL)
 
 
 def plan(paths: Paths, *, ev: Sequence[float] | None = None, job: Job | None = None) -> Bracket:

@@ -21,17 +21,46 @@ from mefnets import MODELS, ModelSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+SET = "@"  # between a model's name and that of one of its sets of weights
 HASHES = "hashes.json"  # {file name: SHA-256 of every shipped file}
 Weights = tuple[ModelSpec, "dict[str, Tensor] | None", "str | None", "dict[str, str]"]
+
+
+def known_models() -> dict[str, ModelSpec]:
+    """Every model by name, and every other set of weights that lies beside a model's own.
+
+    `ffmef@paper` is the network of `ffmef` with the weights in ffmef@paper.safetensors: another training of
+    the same system. A set exists where its file does; the registry names systems, not files.
+    """
+    found = dict(MODELS)
+    for folder in weight_folders():
+        for path in sorted(folder.glob(f"*{SET}*.safetensors")):
+            name, _, kind = path.stem.partition(SET)
+            if name in MODELS:
+                spec = MODELS[name]
+                words = f"{spec.summary}; weights of recipe {kind}"
+                another = replace(
+                    spec, name=path.stem, title=f"{spec.title} ({kind})", weights=path.name, summary=words
+                )
+                found.setdefault(path.stem, another)
+    return found
+
+
+def system_of(name: str) -> str:
+    """The model that a set of weights belongs to: ffmef of ffmef@paper."""
+    return name.partition(SET)[0]
 
 
 def find_model(name: str) -> ModelSpec:
     """The model of that name, or a refusal that lists the near ones."""
     if name in MODELS:
         return MODELS[name]
-    near = get_close_matches(name, MODELS, n=3, cutoff=0.5)
+    known = known_models()
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    error = ModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(MODELS)}.")
+    error = ModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(known)}.")
     error.exit_code = 2  # a slip on the command line
     raise error
 

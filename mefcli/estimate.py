@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mefcli.checkpoints import system_of
 from mefcli.formats.table import READ_S
 from mefcli.job import Job
 from mefcli.values import Bracket, StageName
@@ -53,7 +54,8 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     count = len(bracket.shots)
     width, height = next((shot.size_px for shot in bracket.shots if shot.size_px), (6000, 4000))
     megapixels = width * height / 1e6
-    whole = MODELS[job.model].module.startswith("mefnets.classic")  # such models stream at full size
+    system = system_of(job.model)
+    whole = MODELS[system].module.startswith("mefnets.classic")  # such models stream at full size
     guided = job.resolution == "guided" or (
         job.resolution == "auto" and not whole and megapixels > GUIDED_ABOVE_MP
     )
@@ -62,11 +64,11 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
         "read": sum(READ_S[shot.kind] for shot in bracket.shots) * megapixels,
         "align": 0.0 if job.align == "off" else count * (FIND_MOTION_S + MOVE * megapixels),
         "deghost": 0.0 if job.deghost == "off" else count * GHOSTS * megapixels,
-        "fuse": MERGE[job.model] * (count - 1) * seen + (CARRY * count * megapixels if guided else 0.0),
+        "fuse": MERGE[system] * (count - 1) * seen + (CARRY * count * megapixels if guided else 0.0),
         "write": max(1, len(outputs)) * WRITE[job.compression] * megapixels,
     }
     deep = any(shot.kind in ("raw", "tiff") for shot in bracket.shots)
     frames_mb = 3 * (2 if deep else 1) * count * megapixels
     moved_mb = frames_mb / count * 2 if job.align != "off" else 0.0
-    network_mb = min(BUSY_BYTES.get(job.model, 1500) * seen, job.max_memory or 4000.0)
+    network_mb = min(BUSY_BYTES.get(system, 1500) * seen, job.max_memory or 4000.0)
     return Estimate(seconds, BASE_MB + frames_mb + moved_mb + 6 * megapixels + network_mb)

@@ -65,13 +65,15 @@ def bench(
         _alignment(maps, cases, seed, _numbers(megapixels, 0.01), peers, json=json)
         return
     from mefcli.bench.suite import measure, runners
-    from mefnets import DEFAULT_MODEL, MODELS
+    from mefcli.checkpoints import known_models
+    from mefnets import DEFAULT_MODEL
 
     names = [name.strip() for name in models.split(",") if name.strip()]
     names = names or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
+    known = known_models()
     for name in names:
-        if name not in MODELS:
-            raise UsageError(f"There is no model {name!r}.", f"Choose from: {', '.join(MODELS)}.")
+        if name not in known:
+            raise UsageError(f"There is no model {name!r}.", f"Choose from: {', '.join(known)}.")
     settings = ["--align", align, *(["--max-memory", max_memory] if max_memory else [])]
     programs = runners(names, settings)
     if only_mef:

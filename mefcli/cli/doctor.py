@@ -109,9 +109,9 @@ def _weights() -> Iterator[Check]:
     from mefcli import checkpoints
     from mefcli.cli.models import state_of
     from mefcli.errors import MefError
-    from mefnets import DEFAULT_MODEL, MODELS
+    from mefnets import DEFAULT_MODEL
 
-    for spec in MODELS.values():
+    for spec in checkpoints.known_models().values():
         found = state_of(spec)
         if found == "ready" and checkpoints.needs_weights(spec):
             path = checkpoints.find_weights(spec)

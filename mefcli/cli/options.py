@@ -120,9 +120,9 @@ def _parameter(one: Described) -> inspect.Parameter:
 
 
 def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
-    from mefnets import MODELS
+    from mefcli.checkpoints import known_models
 
-    for name, spec in MODELS.items():
+    for name, spec in known_models().items():
         if name.startswith(incomplete):
             yield name, spec.summary
 

@@ -282,6 +282,9 @@ def export(
     which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
     out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
     crop: Annotated[int | None, typer.Option("--crop", help="As the run was given it.")] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help="A variant's weights as MODEL's own, not as MODEL@VARIANT.")
+    ] = False,
     blend: Annotated[
         Path | None, typer.Option("--blend", help="Mix with these weights of the same network.")
     ] = None,
@@ -304,7 +307,7 @@ def export(
         raise UsageError("A blend is scored anew.", "Give --data, the training data.")
     mixture = Blend(blend, share, data) if blend and data else None
     run = Settings(model=model, data=Path(), runs=runs, variant=variant, seed=seed, crop_px=crop)
-    path, digest, size = export_run(model, run.folder, variant, which, out, mixture)
+    path, digest, size = export_run(model, run.folder, variant, which, out, mixture, default)
     say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
 

@@ -35,15 +35,15 @@ def from_folder(folder: Path, scenes: Sequence[Scene]) -> dict[str, Maker]:
 
 def chosen_models(text: str) -> list[str]:
     """'all' (what can run here and leaves alignment to mef), or a list with commas."""
-    from mefcli.checkpoints import is_ready
-    from mefnets import MODELS
+    from mefcli.checkpoints import is_ready, known_models
 
+    known = known_models()
     if text == "all":
-        return [name for name, spec in MODELS.items() if is_ready(spec) and not spec.aligns]
+        return [name for name, spec in known.items() if is_ready(spec) and not spec.aligns]
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in MODELS]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ModelError(f"There is no model {unknown[0]!r}.", f"Known: {', '.join(MODELS)}.")
+        raise ModelError(f"There is no model {unknown[0]!r}.", f"Known: {', '.join(known)}.")
     return names
 
 

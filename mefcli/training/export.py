@@ -91,12 +91,21 @@ class Blend:
 
 
 def export_run(
-    model: str, folder: Path, variant: str, which: str, out: Path, blend: Blend | None = None
+    model: str,
+    folder: Path,
+    variant: str,
+    which: str,
+    out: Path,
+    blend: Blend | None = None,
+    default: bool = False,
 ) -> tuple[Path, str, int]:
-    """The averaged weights of the run in `folder` into `out`; (path, SHA-256, bytes)."""
+    """The averaged weights of the run in `folder` into `out`; (path, SHA-256, bytes).
+
+    Those of a variant become a set of their own, MODEL@VARIANT, unless they are to be the model's default.
+    """
     import torch
 
-    from mefcli.checkpoints import read_header
+    from mefcli.checkpoints import SET, read_header
     from mefcli.errors import InputError
     from mefcli.training.settings import find_recipe
     from mefnets import MODELS
@@ -133,7 +142,8 @@ def export_run(
         legs = joined(legs, of_metadata(read_header(blend.weights.read_bytes())), changes["blend"])
         metadata |= changes
     metadata[LEGS] = to_json(legs)
-    path = out / (spec.weights or f"{spec.name}.safetensors")
+    kind = f"{SET}{variant}" if variant and not default else ""
+    path = out / f"{spec.name}{kind}.safetensors"
     digest = write_weights(state, path, metadata)
     return path, digest, path.stat().st_size
 

@@ -276,7 +276,7 @@ def carry_out(plan: Plan, train: Train, say: Say) -> tuple[Journal, bool]:
 def _exported(plan: Plan, task: Task) -> Path:
     from mefcli.training.export import export_run
 
-    out = plan.folder / "weights" / (task.variant or "")
+    out = plan.folder / "weights"
     path, _, _ = export_run(task.model, plan.settings(task, None).folder, task.variant, "last", out)
     return path
 

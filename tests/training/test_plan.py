@@ -180,6 +180,6 @@ crop = 64
     found = {
         str(p.relative_to(tmp_path / "all" / "weights")) for p in (tmp_path / "all").rglob("*.safetensors")
     }
-    assert found == {"untaught/ffmef.safetensors", "crmef-fast.safetensors"}
+    assert found == {"ffmef@untaught.safetensors", "crmef-fast.safetensors"}
     assert run(["train", "--plan", str(path)]) == 0
     assert "crmef-fast-crop64-seed0: done" in capsys.readouterr().err
