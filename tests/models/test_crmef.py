@@ -365,13 +365,15 @@ def test_the_critic_is_trained_by_its_own_loss_and_not_the_network():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_asks_for_what_its_loss_needs(name):
-    assert RECIPES[name].data.target
+    taught = "untaught" in RECIPES[name].variants
+    assert RECIPES[name].data.clean is taught
+    assert find_recipe(name, "untaught" if taught else "").data.target
     assert RECIPES[name].data.frames == (2, 2)
 
 
 def test_a_few_steps_of_the_recipe_improve_the_fast_model():
     torch.manual_seed(0)
-    recipe = RECIPES["crmef-fast"]
+    recipe = find_recipe("crmef-fast", "untaught")
     network, objective = build("fast"), recipe.objective()
     scene = torch.rand(2, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
     batch = Batch(torch.stack((scene * 0.3, (scene * 2).clamp(max=1)), 1), torch.zeros(2, 2), target=scene)

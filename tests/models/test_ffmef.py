@@ -138,7 +138,7 @@ def test_every_variant_builds_and_runs(spec):
 
 def test_gradients_reach_every_parameter():
     network = build()
-    loss, terms = RECIPE.objective()(network, Batch(torch.rand(2, 2, 3, 24, 24), torch.zeros(2, 2)), 0.0)
+    loss, terms = GIFObjective()(network, Batch(torch.rand(2, 2, 3, 24, 24), torch.zeros(2, 2)), 0.0)
     loss.backward()
     assert set(terms) == {"steep", "smooth", "overall"}
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())

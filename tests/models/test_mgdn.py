@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from mefnets.fuser import build_network
 
 from mefcli.training.settings import find_recipe
 from mefnets import mgdn
+from mefnets.engine.fuser import build_network
 from mefnets.mgdn.loss import (
     MaskedMI,
     MGDNObjective,
