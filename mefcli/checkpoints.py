@@ -15,7 +15,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError
+from mefcli.errors import ModelError, UnknownModelError
 from mefnets import MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def find_model(name: str) -> ModelSpec:
         return known[name]
     near = get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    error = ModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(known)}.")
-    error.exit_code = 2  # a slip on the command line
-    raise error
+    raise UnknownModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(known)}.")
 
 
 def weight_folders() -> Iterator[Path]:
@@ -195,12 +193,9 @@ def build_with_weights(
 ) -> nn.Module:
     """The network of a spec with these tensors; refuses to run a network that has learned nothing."""
     from mefnets.engine.fuser import build_network
-    from mefnets.trouble import FusionError
 
     try:
         network = build_network(spec, tensors, device)
-    except FusionError:
-        raise
     except RuntimeError as error:
         raise ModelError(
             f"These weights do not fit {spec.name}: {str(error).splitlines()[-1].strip()}",

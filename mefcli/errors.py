@@ -1,4 +1,4 @@
-"""Every expected trouble, as a tree:
+"""Every expected trouble, as one tree with the engine's (`mefnets.trouble`): nothing is converted on the way.
 
 * MefError                    one clear sentence: what happened, and what to do
   x UsageError                the request itself cannot be carried out (exit 2)
@@ -6,33 +6,52 @@
     + UnreadableError         cannot be decoded: truncated, empty, not a picture
     + MismatchError           frames that do not belong together
   + OutputError               the result cannot be written; nothing was left behind
-  + ModelError                unknown model, bad or unverified weights, unfit network
+  + ModelError                bad or unverified weights, unfit network
+    x UnknownModelError       there is no model of that name (exit 2)
+  + FramesError               arrays that the engine cannot fuse together
+  + TooLargeError             more pixels than a network sees at once, or than the memory holds
   + DeviceError               a device that is not there or ran out of memory
   + AlignmentError            frames that cannot be aligned (with --strict)
   + MissingExtraError         an optional package is needed; names the extra to install
 
-Raised anywhere, caught once: in `mefcli/cli/app.py`, and per bracket in a batch.
+Raised anywhere, caught once: in `mefcli/cli/app.py`, and per bracket in a batch. A sentence names a parameter
+with `named`; shown by the command line it is the parameter's flag.
 """
 
 from __future__ import annotations
 
+from mefnets.trouble import (
+    DeviceError,
+    FramesError,
+    MefError,
+    ModelError,
+    TooLargeError,
+    UsageError,
+    named,
+)
 
-class MefError(Exception):
-    """What happened, and (as `hint`) what to do about it."""
+__all__ = [
+    "AlignmentError",
+    "DeviceError",
+    "FramesError",
+    "InputError",
+    "MefError",
+    "MismatchError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "TooLargeError",
+    "UnknownModelError",
+    "UnreadableError",
+    "UsageError",
+    "flag",
+    "named",
+]
 
-    exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
-
-
-class UsageError(MefError):
-    exit_code = 2
+def flag(parameter: str) -> str:
+    """How the command line calls a parameter: --max-memory for max_memory."""
+    return f"--{parameter.replace('_', '-')}"
 
 
 class InputError(MefError):
@@ -51,11 +70,7 @@ class OutputError(MefError):
     pass
 
 
-class ModelError(MefError):
-    pass
-
-
-class DeviceError(MefError):
+class UnknownModelError(ModelError, UsageError):
     pass
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from mefcli.errors import UsageError
+from mefcli.errors import UsageError, named
 from mefcli.options import FRAMES, FUSION, OUTPUT, RAW, checked, described, option
 from mefnets import DEFAULT_MODEL
 
@@ -35,7 +35,7 @@ def megabytes(text: str) -> float:
     except ValueError:
         size = 0.0
     if not 0 < size < float("inf"):
-        raise UsageError(f"max_memory cannot be {text!r}.", "Give a size, such as 2G or 800M.")
+        raise UsageError(f"{named('max_memory')} cannot be {text!r}.", "Give a size, such as 2G or 800M.")
     return size
 
 

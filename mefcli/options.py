@@ -15,7 +15,7 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mefcli.errors import UsageError
+from mefcli.errors import UsageError, flag, named
 
 FUSION = "Fusion"
 FRAMES = "Frames"
@@ -57,7 +57,7 @@ class Described:
 
     @property
     def flag(self) -> str:
-        return f"--{self.name.replace('_', '-')}"
+        return flag(self.name)
 
     @property
     def words_hint(self) -> Any:
@@ -95,7 +95,7 @@ def _fitting(one: Described, value: Any) -> Any:
         if isinstance(value, Integral) and not isinstance(value, bool) and kinds == [str]:
             value = str(value)
         if value not in known or isinstance(value, bool):
-            raise UsageError(f"{one.name} cannot be {value!r}.", f"Choose {_listed(known)}.")
+            raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Choose {_listed(known)}.")
         return value
     return _of_kind(one, value, kinds[0])
 
@@ -110,7 +110,7 @@ def _of_kind(one: Described, value: Any, kind: Any) -> Any:
     if kind in (int, float) and isinstance(value, Real) and not isinstance(value, bool):
         return _within(one, value, kind)
     wanted = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}[kind]
-    raise UsageError(f"{one.name} cannot be {value!r}.", f"Give {wanted}.")
+    raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Give {wanted}.")
 
 
 def _within(one: Described, value: Any, kind: type) -> Any:
@@ -119,7 +119,7 @@ def _within(one: Described, value: Any, kind: type) -> Any:
     if not fits or (least is not None and value < least) or (most is not None and value > most):
         what = "a number" if kind is float else "a whole number"
         limits = [f"{word} {limit:g}" for word, limit in (("from", least), ("to", most)) if limit is not None]
-        raise UsageError(f"{one.name} cannot be {value!r}.", f"Give {' '.join([what, *limits])}.")
+        raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Give {' '.join([what, *limits])}.")
     return kind(value)
 
 

@@ -35,11 +35,9 @@ def jobs_for(works: Sequence[Work]) -> int:
     worth = int(sum(guess.total_s - START_S for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:
         return 1
-    from mefcli.pipeline.fuse import our_words
     from mefnets.engine.devices import choose_device, free_memory_bytes
 
-    with our_words():
-        if choose_device(works[0].job.device).type != "cpu":
-            return 1
+    if choose_device(works[0].job.device).type != "cpu":
+        return 1
     room = int(OF_MEMORY * free_memory_bytes() / 2**20 / max(guess.memory_mb for guess in guesses))
     return max(1, min(processors(), len(works), worth, room))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mefcli.batch.plan import Work
-from mefcli.errors import MefError, OutputError
+from mefcli.errors import MefError, OutputError, named
 from mefcli.pipeline.results import Failed, done, result_object
 from mefcli.values import Bracket, OnStep, Stack, silent
 
@@ -20,7 +20,8 @@ def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | N
     except MefError as error:
         result = failure(work, error)
     except MemoryError:
-        result = failure(work, MefError("This machine's memory does not suffice.", "Try --max-memory."))
+        hint = f"Try {named('max_memory')}."
+        result = failure(work, MefError("This machine's memory does not suffice.", hint))
     except OSError as error:  # a disk or a folder went away in mid-work
         result = failure(work, OutputError(f"{error.filename or 'A file'}: {error.strerror}."))
     except Exception as error:  # the outer edge: one bracket's fault must not stop the others

@@ -15,7 +15,7 @@ import typer
 
 from mefcli.cli import interrupts, state, threads
 from mefcli.cli.lazy import Entry, LazyGroup
-from mefcli.errors import MefError
+from mefcli.errors import MefError, UsageError, flag
 
 # Some releases of Typer carry their own copy of Click, others import it.
 ClickException: type[Exception] = next(
@@ -63,7 +63,7 @@ class Mef(LazyGroup):
         try:
             return super().invoke(ctx)
         except MefError as error:
-            _fail(error.message, error.hint, error.exit_code)
+            _fail(*error.spelled(flag), 2 if isinstance(error, UsageError) else 1)
         except KeyboardInterrupt:
             _fail("Interrupted.", "No unfinished file was left behind.", interrupts.INTERRUPTED)
         except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):

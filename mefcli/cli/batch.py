@@ -17,7 +17,7 @@ from mefcli.brackets.group import Grouping, group, parse_mode
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
-from mefcli.errors import InputError, UsageError
+from mefcli.errors import InputError, UsageError, flag
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
 from mefcli.values import OnStep, Shot, silent
@@ -270,12 +270,12 @@ def _show_plan(
         for line in g.leftover_lines(found):
             screen.say(f"Left over: {line}")
     for _, error in bad:
-        screen.show_error(error.message, error.hint)
+        screen.show_error(*error.spelled(flag))
 
 
 def _end(results: Sequence[dict[str, Any]], bad: Sequence[sources.Bad], found: Grouping | None) -> None:
     for _, error in bad:
-        screen.show_error(error.message, error.hint)
+        screen.show_error(*error.spelled(flag))
     if not state.quiet:
         _summary(results, len(bad), len(found.leftovers) if found else 0)
     raise typer.Exit(engine.exit_code(results, len(bad)))

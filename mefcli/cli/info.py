@@ -14,7 +14,7 @@ from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
-from mefcli.errors import MefError
+from mefcli.errors import MefError, flag
 from mefcli.pipeline.results import plan_object
 from mefcli.values import Bracket, Shot
 
@@ -75,7 +75,7 @@ def info(
             _show_thumbnails(bracket.shots if bracket else shots)
         screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
     for _, error in bad:
-        screen.show_error(error.message, error.hint)
+        screen.show_error(*error.spelled(flag))
     if bad:
         raise typer.Exit(1)
 
@@ -97,7 +97,7 @@ def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bo
             print(f"left over: {line}")
         screen.say(f"{len(found.brackets)} brackets, {len(found.leftovers)} shots left over.")
     for _, error in bad:
-        screen.show_error(error.message, error.hint)
+        screen.show_error(*error.spelled(flag))
     if bad:
         raise typer.Exit(1)
 

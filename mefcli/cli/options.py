@@ -68,7 +68,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def spelled_out(**values: Any) -> None:
         for name, (kind, taken) in groups.items():
-            values[name] = _built(kind, {one: values.pop(one.name) for one in taken})
+            values[name] = kind(**{one.name: values.pop(one.name) for one in taken})
             if isinstance(values[name], Talk):
                 state.set_talk(silent=values[name].quiet, talkative=values[name].verbose)
         command(**values)
@@ -76,17 +76,6 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     spelled_out.__annotations__ = {one.name: one.annotation for one in parameters}
     return spelled_out
-
-
-def _built(kind: type, values: dict[Described, Any]) -> Any:
-    """The group; what does not fit is told by its flag."""
-    try:
-        return kind(**{one.name: value for one, value in values.items()})
-    except UsageError as error:
-        for one in values:
-            if error.message.startswith(f"{one.name} "):
-                raise UsageError(one.flag + error.message.removeprefix(one.name), error.hint) from error
-        raise
 
 
 def _group(hint: Any) -> tuple[type | None, Only | None]:

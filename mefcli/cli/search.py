@@ -66,7 +66,7 @@ def search(
     mef search crmef --data train.mefdata --latency latency.json --eta 1 -o genotype.json
     """
     from mefcli.errors import UsageError
-    from mefcli.training.prepare import device_at
+    from mefnets.engine.devices import choose_device
 
     if model not in ("crmef", "crmef-align"):
         raise UsageError(f"There is nothing to search in {model!r}.", "Choose crmef or crmef-align.")
@@ -75,7 +75,7 @@ def search(
         import torch
 
         torch.set_num_threads(threads)
-    where = str(device_at(device))
+    where = str(choose_device(device))
     if latency:
         table = _read_table(latency)
     else:

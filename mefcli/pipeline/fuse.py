@@ -1,4 +1,4 @@
-"""The stage that makes one picture of many: it runs the engine and puts its troubles into our words."""
+"""The stage that makes one picture of many: it runs the engine and keeps what it said."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import contextlib
 import importlib
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from mefcli.errors import DeviceError, MefError, MismatchError, ModelError
 from mefcli.job import Job
 from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
 
@@ -28,8 +25,7 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", 
     from mefnets.engine.fuser import Fuser
 
     spec, tensors, sha256, _ = load_fuser_weights(model, weights)
-    with our_words():
-        fuser = Fuser(spec, build_with_weights(spec, tensors, device), device, half=half)
+    fuser = Fuser(spec, build_with_weights(spec, tensors, device), device, half=half)
     _HASHES[fuser] = sha256
     return fuser
 
@@ -76,17 +72,16 @@ def fuse(
         on_step(Step("fuse", done, note))
 
     report(0.0, fuser.spec.title)
-    with our_words():
-        pixels: Any = fuser.fuse(
-            stack.frames,
-            stack.bracket.evs,
-            resolution=job.resolution,
-            working_size_mp=job.working_size,
-            strategy=job.strategy,
-            max_memory_mb=job.max_memory,
-            depth=depth or job.bit_depth or 16,
-            on_step=report,
-        )
+    pixels: Any = fuser.fuse(
+        stack.frames,
+        stack.bracket.evs,
+        resolution=job.resolution,
+        working_size_mp=job.working_size,
+        strategy=job.strategy,
+        max_memory_mb=job.max_memory,
+        depth=depth or job.bit_depth or 16,
+        on_step=report,
+    )
     if pixels.dtype == np.float32:
         np.clip(pixels, 0.0, 1.0, out=pixels)
     record = Record(
@@ -97,28 +92,3 @@ def fuse(
         sources=tuple(path.name for path in stack.bracket.paths),
     )
     return Fused(stack.bracket, pixels, stack.icc, record, stack.alignment, stack.ghosts)
-
-
-@contextmanager
-def our_words() -> Iterator[None]:
-    """The engine's refusals, and the device's, as `MefError`s."""
-    import torch
-
-    from mefnets import trouble
-
-    try:
-        yield
-    except trouble.DeviceError as error:
-        raise DeviceError(error.message, error.hint) from error
-    except trouble.FramesError as error:
-        raise MismatchError(error.message, error.hint) from error
-    except trouble.FusionError as error:
-        raise ModelError(error.message, error.hint) from error
-    except torch.OutOfMemoryError as error:
-        raise DeviceError("The device ran out of memory.", "Use --max-memory, or --device cpu.") from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error):
-            raise
-        raise MefError(
-            "This machine's memory does not suffice.", "Use --max-memory, or --resolution guided."
-        ) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mefcli.errors import MefError
+from mefcli.errors import MefError, flag
 from mefcli.values import Alignment, Bracket, Fused, Ghosts, Record
 
 
@@ -54,16 +54,13 @@ def plan_object(bracket: Bracket, outputs: Sequence[Path] = ()) -> dict[str, Any
 def result_object(result: Result) -> dict[str, Any]:
     """One JSON object for each bracket, the same keys whatever happened."""
     if isinstance(result, Failed):
+        message, hint = result.error.spelled(flag)
         plan = plan_object(result.bracket) if result.bracket else {}
         return {
             **_EMPTY,
             "inputs": [str(path) for path in result.inputs],
             **plan,
-            "error": {
-                "kind": type(result.error).__name__,
-                "message": result.error.message,
-                "hint": result.error.hint,
-            },
+            "error": {"kind": type(result.error).__name__, "message": message, "hint": hint},
         }
     record = result.record
     return {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mefcli.errors import DeviceError, InputError, ModelError
+from mefcli.errors import InputError, ModelError
 from mefcli.training import pack as packing
 from mefcli.training import precision
 from mefcli.training.lineage import Leg, legs_of, of_metadata
@@ -20,7 +20,7 @@ from mefcli.training.state import State, new_state
 from mefcli.training.store import Store, open_store
 from mefcli.training.targets import TargetBook
 from mefcli.training.validate import Held, held_out
-from mefnets import DEFAULT_MODEL, MODELS, trouble
+from mefnets import DEFAULT_MODEL, MODELS
 from mefnets.engine.devices import choose_device
 from mefnets.engine.fuser import build_network
 from mefnets.recipe import Data, Objective, Recipe
@@ -75,14 +75,6 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
     return open_store(path, cache)
 
 
-def device_at(name: str) -> torch.device:
-    """The device of that name; the engine's refusal in our words."""
-    try:
-        return choose_device(name)
-    except trouble.DeviceError as error:
-        raise DeviceError(error.message, error.hint) from error
-
-
 def device_words(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
@@ -100,7 +92,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    device = device_at(settings.device)
+    device = choose_device(settings.device)
     spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
     store = data_at(settings.data, settings.runs / "cache", say)
     simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))

@@ -1,30 +1,69 @@
-"""What the engine refuses, each in one clear sentence with a remedy. All are `ValueError`s:
+"""Every expected trouble, the networks' and the engine's here, the tool's own in `mefcli.errors`. One tree:
 
-* FusionError
-  + FramesError       too few frames, frames of several sizes, an unfit depth
-  + DeviceError       a device that is not there
-  + TooLargeError     more pixels than the network can see at once, or more than the memory holds
+* MefError                    one clear sentence: what happened, and (as `hint`) what to do about it
+  x UsageError                a choice that does not exist
+  + FramesError               frames that are not fused together: too few, of several sizes, of an unfit depth
+  + ModelError                what a network cannot do, weights that do not fit it
+  + TooLargeError             more pixels than a network sees at once, or than the memory holds
+  + DeviceError               a device that is not there or ran out of memory
+
+A sentence that tells what to set names the parameter as `named("max_memory")`. Whoever shows it spells the
+name: `str(error)`, `message` and `hint` as Python does, the command line as its flag (`MefError.spelled`).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 
-class FusionError(ValueError):
-    """What is wrong, and (as `hint`) what to do about it."""
+# Around a parameter's name. Unicode keeps these two for a program's own use: no text of others holds them.
+BEGIN, END = "\ufdd0", "\ufdd1"
+NAMED = re.compile(f"{BEGIN}(.*?){END}")
+
+
+def named(parameter: str) -> str:
+    """A parameter's name inside a message or a hint."""
+    return f"{BEGIN}{parameter}{END}"
+
+
+class MefError(Exception):
+    """What happened, and (as `hint`) what to do about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(f"{message} {hint}".rstrip())
-        self.message = message
-        self.hint = hint
+        super().__init__(message, hint)
+
+    def spelled(self, spell: Callable[[str], str]) -> tuple[str, str]:
+        """Message and hint, with every parameter's name as `spell` writes it."""
+        message, hint = (NAMED.sub(lambda found: spell(found[1]), text) for text in self.args)
+        return message, hint
+
+    @property
+    def message(self) -> str:
+        return self.spelled(str)[0]
+
+    @property
+    def hint(self) -> str:
+        return self.spelled(str)[1]
+
+    def __str__(self) -> str:
+        return " ".join(self.spelled(str)).rstrip()
 
 
-class FramesError(FusionError):
+class UsageError(MefError):
     pass
 
 
-class DeviceError(FusionError):
+class FramesError(MefError):
     pass
 
 
-class TooLargeError(FusionError):
+class ModelError(MefError):
+    pass
+
+
+class TooLargeError(MefError):
+    pass
+
+
+class DeviceError(MefError):
     pass

@@ -15,7 +15,7 @@ from mefnets import MODELS
 from mefnets.engine import memory
 from mefnets.engine.devices import OF_CARD, choose_device
 from mefnets.engine.fuser import Fuser
-from mefnets.trouble import FusionError
+from mefnets.trouble import ModelError
 
 HALF_SAFE = [name for name in NAMES if MODELS[name].half_safe]
 FULL_ONLY = [name for name in NAMES if not MODELS[name].half_safe]
@@ -108,7 +108,7 @@ def test_half_precision_keeps_the_picture(name: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", FULL_ONLY)
 def test_half_precision_is_refused_where_it_shows(name: str) -> None:
-    with pytest.raises(FusionError, match="--half"):
+    with pytest.raises(ModelError, match="half"):
         Fuser(MODELS[name], deepcopy(network(name)), half=True)
 
 

@@ -11,7 +11,7 @@ from mefnets.engine.memory import bytes_per_pixel, plan_memory
 from mefnets.engine.tiles import make_grid, mirrored
 from mefnets.layers.blocks import GlobalStatistic, InstanceNorm
 from mefnets.spec import ModelSpec
-from mefnets.trouble import DeviceError, FramesError, FusionError, TooLargeError
+from mefnets.trouble import DeviceError, FramesError, MefError, ModelError, TooLargeError
 
 
 class Local(nn.Module):
@@ -212,17 +212,17 @@ def test_one_frame_is_refused_with_a_hint():
     ],
 )
 def test_unfit_requests_say_what_would_fit(frames, settings, words):
-    with pytest.raises(FusionError, match=words):
+    with pytest.raises(MefError, match=words):
         toy().fuse(frames, **settings)
 
 
 def test_native_mode_is_refused_above_the_networks_limit():
-    with pytest.raises(TooLargeError, match="--resolution guided"):
+    with pytest.raises(TooLargeError, match="Use resolution guided"):
         toy(max_native_px=10_000).fuse(bracket(), resolution="native")
 
 
 def test_half_precision_only_where_it_is_safe():
-    with pytest.raises(FusionError, match="full precision"):
+    with pytest.raises(ModelError, match="full precision"):
         Fuser(spec(), Local(1), half=True)
 
 
@@ -230,7 +230,7 @@ def test_a_device_that_is_not_there_is_named():
     with pytest.raises(DeviceError, match="no device called 'tpu'"):
         Fuser(spec(), Local(1), device="tpu")
     if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="--device cpu"):
+        with pytest.raises(DeviceError, match="Use device cpu"):
             Fuser(spec(), Local(1), device="cuda")
 
 

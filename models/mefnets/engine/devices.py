@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mefnets.trouble import DeviceError
+from mefnets.trouble import DeviceError, named
 
 OF_CARD = 0.7  # of what is free there; the libraries' own workspaces need the rest
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -21,9 +21,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind == "auto":
         kind = name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
     if kind == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("No CUDA device was found.", "Use --device cpu, or auto.")
+        raise DeviceError("No CUDA device was found.", f"Use {named('device')} cpu, or auto.")
     if kind == "mps" and not _has_mps():
-        raise DeviceError("Apple's GPU (mps) is not available here.", "Use --device cpu, or auto.")
+        raise DeviceError("Apple's GPU (mps) is not available here.", f"Use {named('device')} cpu, or auto.")
     try:
         device = torch.device(name)
     except RuntimeError as error:

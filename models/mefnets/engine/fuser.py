@@ -29,6 +29,7 @@ from mefnets.engine.memory import (
     bytes_per_pixel,
     give_back,
     plan_memory,
+    shortage_told,
     tile_side,
 )
 from mefnets.engine.pixels import (
@@ -45,7 +46,7 @@ from mefnets.engine.pixels import (
 from mefnets.engine.strategies import STRATEGIES, Schedule, Strategy, longest_chain, schedule
 from mefnets.layers.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.spec import ModelSpec
-from mefnets.trouble import FramesError, FusionError, TooLargeError
+from mefnets.trouble import FramesError, ModelError, TooLargeError, UsageError, named
 
 Resolution = Literal["auto", "native", "guided"]
 Progress = Callable[[float, str], None]
@@ -71,6 +72,7 @@ class Streams(Protocol):
     ) -> None: ...
 
 
+@shortage_told()
 def build_network(
     spec: ModelSpec, state_dict: Mapping[str, Tensor] | None = None, device: str = "cpu"
 ) -> nn.Module:
@@ -95,12 +97,14 @@ _Fuse = Callable[[Tensor, Schedule], Tensor]  # (N, 3, h, w) -> (C, h, w)
 
 
 class Fuser:
+    @shortage_told()
     def __init__(
         self, spec: ModelSpec, network: nn.Module, device: str = "cpu", *, half: bool = False
     ) -> None:
         if half and not spec.half_safe:
-            raise FusionError(
-                f"{spec.title} loses precision in half floats.", "Run it in full precision: leave out --half."
+            raise ModelError(
+                f"{spec.title} loses precision in half floats.",
+                f"Run it in full precision: leave out {named('half')}.",
             )
         self.spec = spec
         self.device = choose_device(device)
@@ -114,6 +118,7 @@ class Fuser:
         self.notes: list[str] = []
         """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
 
+    @shortage_told()
     def fuse(
         self,
         frames: Sequence[Frame],
@@ -170,7 +175,7 @@ class Fuser:
                 raise TooLargeError(
                     f"{self.spec.title} sees a picture as a whole, which at {pixels / 1e6:.1f} MP takes "
                     f"{need:.0f} MB; {left:.0f} MB are left for it.",
-                    "Use --resolution guided, or give more with --max-memory.",
+                    f"Use {named('resolution')} guided, or give more with {named('max_memory')}.",
                 )
             return "native"
         limit = min(GUIDED_ABOVE_PX, self.spec.max_native_px or GUIDED_ABOVE_PX)
@@ -188,7 +193,7 @@ class Fuser:
             raise TooLargeError(
                 f"{self.spec.title} takes at most {limit / 1e6:.1f} MP at full resolution; "
                 f"these frames have {height * width / 1e6:.1f} MP.",
-                "Use --resolution guided.",
+                f"Use {named('resolution')} guided.",
             )
 
         def store(planes: Tensor, rows: tiles.Span) -> None:
@@ -248,7 +253,9 @@ class Fuser:
                 height, width, _ = job.frames[0].shape
                 tile = (tile or max(height, width)) // 2
                 if tile < LEAST_TILE_PX:
-                    raise TooLargeError("The GPU's memory is too small.", "Use --device cpu.") from error
+                    raise TooLargeError(
+                        "The GPU's memory is too small.", f"Use {named('device')} cpu."
+                    ) from error
             torch.cuda.empty_cache()
             self.notes.append(f"The GPU ran out of memory; went on with tiles of {tile} pixels.")
 
@@ -375,9 +382,9 @@ def _checked(frames: Sequence[Frame], depth: int, strategy: str, resolution: str
     if depth not in DTYPES:
         raise FramesError(f"There is no depth of {depth} bits.", "Choose 8, 16 or 32.")
     if strategy not in STRATEGIES:
-        raise FusionError(f"There is no strategy {strategy!r}.", f"Choose one of: {', '.join(STRATEGIES)}.")
+        raise UsageError(f"There is no strategy {strategy!r}.", f"Choose one of: {', '.join(STRATEGIES)}.")
     if resolution not in ("auto", "native", "guided"):
-        raise FusionError(f"There is no resolution mode {resolution!r}.", "Choose auto, native or guided.")
+        raise UsageError(f"There is no resolution mode {resolution!r}.", "Choose auto, native or guided.")
     return frames
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from mefnets.engine.devices import free_memory_bytes
 from mefnets.engine.tiles import round_up
 from mefnets.spec import ModelSpec
+from mefnets.trouble import DeviceError, TooLargeError, named
 
 PROCESS_MB = 320  # Python, torch and their code, before the first pixel
 LEAST_MB = 96  # a fusion is not cut finer than this
@@ -124,6 +127,21 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
+
+
+@contextmanager
+def shortage_told() -> Iterator[None]:
+    """Memory that is spent, the device's or the machine's, told in a sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        hint = f"Use {named('max_memory')}, or {named('device')} cpu."
+        raise DeviceError("The device ran out of memory.", hint) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        hint = f"Use {named('max_memory')}, or {named('resolution')} guided."
+        raise TooLargeError("This machine's memory does not suffice.", hint) from error
 
 
 def tile_side(budget_bytes: int, per_pixel: float, margin: int) -> int:
