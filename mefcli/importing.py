@@ -1,7 +1,9 @@
 """Bring weights from a training run or from a paper's authors into a .safetensors file of ours.
 
-A `.pth` is read with PyTorch's safe loader, which runs no code. A room with an `importer.py` translates its
-authors' names; otherwise the names must be the network's own. What does not fit is said, key by key.
+A `.pth` is read with PyTorch's safe loader, which runs no code. What it is, its keys tell: each room's
+`importer.py` knows its authors' names, lays them out for our network and says what else that network needs
+(padding, luminance range, build options), which is kept in the file. Names that are nobody's must be the
+network's own. What does not fit is said, key by key.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from mefcli.checkpoints import build_with_weights, find_model
 from mefcli.errors import ModelError, OutputError
-from mefnets import ModelSpec
+from mefnets import MODELS, ModelSpec
+from mefnets.published import Published, UnlikeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,34 +30,105 @@ WRAPPERS = ("state_dict", "model", "params", "net", "network", "ema")
 SHOWN = 6  # keys named in an error
 
 
+ANY = "auto"  # instead of a model's name: whatever the keys say
+KNOWN = {  # SHA-256 of files that their authors publish
+    "b394fbacaab3fe163cbe8096d4f4b25fa399e17620e76dc19ac8a784f83e4cf4": (
+        "the exposure weights of FFMEF's authors (MIT)"
+    ),
+}
+
+
 def import_checkpoint(
     model: str, path: Path, out: Path, *, zero_padding: bool = False, studio_luma: bool = False
 ) -> dict[str, str]:
     """Write the weights at `path` to `out` for `model`; return the metadata that was stored with them.
 
-    `zero_padding` and `studio_luma` are kept in the file, so that whoever loads it gets the same function.
+    What its authors' network needs is found out; for weights that nobody recognises, `zero_padding` and
+    `studio_luma` say it. It is kept in the file, so that whoever loads it gets the same function.
     """
-    spec = find_model(model)
+    named = None if model == ANY else find_model(model)
     if out.exists() and path.exists() and out.samefile(path):
         raise OutputError(f"{out} is the file to import.", "Name another file with -o.")
     if out.suffix != ".safetensors":
         raise OutputError(f"{out} does not end in .safetensors.", "Name such a file with -o.")
-    options = _options(spec, zero_padding)
-    luma_range = "studio" if studio_luma else spec.luma_range
-    if studio_luma and spec.colour != "luma":
-        raise ModelError(f"{model} works on RGB: there is no luminance range.", "Leave out --studio-luma.")
     theirs, sha256 = _read(path)
+    spec, published = _recognised(named, theirs)
+    options = {**(published.options if published else {}), **_options(spec, zero_padding)}
+    luma_range = published.luma_range if published else spec.luma_range
+    if studio_luma:
+        luma_range = "studio"
+        if spec.colour != "luma":
+            raise ModelError(
+                f"{spec.name} works on RGB: there is no luminance range.", "Leave out --studio-luma."
+            )
     spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
-    ours = _fitted(spec, _translated(spec, theirs))
+    ours = _fitted(spec, published.tensors if published else theirs)
     metadata = {
-        "model": model,
+        "model": spec.name,
         "options": json.dumps(options, sort_keys=True),
         "luma_range": luma_range,
         "source": path.name,
         "source_sha256": sha256,
     }
+    if published:
+        metadata["recognised"] = KNOWN.get(sha256, published.what)
+        metadata["colour_order"] = published.colour_order
+        if published.left:
+            metadata["left_out"] = f"{len(published.left)} idle tensors ({', '.join(published.left[:SHOWN])})"
     _save(ours, out, metadata)
     return metadata
+
+
+def _recognised(named: ModelSpec | None, theirs: dict[str, Tensor]) -> tuple[ModelSpec, Published | None]:
+    """Whose weights these are: a room's authors', with their layers named as ours, or the named model's."""
+    room = named.module.rpartition(".")[0] if named else ""
+    for name, importer in _importers().items():
+        if not importer.knows(theirs):
+            continue
+        spec = named if named and name == room else _first_of(name)
+        if named and name != room:
+            raise ModelError(
+                f"These weights are {spec.title}'s, not {named.title}'s.", f"Import them as {spec.name}."
+            )
+        try:
+            published = importer.read(theirs)
+        except UnlikeError as error:
+            raise ModelError(
+                f"The keys are those of {spec.title}'s authors, but {error}.", "Give another of their files."
+            ) from error
+        return _variant_of(spec, name, published), published
+    if named is None:
+        raise ModelError(
+            f"Nobody's keys are like these: {', '.join(list(theirs)[:SHOWN])}.",
+            "Name the model they are for.",
+        )
+    return named, None
+
+
+def _importers() -> dict[str, Any]:
+    """The rooms that know their authors' files, by package."""
+    found = {}
+    for spec in MODELS.values():
+        room = spec.module.rpartition(".")[0]
+        with contextlib.suppress(ModuleNotFoundError):
+            found[room] = importlib.import_module(f"{room}.importer")
+    return found
+
+
+def _first_of(room: str) -> ModelSpec:
+    return next(spec for spec in MODELS.values() if spec.module.rpartition(".")[0] == room)
+
+
+def _variant_of(spec: ModelSpec, room: str, published: Published) -> ModelSpec:
+    """The model of the room whose facts suit the file: pairs that move have one of their own."""
+    aligns = str(published.options.get("variant", "")).startswith("align")
+    if aligns == spec.aligns:
+        return spec
+    return next(
+        other
+        for other in MODELS.values()
+        if other.module.rpartition(".")[0] == room and other.aligns == aligns
+    )
 
 
 def _options(spec: ModelSpec, zero_padding: bool) -> dict[str, object]:
@@ -108,27 +182,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     return tensors, sha256
 
 
-def _translated(spec: ModelSpec, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Through the room's importer, where there is one and the names are not ours already."""
-    room = spec.module.rpartition(".")[0]
-    try:
-        importer = importlib.import_module(f"{room}.importer")
-    except ModuleNotFoundError:
-        return theirs
-    own = set(importlib.import_module(spec.module).build(**spec.options).state_dict())
-    if own & set(theirs):
-        return theirs
-    try:
-        converted: dict[str, Tensor] = importer.convert(theirs)
-    except KeyError as error:
-        raise ModelError(
-            f"These weights are {error.args[0]}.", f"They do not belong to {spec.name}."
-        ) from error
-    return converted
-
-
 def _fitted(spec: ModelSpec, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     own = importlib.import_module(spec.module).build(**spec.options).state_dict()
+    # Counters of batches were not kept by older versions of PyTorch; nothing is computed from them.
+    tensors = {**{key: value for key, value in own.items() if key.endswith("num_batches_tracked")}, **tensors}
     complaints = [
         *_named("missing", [key for key in own if key not in tensors]),
         *_named("not the network's", [key for key in tensors if key not in own]),

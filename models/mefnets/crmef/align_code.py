@@ -14,14 +14,12 @@ from mefnets.crmef.operators import Make, conv
 class FeatureAttention(nn.Module):
     """s times a sigmoid map found from [s, s]."""
 
-    def __init__(self, make: Make, unused: bool, module: int) -> None:
+    def __init__(self, make: Make, module: int) -> None:
         """`module`: which of the four relighting modules of a genotype this one follows."""
         super().__init__()
         self.stem = conv(3, 64)
         self.join = conv(128, 64)
         self.m0, self.m1 = make("srsm", 3 * module, 64, 64), make("srsm", 3 * module + 1, 64, 64)
-        if unused:
-            self.m2 = make("srsm", 3 * module + 2, 64, 64)  # the authors' module holds it without using it
 
     def forward(self, x: Tensor) -> Tensor:
         s = self.stem(x)  # (B, 64, H, W)
@@ -47,13 +45,15 @@ class Dense(nn.Module):
 class AlignedAsShipped(nn.Module):
     def __init__(self, make: Make, unused: bool, bounded: bool = True) -> None:
         super().__init__()
-        self.under, self.over = FeatureAttention(make, unused, 0), FeatureAttention(make, unused, 2)
+        self.under, self.over = FeatureAttention(make, 0), FeatureAttention(make, 2)
         self.pyramid = Pyramid(64)
         self.dasm = DASM(make, 64, bounded)
         self.enter = conv(64, 64)
         self.dense1, self.dense2 = Dense(make), Dense(make)
         self.merge, self.conv = conv(128, 64, 1), conv(64, 64)
         self.head = conv(64, 3)
+        if unused:  # the authors' file holds these without using them
+            self.unused = nn.ModuleList((conv(64, 64), conv(64, 64), conv(16, 3)))
 
     def forward(self, frames: Tensor) -> Tensor:
         neighbour, reference = self.pyramid(self.under(frames[:, 0])), self.pyramid(self.over(frames[:, 1]))

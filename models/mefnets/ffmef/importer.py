@@ -6,10 +6,12 @@ turned by half a circle), and the three mixing scalars, which are one vector her
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
+
+from mefnets.published import Published, UnlikeError
 
 _BLOCKS = {  # theirs -> ours, with the parameter names below
     "preconv": "stem",
@@ -87,3 +89,17 @@ def convert(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if strange:
         raise KeyError(f"not FFMEF's: {', '.join(strange)}")
     return out
+
+
+def knows(keys: Iterable[str]) -> bool:
+    return {"preconv.weight", "encode.up1.conv.0.weight"} <= set(keys)
+
+
+def read(theirs: Mapping[str, Tensor]) -> Published:
+    """Their weights for exposures, focus and infrared have the same keys, and want the same things."""
+    try:
+        tensors = convert(theirs)
+    except KeyError as error:
+        raise UnlikeError(str(error.args[0])) from error
+    left = tuple(key for key in theirs if key.rsplit(".", 1)[-1] in _COUNTERS)
+    return Published("the FFMEF authors' weights", tensors, {"padding": "zeros"}, "studio", left=left)

@@ -31,6 +31,8 @@ def adapt(spec: ModelSpec) -> ModelSpec:
     """The spec that follows from build options."""
     if spec.options.get("padding") == "zeros":
         spec = replace(spec, mirror_px=0)  # the authors show the network no more than the picture
+    if spec.options.get("form") == "released":
+        spec = replace(spec, multiple=1, whole=True)  # its means and its attention are the whole picture's
     if spec.options.get("planes") == "rgb":
         spec = replace(spec, colour="rgb", chroma="none")
     return spec

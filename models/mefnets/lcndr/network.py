@@ -348,6 +348,16 @@ def _local_mean(x: Tensor) -> Tensor:  # (B, 1, H, W), H and W multiples of 8
     return F.interpolate(low, scale_factor=float(MULTIPLE), mode="bilinear", align_corners=False)
 
 
-def build(*, padding: Literal["mirror", "zeros"] = "mirror", **options: object) -> nn.Module:
-    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it."""
+def build(
+    *,
+    padding: Literal["mirror", "zeros"] = "mirror",
+    form: Literal["paper", "released"] = "paper",
+    **options: object,
+) -> nn.Module:
+    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it.
+    `form`: "released" is the network of the authors' code (`released.py`)."""
+    if form == "released":
+        from mefnets.lcndr.released import Released
+
+        return Released()
     return LCNDR(**options)  # type: ignore[arg-type]
