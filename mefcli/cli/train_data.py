@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,17 +19,28 @@ def pack(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("train.mefdata"),
 ) -> None:
-    """Pack the training folder into one file: radiance maps, photographs, licences.
+    """Pack the training data into one file: mef's free pictures, or a folder of scenes of your own.
+
+    Scenes are understood as SICE, Kalantari's, multi-focus and other pairs are distributed, and as one folder
+    a scene. They are split by a hash of their names, unless train/ and val/ or test/ lie above them.
 
     Examples:
-    mef train pack --data ../shared/data/train -o train.mefdata
+    mef train pack --data free_pictures -o train.mefdata
+    mef train pack --data SICE -o sice.mefdata
     """
     from mefcli.training.pack import content_hash
     from mefcli.training.pack import pack as pack_folder
 
-    items = pack_folder(data, out)
-    megabytes = out.stat().st_size / 1e6
-    say(f"{len(items)} pictures, {megabytes:.1f} MB, SHA-256 {content_hash(out)}")
+    if (data / "split.csv").is_file():
+        words = f"{len(pack_folder(data, out))} pictures"
+    else:
+        from mefcli.training.recorded import pack_scenes
+        from mefcli.training.scenes import find
+
+        found = find(data)
+        pack_scenes(found, out)
+        words = found.words().rstrip(".")
+    say(f"{words}, {out.stat().st_size / 1e6:.1f} MB, SHA-256 {content_hash(out)}")
     typer.echo(out)
 
 
@@ -56,18 +67,24 @@ def preview(
     import cv2
 
     from mefcli.errors import OutputError
-    from mefcli.training.prepare import data_at
+    from mefcli.training.prepare import source_at
     from mefcli.training.preview import sheet
+    from mefcli.training.recorded import RecordedBrackets, SceneStore
     from mefcli.training.settings import find_recipe
     from mefcli.training.simulator import Simulator
     from mefcli.training.targets import TargetBook
     from mefnets.recipe import Data
 
-    store = data_at(data, runs / "cache", say)
+    store = source_at(data, runs / "cache", say)
     wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
     wanted = replace(wanted, target=targets or wanted.target)
-    book = TargetBook(store) if wanted.target else None
-    simulator = Simulator(store, wanted, seed=seed, part="val" if held_out else "train", targets=book)
+    part: Literal["train", "val"] = "val" if held_out else "train"
+    simulator: Simulator
+    if isinstance(store, SceneStore):
+        simulator = RecordedBrackets(store, wanted, seed=seed, part=part)
+    else:
+        book = TargetBook(store) if wanted.target else None
+        simulator = Simulator(store, wanted, seed=seed, part=part, targets=book)
     picture = sheet(simulator, count, frames)
     if not cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]):
         raise OutputError(

@@ -108,6 +108,7 @@ def export_run(
     from mefcli.checkpoints import SET, read_header
     from mefcli.errors import InputError
     from mefcli.training.settings import find_recipe
+    from mefcli.training.store import Store
     from mefnets import MODELS
 
     checkpoint = folder / f"{which}.pt"
@@ -125,14 +126,14 @@ def export_run(
         "model": spec.name,
         "recipe": f"{model}{':' + variant if variant else ''}",
         "commit": stamp,
-        "data": "simulated from free pictures only (CC0, public domain, BSD, CC BY)",
+        "data": kept.get("data_words", Store.words),
         "data_sha256": kept["data_hash"],
         "seed": str(kept["seed"]),
         "steps": str(kept["step"]),
         "hours": f"{kept['elapsed_s'] / 3600:.2f}",
         "device": kept["device"],
         "validation": json.dumps({k: round(float(v), 4) for k, v in kept["scores"].items()}),
-        "licence": "MIT",
+        "licence": kept.get("licence", Store.licence),
         "options": json.dumps(recipe.options),
         "luma_range": spec.luma_range,
     }

@@ -267,6 +267,8 @@ class Trainer:
                 "seed": self.settings.seed,
                 "device": self.run.device_words,
                 "data_hash": self.run.store.data_hash,
+                "data_words": self.run.store.words,
+                "licence": self.run.store.licence,
                 "scores": self.scores,
                 "earlier": to_json(self.earlier),
                 "leg": to_json([self.leg()]),

@@ -121,17 +121,17 @@ def pack(folder: Path, out: Path, on_item: Callable[[str, int, int], None] | Non
             name = f"{path.parent.name}/{path.name}"
             kind, coded, suffix, width, height = _encoded(path, wanted)
             member = f"{path.parent.name}/{path.stem}{suffix}"
-            archive.writestr(_entry(member), coded)
+            archive.writestr(zip_entry(member), coded)
             items.append(Item(name, kind, _part(name, kind, parts), member, width, height))
             if on_item:
                 on_item(name, count + 1, len(sources))
         index = {"format": FORMAT, "items": [asdict(item) for item in items], "licences": licences}
-        archive.writestr(_entry("index.json"), json.dumps(index, indent=1, ensure_ascii=False))
+        archive.writestr(zip_entry("index.json"), json.dumps(index, indent=1, ensure_ascii=False))
     partial.replace(out)
     return items
 
 
-def _entry(member: str) -> zipfile.ZipInfo:
+def zip_entry(member: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(member, date_time=(2020, 1, 1, 0, 0, 0))  # a fixed date: same data, same bytes
 
 

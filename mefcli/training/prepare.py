@@ -12,14 +12,21 @@ import torch
 
 from mefcli.errors import InputError, ModelError
 from mefcli.training import pack as packing
-from mefcli.training import precision
+from mefcli.training import precision, scenes
 from mefcli.training.lineage import Leg, legs_of, of_metadata
+from mefcli.training.recorded import (
+    RecordedBrackets,
+    SceneStore,
+    is_scene_pack,
+    open_scenes,
+    pack_scenes,
+)
 from mefcli.training.settings import Settings, check_length, data_in, enlarged, find_recipe, shortened, varied
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state
 from mefcli.training.store import Store, open_store
 from mefcli.training.targets import TargetBook
-from mefcli.training.validate import Held, held_out
+from mefcli.training.validate import SHORT_SIDE_PX, Held, held_out
 from mefnets import DEFAULT_MODEL, MODELS
 from mefnets.engine.devices import choose_device
 from mefnets.engine.fuser import build_network
@@ -37,7 +44,7 @@ class Run:
     spec: ModelSpec
     device: torch.device
     device_words: str
-    store: Store
+    store: Store | SceneStore
     simulator: Simulator
     held: list[Held]
     state: State
@@ -50,10 +57,7 @@ class Run:
         """The simulator of the stage that the run is in; the same object as long as the stage lasts."""
         data = data_in(self.recipe, progress)
         if data != self.simulator.data:
-            was = self.simulator
-            self.simulator = Simulator(
-                was.store, data, seed=was.seed, part=was.part, targets=was.targets or _book(was.store, data)
-            )
+            self.simulator = self.simulator.with_data(data)
         return self.simulator
 
 
@@ -71,8 +75,29 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
         path = packed
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Give --data the training folder or a packed file.")
+    if is_scene_pack(path):
+        raise InputError(f"{path} holds scenes as they were photographed.", "This needs mef's free pictures.")
     say("Opening the views (rendered on first use, about a minute).")
     return open_store(path, cache)
+
+
+def source_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store | SceneStore:
+    """What --data names: the free pictures, or scenes of one's own, packed or as they lie in a folder."""
+    if path.is_dir() and not (path / "split.csv").is_file():
+        found = scenes.find(path)
+        say(found.words())
+        packed = cache / f"{path.resolve().name}.mefdata"
+        pack_scenes(found, packed)
+        return open_scenes(packed, cache)
+    if path.is_file() and is_scene_pack(path):
+        return open_scenes(path, cache)
+    return data_at(path, cache, say)
+
+
+def held_of(store: Store | SceneStore, frames: int, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
+    if isinstance(store, SceneStore):
+        return store.held(frames, short_side_px)
+    return held_out(store, frames, short_side_px)
 
 
 def device_words(device: torch.device) -> str:
@@ -94,8 +119,12 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
     spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
-    store = data_at(settings.data, settings.runs / "cache", say)
-    simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))
+    store = source_at(settings.data, settings.runs / "cache", say)
+    simulator: Simulator
+    if isinstance(store, SceneStore):
+        simulator = RecordedBrackets(store, recipe.data, seed=settings.seed)
+    else:
+        simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))
     network = build_network(spec, device=str(device)).requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
@@ -109,7 +138,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     if settings.smoke:
         steps = recipe.steps
     frames = 2 if spec.max_frames == 2 else 3
-    held = held_out(store, frames, 96)[:2] if settings.smoke else held_out(store, frames)
+    held = held_of(store, frames, 96)[:2] if settings.smoke else held_of(store, frames)
     words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
     return Run(
         settings,

@@ -106,6 +106,11 @@ class Simulator:
         self._shares = np.cumsum(shares / shares.sum())
         self._extremes: Bytes | None = None
 
+    def with_data(self, data: Data) -> Simulator:
+        """The same scenes and seed, other pictures."""
+        targets = self.targets or (TargetBook(self.store) if data.target else None)
+        return Simulator(self.store, data, seed=self.seed, part=self.part, targets=targets)
+
     # ---- single samples --------------------------------------------------------------------------------
 
     def rng(self, stream: int, index: int) -> np.random.Generator:

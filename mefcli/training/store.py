@@ -49,6 +49,9 @@ class Entry:
 class Store:
     """Views of one pack. `open_store` builds or opens it."""
 
+    words = "simulated from free pictures only (CC0, public domain, BSD, CC BY)"
+    licence = "MIT"  # of weights that learned from them
+
     def __init__(self, folder: Path) -> None:
         index = json.loads((folder / "views.json").read_text())
         self.folder = folder
@@ -106,19 +109,20 @@ def _build(pack: Pack, data_hash: str, folder: Path, on_view: Callable[[str, int
     partial = Path(tempfile.mkdtemp(prefix=folder.name, suffix=".part", dir=folder.parent))
     try:
         _render(pack, data_hash, partial, on_view)
-        _put_in_place(partial, folder)
+        put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _put_in_place(partial: Path, folder: Path) -> None:
-    if (folder / "views.json").is_file():
+def put_in_place(partial: Path, folder: Path, index: str = "views.json") -> None:
+    """Let a folder that was built aside take its place, unless another, whole with its `index`, has it."""
+    if (folder / index).is_file():
         return
     shutil.rmtree(folder, ignore_errors=True)
     try:
         partial.rename(folder)
     except OSError:
-        if not (folder / "views.json").is_file():
+        if not (folder / index).is_file():
             raise
 
 

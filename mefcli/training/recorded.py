@@ -1,0 +1,272 @@
+"""Recorded scenes in place of simulated ones: one's own pictures packed, opened, and cut into batches.
+
+Packed like the free pictures, into one zip whose bytes depend on the pictures alone; opened as one
+memory-mapped file of 8-bit pixels. `RecordedBrackets` hands out the same arrays as the simulator, drawn from
+what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefcli.errors import InputError, UnreadableError
+from mefcli.training.camera import Bytes, Floats
+from mefcli.training.pack import PHOTO_QUALITY, Part, content_hash, zip_entry
+from mefcli.training.scenes import Found, Scene
+from mefcli.training.simulator import Crop, Sample, Simulator
+from mefcli.training.store import put_in_place
+from mefcli.training.targets import Weighting, blend, pyramids, settled
+from mefcli.training.validate import SHORT_SIDE_PX, Held
+from mefnets.recipe import Data
+
+FORMAT = 1
+LONG_SIDE_PX = 768  # larger pictures are reduced to this
+ENDS = 0.7  # share of pairs that are the darkest and the brightest frame
+GAMMA = 2.2  # of pictures whose exposures nobody tells
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def pack_scenes(found: Found, out: Path) -> None:
+    """Pack scenes into `out`; replaces it only when complete."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".part")
+    rows = []
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for number, scene in enumerate(found.scenes):
+            rows.append(_packed(scene, number, archive))
+        index = {"format": FORMAT, "layout": found.layout, "scenes": rows}
+        archive.writestr(zip_entry("scenes.json"), json.dumps(index, indent=1, ensure_ascii=False))
+    partial.replace(out)
+
+
+def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, Any]:
+    import cv2
+
+    frames = [_read(path) for path in scene.frames]
+    light = [float((frame @ LUMA).mean()) for frame in frames]
+    evs = scene.evs or tuple(GAMMA * float(np.log2(max(mean, 1.0) / 255)) for mean in light)
+    order = sorted(range(len(frames)), key=lambda k: (evs[k], light[k]))
+    pictures = [frames[k] for k in order] + ([_read(scene.reference)] if scene.reference else [])
+    for k, picture in enumerate(pictures):
+        if picture.shape != pictures[0].shape:
+            one, other = (
+                scene.frames[order[0]].name,
+                (*(scene.frames[i].name for i in order), "its reference")[k],
+            )
+            raise InputError(f"Scene {scene.name}: {other} and {one} differ in size.", "Crop them alike.")
+        coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, PHOTO_QUALITY])[1]
+        archive.writestr(zip_entry(f"{number:05d}/{k}.jpg"), coded.tobytes())
+    height, width = pictures[0].shape[:2]
+    middle = (evs[order[0]] + evs[order[-1]]) / 2
+    return {
+        "name": scene.name,
+        "part": scene.part,
+        "evs": [round(evs[k] - middle, 3) for k in order],
+        "reference": scene.reference is not None,
+        "height": height,
+        "width": width,
+    }
+
+
+def _read(path: Path) -> Bytes:
+    """RGB, at most LONG_SIDE_PX a side."""
+    import cv2
+
+    coded = np.frombuffer(path.read_bytes(), np.uint8)
+    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
+    if picture is None:
+        raise UnreadableError(f"{path} is not a readable picture.", "Remove it from the data.")
+    scale = LONG_SIDE_PX / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(picture[..., ::-1], np.uint8)
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    part: Part
+    evs: tuple[float, ...]  # dark to bright
+    reference: bool
+    height: int
+    width: int
+    offset: int  # in bytes
+
+    @property
+    def pictures(self) -> int:
+        return len(self.evs) + self.reference
+
+
+class SceneStore:
+    """Every picture of a pack, decoded."""
+
+    def __init__(self, folder: Path) -> None:
+        index = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+        self.folder = folder
+        self.data_hash: str = index["data_hash"]
+        self.entries = [Entry(**{**row, "evs": tuple(row["evs"])}) for row in index["scenes"]]
+        self.words = f"recorded scenes of one's own: {len(self.entries)}, {index['layout']}"
+        self.licence = "that of the pictures it was trained on"
+        self._pixels = np.memmap(folder / "pixels.u8", np.uint8, "r")
+
+    def pictures(self, number: int) -> Bytes:  # (N or N + 1, H, W, 3): frames dark to bright, reference last
+        entry = self.entries[number]
+        shape = (entry.pictures, entry.height, entry.width, 3)
+        return self._pixels[entry.offset : entry.offset + int(np.prod(shape))].reshape(shape)
+
+    def frames(self, number: int) -> Bytes:
+        return self.pictures(number)[: len(self.entries[number].evs)]
+
+    def of(self, part: Part) -> list[int]:
+        return [k for k, entry in enumerate(self.entries) if entry.part == part]
+
+    def held(self, frames: int = 2, short_side_px: int = SHORT_SIDE_PX, most: int = 8) -> list[Held]:
+        """Scenes to judge by: their ends and what lies evenly between, reduced."""
+        import cv2
+
+        found = []
+        for number in self.of("val")[:most]:
+            entry, shots = self.entries[number], self.frames(number)
+            scale = min(1.0, short_side_px / min(entry.height, entry.width))
+            size = (max(1, round(entry.width * scale)), max(1, round(entry.height * scale)))
+            chosen = np.linspace(0, len(shots) - 1, min(frames, len(shots))).round().astype(int)
+            small = tuple(
+                np.asarray(cv2.resize(shots[k], size, interpolation=cv2.INTER_AREA), np.uint8) for k in chosen
+            )
+            found.append(Held(entry.name, small))
+        return found
+
+
+def is_scene_pack(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "scenes.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def open_scenes(packed: Path, cache: Path) -> SceneStore:
+    """The store of a pack under `cache`, decoded first where it is missing."""
+    data_hash = content_hash(packed)
+    folder = cache / f"scenes-{data_hash[:12]}-{FORMAT}"
+    if not (folder / "scenes.json").is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=folder.name, suffix=".part", dir=folder.parent))
+        try:
+            _decode(packed, data_hash, partial)
+            put_in_place(partial, folder, "scenes.json")
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return SceneStore(folder)
+
+
+def _decode(packed: Path, data_hash: str, partial: Path) -> None:
+    with zipfile.ZipFile(packed) as archive, (partial / "pixels.u8").open("wb") as file:
+        index = json.loads(archive.read("scenes.json"))
+        if index["format"] != FORMAT:
+            raise UnreadableError(f"{packed} was packed by another version.", "Run mef train pack again.")
+        for number, row in enumerate(index["scenes"]):
+            row["offset"] = file.tell()
+            for picture in _members(archive, number, len(row["evs"]) + row["reference"]):
+                file.write(picture.tobytes())
+    words = json.dumps({"data_hash": data_hash, "layout": index["layout"], "scenes": index["scenes"]})
+    (partial / "scenes.json").write_text(words, encoding="utf-8")
+
+
+def _members(archive: zipfile.ZipFile, number: int, count: int) -> Iterator[Bytes]:
+    import cv2
+
+    for k in range(count):
+        coded = np.frombuffer(archive.read(f"{number:05d}/{k}.jpg"), np.uint8)
+        yield np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
+def _unit(pixels: NDArray[np.generic]) -> Floats:
+    scaled: Floats = np.multiply(pixels, np.float32(1 / 255), dtype=np.float32)
+    return scaled
+
+
+class RecordedBrackets(Simulator):
+    """Batches of recorded scenes. Nothing is simulated: no motion, no fisheye, no noise but what is there."""
+
+    def __init__(self, scenes: SceneStore, data: Data, *, seed: int = 0, part: Part = "train") -> None:
+        self.scenes, self.data, self.seed, self.part = scenes, data, seed, part
+        self._extremes = None
+        self._numbers = scenes.of(part)
+
+    def with_data(self, data: Data) -> RecordedBrackets:
+        return RecordedBrackets(self.scenes, data, seed=self.seed, part=self.part)
+
+    def sample(self, index: int, frames: int | None = None) -> Sample:
+        rng = self.rng(0, index)
+        number = int(rng.choice(self._numbers))
+        entry, shots = self.scenes.entries[number], self.scenes.frames(number)
+        low, high = self.data.frames
+        count = frames or int(rng.integers(low, high + 1))
+        kind, chosen = self._choose(len(shots), count, rng)
+        crop = self._cut_of(entry, rng)
+        stored = np.stack([self._bytes(crop, shots[k]) for k in chosen])
+        target = clean = None
+        if self.data.target:
+            target = _unit(crop.cut(self._reference(number), self.data.crop_px))
+        if self.data.clean:
+            ends = np.linspace(0, len(shots) - 1, count).round().astype(int)
+            proper = chosen if kind == "bracket" else list(ends)
+            clean = _unit(np.stack([crop.cut(shots[k], self.data.crop_px) for k in proper]))
+        evs = tuple(entry.evs[k] for k in chosen)
+        middle = (evs[0] + evs[-1]) / 2
+        return Sample(stored, tuple(ev - middle for ev in evs), kind, entry.name, target, clean=clean)
+
+    def _choose(self, frames: int, count: int, rng: np.random.Generator) -> tuple[str, list[int]]:
+        """Which frames of a sequence, dark to bright; some more than once where it has too few."""
+        if frames >= 4 and count == 2 and rng.random() < self.data.lopsided:
+            return ("two-under", [0, 1]) if rng.random() < 0.5 else ("two-over", [frames - 2, frames - 1])
+        if count >= frames or rng.random() < ENDS:
+            return "bracket", [int(k) for k in np.linspace(0, frames - 1, count).round()]
+        return "bracket", sorted(int(k) for k in rng.choice(frames, count, replace=False))
+
+    def _cut_of(self, entry: Entry, rng: np.random.Generator) -> Crop:
+        """A square, as the simulator cuts it: most of the short side ("whole"), or near native scale."""
+        short = min(entry.height, entry.width)
+        whole = self.data.views == "whole"
+        wanted = short * rng.uniform(0.82, 1.0) if whole else self.data.crop_px * rng.uniform(1.0, 2.0)
+        side = min(wanted, float(short))
+        width, height = side / entry.width, side / entry.height
+        left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+        turns = 0 if whole else int(rng.integers(4))
+        return Crop(left, top, width, height, flip=bool(rng.random() < 0.5), turns=turns)
+
+    def _bytes(self, crop: Crop, picture: NDArray[np.generic]) -> Bytes:
+        return (crop.cut(picture, self.data.crop_px) + 0.5).clip(0, 255).astype(np.uint8)
+
+    def _reference(self, number: int) -> Floats:
+        """The scene's own reference, or Mertens' fusion of all its frames. 0..255."""
+        if self.scenes.entries[number].reference:
+            return np.asarray(self.scenes.pictures(number)[-1], np.float32)
+        shots = _unit(self.scenes.frames(number))
+        fused = blend(pyramids(shots), Weighting(1.0, 1.0, 1.0).weights(shots))
+        return np.asarray(settled(fused) * 255, np.float32)
+
+    def normal(self, rng: np.random.Generator) -> Bytes:
+        """The frame of any scene whose light is nearest to a well exposed one."""
+        return self._nearest(0.46, rng)
+
+    def exposed_for(self, means: tuple[float, float], rng: np.random.Generator) -> Bytes:
+        return self._nearest(rng.uniform(*means) / 255, rng)
+
+    def _nearest(self, wanted: float, rng: np.random.Generator) -> Bytes:
+        number = int(rng.choice(self._numbers))
+        shots = self.scenes.frames(number)
+        light = (shots[:, ::8, ::8] @ LUMA).mean((1, 2)) / 255
+        crop = self._cut_of(self.scenes.entries[number], rng)
+        return self._bytes(crop, shots[int(np.abs(light - wanted).argmin())])

@@ -1,0 +1,271 @@
+"""One's own pictures: scenes of several exposures (or focus distances, or sensors), as data sets have them.
+
+Recognised, in this order:
+
+* SICE              numbered folders of exposures beside `Label/` with the chosen fusion of each (also in
+                    `Dataset_Part1/`, `Dataset_Part2/`)
+* Kalantari         a folder a scene with `exposure.txt` (stops), exposures, and `HDRImg.hdr`
+* parallel folders  `under/` and `over/` (or `A/` and `B/`, `source_1/`, `near/` ...) with the same names in
+                    both, references in `gt/`, `label/` ... where there are any: DeepFuse's pairs, multi-focus
+* named pairs       `NAME_A` and `NAME_B` (or `-1`, `-2`, `_under`, `_over` ...) in one folder: Lytro
+* scene folders     a folder a scene with two or more pictures; one called `reference`, `gt`, `label` or
+                    `target` is the reference
+
+`train/`, `val/` and `test/` above any of these decide the split; otherwise a hash of a scene's name does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mefcli.errors import InputError
+from mefcli.training.pack import Part
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
+HELD_OUT = 0.12  # share of the scenes kept for validation
+REFERENCE = re.compile(r"(.*[_-])?(reference|ref|gt|label|target|truth)", re.IGNORECASE)
+REFERENCES = (
+    "gt",
+    "label",
+    "labels",
+    "reference",
+    "references",
+    "target",
+    "groundtruth",
+    "full_clear",
+    "fusion",
+)
+PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "val",
+}
+SIDES = (  # dark before bright, where light tells them apart
+    ("under", "over"),
+    ("ue", "oe"),
+    ("low", "high"),
+    ("dark", "bright"),
+    ("a", "b"),
+    ("source_1", "source_2"),
+    ("source1", "source2"),
+    ("imagea", "imageb"),
+    ("near", "far"),
+    ("ir", "vi"),
+    ("infrared", "visible"),
+    ("1", "2"),
+)
+LAYOUT = (
+    "Give a folder with one folder for each scene: SCENE/1.jpg, SCENE/2.jpg, ... from dark to bright, with "
+    "SCENE/reference.png where there is one."
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    name: str
+    frames: tuple[Path, ...]  # as named; they are sorted by their light when they are read
+    reference: Path | None = None
+    evs: tuple[float, ...] = ()  # of `frames`, in stops, where the data set tells them
+    part: Part = "train"
+
+
+@dataclass(frozen=True)
+class Found:
+    layout: str
+    scenes: tuple[Scene, ...]
+
+    def words(self) -> str:
+        """What was found, in a sentence."""
+        counts = sorted({len(scene.frames) for scene in self.scenes})
+        frames = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        references = sum(scene.reference is not None for scene in self.scenes)
+        held = sum(scene.part == "val" for scene in self.scenes)
+        told = {0: "no references", len(self.scenes): "a reference each"}
+        return (
+            f"{self.layout}: {len(self.scenes)} scenes of {frames} frames, "
+            f"{told.get(references, f'{references} with a reference')}, {held} held out."
+        )
+
+
+def find(folder: Path) -> Found:
+    """The scenes of a folder, split; or a refusal that shows the layout."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", LAYOUT)
+    parts = {path: PARTS[path.name.lower()] for path in _folders(folder) if path.name.lower() in PARTS}
+    if parts:
+        found = [(_laid_out(path), part) for path, part in parts.items()]
+        layouts = {one.layout for one, _ in found if one}
+        if layouts:
+            scenes = [
+                replace(scene, name=f"{path.name}/{scene.name}", part=part)
+                for path, (one, part) in zip(parts, found, strict=True)
+                if one
+                for scene in one.scenes
+            ]
+            return _held_out(
+                Found(" and ".join(sorted(layouts)), tuple(scenes)), chosen="val" in parts.values()
+            )
+    whole = _laid_out(folder)
+    if whole is None:
+        raise InputError(f"{folder} holds no scenes that are known here.", LAYOUT)
+    return _held_out(whole, chosen=False)
+
+
+def _held_out(found: Found, chosen: bool) -> Found:
+    """A hash of the name decides, the same on every machine; at least one scene is held out, one is not."""
+    scenes = found.scenes
+    if len(scenes) < 2:
+        raise InputError("There is only one scene.", "Training needs one to learn from and one to judge by.")
+    if not chosen:
+        shares = {scene.name: _share(scene.name) for scene in scenes}
+        bound = max(HELD_OUT, min(shares.values()))
+        last = max(shares.values())
+        scenes = tuple(
+            replace(
+                scene, part="val" if shares[scene.name] <= bound and shares[scene.name] < last else "train"
+            )
+            for scene in scenes
+        )
+    return replace(found, scenes=scenes)
+
+
+def _share(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+
+
+# ---- layouts ---------------------------------------------------------------------------------------------
+
+
+def _laid_out(folder: Path) -> Found | None:
+    for name, look in LAYOUTS.items():
+        scenes = tuple(look(folder))
+        if scenes:
+            return Found(name, scenes)
+    return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
+        key=_by_number,
+    )
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """2.jpg before 10.jpg."""
+    return [
+        (int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name) if part
+    ]
+
+
+def _named(folder: Path, *names: str) -> Path | None:
+    """The subfolder that has one of these names, whatever its case."""
+    by_name = {path.name.lower(): path for path in _folders(folder)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _sice(folder: Path) -> Iterator[Scene]:
+    tops = [folder, *(path for path in _folders(folder) if path.name.lower().startswith("dataset_part"))]
+    for top in tops:
+        labels = _named(top, "label", "labels")
+        if labels is None:
+            continue
+        references = {path.stem: path for path in _pictures(labels)}
+        for place in _folders(top):
+            frames = _pictures(place)
+            if place.name.isdigit() and len(frames) >= 2:
+                name = place.name if top == folder else f"{top.name}/{place.name}"
+                yield Scene(name, tuple(frames), references.get(place.name))
+
+
+def _kalantari(folder: Path) -> Iterator[Scene]:
+    for place in _folders(folder):
+        table = place / "exposure.txt"
+        if not table.is_file():
+            continue
+        frames = _pictures(place)
+        try:
+            evs = tuple(float(word) for word in table.read_text().split())
+        except (ValueError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{table} holds no exposures.", "It should hold one number of stops a frame."
+            ) from error
+        if len(frames) >= 2:
+            if len(evs) != len(frames):
+                raise InputError(f"{table} has {len(evs)} exposures for {len(frames)} frames.", "Mend it.")
+            yield Scene(place.name, tuple(frames), evs=evs)
+
+
+def _parallel(folder: Path) -> Iterator[Scene]:
+    for one, other in SIDES:
+        first, second = _named(folder, one), _named(folder, other)
+        if first is None or second is None:
+            continue
+        references = _named(folder, *REFERENCES)
+        given = {path.stem: path for path in _pictures(references)} if references else {}
+        others = {path.stem: path for path in _pictures(second)}
+        for path in _pictures(first):
+            if path.stem in others:
+                yield Scene(path.stem, (path, others[path.stem]), given.get(path.stem))
+        return
+
+
+def _pairs(folder: Path) -> Iterator[Scene]:
+    by_stem = {path.stem.lower(): path for path in _pictures(folder)}
+    for one, other in SIDES:
+        found = False
+        for stem, path in by_stem.items():
+            tail = re.fullmatch(rf"(.*?)([_-]?){one}", stem)
+            mate = by_stem.get(f"{tail[1]}{tail[2]}{other}") if tail and tail[1] and tail[2] else None
+            if tail and mate:
+                found = True
+                truth = next(
+                    (by_stem[s] for r in REFERENCES if (s := f"{tail[1]}{tail[2]}{r}") in by_stem), None
+                )
+                yield Scene(path.stem[: len(tail[1])], (path, mate), truth)
+        if found:
+            return
+
+
+def _scene_folders(folder: Path) -> Iterator[Scene]:
+    for place in _folders(folder):
+        pictures = _pictures(place)
+        reference = next((path for path in pictures if REFERENCE.fullmatch(path.stem)), None)
+        frames = tuple(path for path in pictures if path != reference)
+        if len(frames) >= 2:
+            yield Scene(place.name, frames, reference)
+
+
+def _with_depth(folder: Path) -> Iterator[Scene]:
+    """RGB and depth, as NYU has them: recognised to be refused in words that help."""
+    depths = [*folder.glob("*/depth.*"), *folder.glob("[dD]epth*/*")]
+    if (_named(folder, "rgb", "images", "image") and _named(folder, "depth", "depths")) or (
+        depths and not any(True for _ in _scene_folders(folder))
+    ):
+        raise InputError(
+            f"{folder} holds pictures with depth, as NYU has them; they are no exposures of one scene.",
+            LAYOUT,
+        )
+    return
+    yield
+
+
+LAYOUTS: dict[str, Callable[[Path], Iterator[Scene]]] = {
+    "pictures with depth": _with_depth,
+    "SICE": _sice,
+    "Kalantari": _kalantari,
+    "parallel folders": _parallel,
+    "named pairs": _pairs,
+    "scene folders": _scene_folders,
+}

@@ -1,0 +1,218 @@
+"""Training on one's own pictures: layouts, split, pack, batches, and refusals that show what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mefcli.cli.app import run
+from mefcli.errors import InputError
+from mefcli.training.export import export_run
+from mefcli.training.loader import to_batch
+from mefcli.training.recorded import RecordedBrackets, SceneStore, open_scenes, pack_scenes
+from mefcli.training.scenes import Found, find
+from mefnets.recipe import Data
+
+
+def shot(path: Path, seed: int, stops: float = 0.0, size: tuple[int, int] = (80, 112)) -> None:
+    """The scene number `seed`, exposed."""
+    rng = np.random.default_rng(seed)
+    light = cv2.resize(rng.uniform(0.05, 0.9, (6, 8, 3)).astype(np.float32), size[::-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    display = np.clip(light * 2.0**stops, 0, 1) ** (1 / 2.2) * 255
+    depth = np.uint16 if path.suffix == ".tif" else np.uint8
+    cv2.imwrite(str(path), (display * (257 if path.suffix == ".tif" else 1)).astype(depth))
+
+
+def sice(folder: Path) -> None:
+    for k in range(1, 7):
+        for number, stops in enumerate((-3, -1, 0, 1), 1):
+            shot(folder / "Dataset_Part1" / str(k) / f"{number}.JPG", k, stops)
+        shot(folder / "Dataset_Part1" / "Label" / f"{k}.JPG", k)
+
+
+def kalantari(folder: Path) -> None:
+    for part, count in (("Training", 4), ("Test", 2)):
+        for k in range(count):
+            place = folder / part / f"{k:03}"
+            for number, stops in enumerate((-2, 0, 2)):
+                shot(place / f"26290{number}.tif", k, stops)
+            (place / "exposure.txt").write_text("-2.0\n0.0\n2.0\n")
+            (place / "HDRImg.hdr").write_bytes(b"linear, and not used")
+
+
+def parallel(folder: Path) -> None:
+    for k in range(5):
+        shot(folder / "under" / f"{k}.png", k, -2)
+        shot(folder / "over" / f"{k}.jpg", k, 2)
+
+
+def multifocus(folder: Path) -> None:
+    for k in range(5):
+        for side in ("source_1", "source_2", "full_clear"):
+            shot(folder / side / f"{k}.jpg", k)
+
+
+def lytro(folder: Path) -> None:
+    for k in range(4):
+        shot(folder / f"lytro-{k:02}-A.jpg", k)
+        shot(folder / f"lytro-{k:02}-B.jpg", k)
+
+
+def plain(folder: Path) -> None:
+    for k in range(4):
+        for number, stops in enumerate((2, 0, -2)):  # bright first: light decides, not the name
+            shot(folder / f"scene{k}" / f"{number}.png", k, stops)
+        shot(folder / f"scene{k}" / "reference.png", k)
+
+
+@pytest.mark.parametrize(
+    ("build", "layout", "scenes", "frames", "references"),
+    [
+        (sice, "SICE", 6, 4, 6),
+        (kalantari, "Kalantari", 6, 3, 0),
+        (parallel, "parallel folders", 5, 2, 0),
+        (multifocus, "parallel folders", 5, 2, 5),
+        (lytro, "named pairs", 4, 2, 0),
+        (plain, "scene folders", 4, 3, 4),
+    ],
+)
+def test_data_sets_are_understood_as_they_are_distributed(
+    build: Callable[[Path], None], layout: str, scenes: int, frames: int, references: int, tmp_path: Path
+) -> None:
+    build(tmp_path)
+    found = find(tmp_path)
+    assert found.layout == layout
+    assert len(found.scenes) == scenes
+    assert {len(scene.frames) for scene in found.scenes} == {frames}
+    assert sum(scene.reference is not None for scene in found.scenes) == references
+    held = [scene for scene in found.scenes if scene.part == "val"]
+    assert 0 < len(held) < scenes
+    assert f"{scenes} scenes of {frames} frames" in found.words()
+
+
+def test_folders_of_train_and_test_decide_the_split(tmp_path: Path) -> None:
+    kalantari(tmp_path)
+    found = find(tmp_path)
+    assert {scene.name: scene.part for scene in found.scenes if scene.part == "val"} == {
+        "Test/000": "val",
+        "Test/001": "val",
+    }
+
+
+def test_the_split_depends_on_names_alone(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        plain(tmp_path / place)
+    shot(tmp_path / "two" / "another" / "a.png", 9)
+    shot(tmp_path / "two" / "another" / "b.png", 9)
+    parts = [{s.name: s.part for s in find(tmp_path / place).scenes} for place in ("one", "two")]
+    agreeing = sum(parts[1][name] == part for name, part in parts[0].items())
+    assert agreeing >= len(parts[0]) - 1  # the least share is held out where none is small enough
+
+
+@pytest.mark.parametrize("build", [None, "depth"])
+def test_a_folder_that_is_none_of_these_is_refused_with_the_layout(build: str | None, tmp_path: Path) -> None:
+    if build:
+        for k in range(3):
+            shot(tmp_path / f"nyu_{k}" / "rgb.jpg", k)
+            np.save(tmp_path / f"nyu_{k}" / "depth.npy", np.zeros((4, 4)))
+    with pytest.raises(InputError) as error:
+        find(tmp_path)
+    assert "SCENE/1.jpg" in str(error.value)
+    assert ("depth" in error.value.message) == bool(build)
+
+
+def test_frames_of_different_sizes_are_named(tmp_path: Path) -> None:
+    plain(tmp_path)
+    shot(tmp_path / "scene2" / "0.png", 2, size=(60, 60))
+    with pytest.raises(InputError, match=r"scene2.*0\.png"):
+        pack_scenes(find(tmp_path), tmp_path / "out.mefdata")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SceneStore:
+    plain(tmp_path / "mine")
+    pack_scenes(find(tmp_path / "mine"), tmp_path / "mine.mefdata")
+    return open_scenes(tmp_path / "mine.mefdata", tmp_path / "cache")
+
+
+def test_the_same_scenes_pack_to_the_same_bytes(store: SceneStore, tmp_path: Path) -> None:
+    pack_scenes(find(tmp_path / "mine"), tmp_path / "again.mefdata")
+    assert (tmp_path / "again.mefdata").read_bytes() == (tmp_path / "mine.mefdata").read_bytes()
+
+
+def test_frames_are_sorted_by_their_light_and_the_reference_is_the_scenes_own(store: SceneStore) -> None:
+    for number, entry in enumerate(store.entries):
+        pictures = store.pictures(number).astype(int)
+        assert np.all(np.diff(pictures[:-1].mean((1, 2, 3))) > 0)
+        assert np.abs(pictures[-1] - pictures[1]).mean() < 3  # exposed as the middle frame
+        assert entry.evs[0] == -entry.evs[-1] < 0
+
+
+def test_recorded_batches_have_all_that_a_recipe_may_ask_for(store: SceneStore) -> None:
+    data = Data(crop_px=48, batch=2, target=True, clean=True, normals=2, extremes=3, windows=1, window_px=24)
+    source = RecordedBrackets(store, data, seed=4)
+    batch = to_batch(source.batch(3), torch.device("cpu"))
+    assert batch.frames.shape == (2, 2, 3, 48, 48)
+    assert batch.clean is not None
+    assert torch.allclose(batch.clean, batch.frames, atol=0.5 / 255 + 1e-6)
+    assert batch.target is not None
+    assert batch.normal is not None
+    assert batch.extreme is not None
+    assert batch.windows is not None
+    again = RecordedBrackets(store, data, seed=4).batch(3)
+    assert np.array_equal(again["frames"], source.batch(3)["frames"])
+    assert {source.sample(k).scene for k in range(40)} == {e.name for e in store.entries if e.part == "train"}
+
+
+def test_scenes_without_a_reference_are_given_one(tmp_path: Path) -> None:
+    kalantari(tmp_path)
+    pack_scenes(find(tmp_path), tmp_path / "k.mefdata")
+    source = RecordedBrackets(open_scenes(tmp_path / "k.mefdata", tmp_path), Data(crop_px=48, target=True))
+    target = source.sample(0).target
+    assert target is not None
+    assert 0.3 < target.mean() < 0.7
+
+
+def test_lopsided_pairs_come_from_one_end_of_a_sequence(tmp_path: Path) -> None:
+    sice(tmp_path)
+    found: Found = find(tmp_path)
+    pack_scenes(replace(found, scenes=found.scenes), tmp_path / "s.mefdata")
+    source = RecordedBrackets(
+        open_scenes(tmp_path / "s.mefdata", tmp_path), Data(crop_px=48, lopsided=1.0, clean=True)
+    )
+    kinds = set()
+    for k in range(20):
+        sample = source.sample(k)
+        kinds.add(sample.kind)
+        assert sample.clean is not None
+        assert np.ptp(sample.clean.mean((1, 2, 3))) > np.ptp(sample.frames.mean((1, 2, 3)) / 255)
+    assert kinds == {"two-under", "two-over"}
+
+
+def test_a_network_learns_from_a_folder_of_scenes_and_its_weights_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mefcli.checkpoints import read_weights
+
+    sice(tmp_path / "SICE")
+    words = ["--data", str(tmp_path / "SICE"), "--runs", str(tmp_path / "runs")]
+    assert run(["train", "crmef-fast", *words, "--smoke"]) == 0
+    said = capsys.readouterr()
+    assert "SICE: 6 scenes of 4 frames, a reference each" in said.err
+    folder = Path(said.out.strip())
+    path, _, _ = export_run("crmef-fast", folder, "", "last", tmp_path / "weights")
+    metadata = read_weights(path)[2]
+    assert "recorded scenes" in metadata["data"]
+    assert metadata["licence"] != "MIT"
+
+
+def test_a_pack_of_scenes_is_not_taken_for_free_pictures(store: SceneStore, tmp_path: Path) -> None:
+    words = ["train", "features", "--data", str(tmp_path / "mine.mefdata"), "--runs", str(tmp_path / "runs")]
+    assert run([*words, "--steps", "1"]) == 1
