@@ -169,7 +169,7 @@ def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:
 
 def clipping(shot: Shot) -> tuple[float, float]:
     """Percent of the picture that is black and that is white in some channel, from a small version of it."""
-    from mefcli.brackets.order import clipped_shares
+    from mefcli.brackets.brightness import clipped_shares
 
     return clipped_shares(shot)
 

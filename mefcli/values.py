@@ -92,6 +92,7 @@ class Bracket:
     evs: tuple[float, ...]  # relative to the reference shot, dark to bright
     reference: int  # index of the shot whose metadata and geometry the result keeps
     why: str  # how these shots came together and were ordered, in words
+    notes: tuple[str, ...] = ()  # what whoever looks at the result should know of its frames
 
     @property
     def paths(self) -> tuple[Path, ...]:

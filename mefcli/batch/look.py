@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.batch.plan import Curve, Work
+from mefcli.brackets.brightness import full_scale
 from mefcli.brackets.group import series
-from mefcli.brackets.order import full_scale
 from mefcli.errors import MefError
 from mefcli.pipeline.fuse import fuser_for
 from mefcli.values import Pixels

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
+from mefcli.brackets.frames import Frame, in_order
 from mefcli.errors import UsageError
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
@@ -90,7 +91,7 @@ def _place(bracket: Bracket, folder: Path, job: Job, roots: Mapping[Path, Path],
 
 
 def in_time(bracket: Bracket) -> list[Shot]:
-    return sorted(bracket.shots, key=lambda shot: (str(shot.path.parent), shot.path.name))
+    return [frame.shot for frame in in_order([Frame(shot, shot.ev) for shot in bracket.shots])]
 
 
 def _kind(bracket: Bracket) -> str:

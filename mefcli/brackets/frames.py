@@ -2,7 +2,7 @@
 
 A card's shots fall into streams: one folder (a camera's numbered folders count as one), one camera, one
 picture size. Within a
-stream the file names tell the order where the clock agrees with them or was plainly set back, else the clock.
+stream the times tell the order where they are consistent, else, where the clock was set back, the names.
 """
 
 from __future__ import annotations
@@ -12,15 +12,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from mefcli.values import Shot
 
 DCF_FOLDER = re.compile(r"\d{3}[A-Za-z0-9_]{5}")  # 100CANON; after file 9999 comes 101CANON (DCF 2.0)
 EPOCH = datetime(1970, 1, 1)
+SAME_EV = 0.1  # closer exposures count as one; cameras step by 0.3 or more
+# Pauses, from the end of one exposure to the start of the next:
+GAP_S = 4.0  # within a bracket
+HAND_S = 30.0  # within a bracket whose exposures were plainly set by hand, or whose files somebody named
+PANORAMA_S = 30.0  # between the brackets of one panorama
+LONGEST = 25  # frames of a bracket
+LAST = 9999  # file number of a camera (DCF 2.0); then it counts from 1 again
 CONTINUOUS = 30  # numbers that may be missing (deleted shots) where the clock was set back
 Name = tuple[tuple[str, ...], tuple[int, ...]]
+
+
+def start_s(shot: Shot) -> float | None:
+    """Seconds by the camera's own clock; any year will do, which a system's time stamps would not bear."""
+    return (shot.taken_at.replace(tzinfo=None) - EPOCH).total_seconds() if shot.taken_at else None
+
+
+def span_s(shots: Sequence[Shot]) -> tuple[float, float] | None:
+    """From the start of the first exposure to the end of the last; None where a time is missing."""
+    starts = [start for shot in shots if (start := start_s(shot)) is not None]
+    if not shots or len(starts) < len(shots):
+        return None
+    return min(starts), max(s + (shot.exposure_s or 0.0) for s, shot in zip(starts, shots, strict=True))
 
 
 @dataclass(frozen=True)
@@ -30,8 +50,7 @@ class Frame:
 
     @cached_property
     def start_s(self) -> float | None:
-        taken = self.shot.taken_at
-        return (taken.replace(tzinfo=None) - EPOCH).total_seconds() if taken else None
+        return start_s(self.shot)
 
     @property
     def exposure_s(self) -> float:
@@ -62,16 +81,51 @@ def folder_key(path: Path) -> Path:
 
 
 def in_order(frames: Sequence[Frame]) -> list[Frame]:
-    named = sorted(frames, key=lambda frame: (frame.shot.path.parent, natural(frame), str(frame.shot.path)))
+    """By time; by name where times are missing, or where the clock was set back in between."""
+    named = _counted(
+        sorted(frames, key=lambda frame: (frame.shot.path.parent, natural(frame), str(frame.shot.path)))
+    )
     if any(frame.start_s is None for frame in named):
         return named
+    timed = sorted(named, key=lambda frame: frame.start_s or 0.0)  # stable: equal seconds stay in name order
     back = [(one, two) for one, two in pairwise(named) if _seconds(one, two) < 0]
     set_back = len(back) <= max(2, len(named) // 50) and all(
         0 < _number_step(one, two) <= CONTINUOUS for one, two in back
     )
-    if set_back:
-        return named
-    return sorted(named, key=lambda frame: frame.start_s or 0.0)  # stable: equal seconds stay in name order
+    return named if set_back and not _consistent(named, timed) else timed
+
+
+def _consistent(named: Sequence[Frame], timed: Sequence[Frame]) -> bool:
+    """Whether names run against times within single brackets only: shots that swap places repeat no exposure.
+
+    After a clock was set back, whole brackets swap places.
+    """
+    places = {id(frame): place for place, frame in enumerate(timed)}
+    block: list[Frame] = []
+    furthest = -1
+    for place, frame in enumerate(named):
+        block.append(frame)
+        furthest = max(furthest, places[id(frame)])
+        if furthest > place:
+            continue
+        evs = sorted(frame.ev or 0.0 for frame in block)
+        if len(block) > LONGEST or any(b - a < SAME_EV for a, b in pairwise(evs)):
+            return False
+        block = []
+    return True
+
+
+def _counted(named: Sequence[Frame]) -> list[Frame]:
+    """A camera's counter goes from 9999 to 1: the names after the widest gap come first."""
+    order: list[Frame] = []
+    for _, group in groupby(named, key=lambda frame: (frame.shot.path.parent, frame.name[0])):
+        row = list(group)
+        numbers = [frame.name[1][-1] if frame.name[1] else 0 for frame in row]
+        gaps = [b - a for a, b in pairwise(numbers)]
+        rolled = numbers[0] <= CONTINUOUS and LAST - CONTINUOUS < numbers[-1] <= LAST
+        turn = gaps.index(max(gaps)) + 1 if rolled and max(gaps) > CONTINUOUS else 0
+        order += row[turn:] + row[:turn]
+    return order
 
 
 def natural(frame: Frame) -> tuple[tuple[int, str], ...]:
@@ -81,10 +135,10 @@ def natural(frame: Frame) -> tuple[tuple[int, str], ...]:
 
 
 def consecutive(one: Frame, two: Frame) -> bool:
-    """Names whose words agree and whose numbers move on by at most one."""
+    """Names whose words agree and whose numbers move on by at most one, or from 9999 to 1."""
     if one.name[0] != two.name[0] or len(one.name[1]) != len(two.name[1]):
         return False
-    steps = [abs(b - a) for a, b in zip(one.name[1], two.name[1], strict=True)]
+    steps = [1 if (a, b) == (LAST, 1) else abs(b - a) for a, b in zip(one.name[1], two.name[1], strict=True)]
     return max(steps, default=0) == 1
 
 

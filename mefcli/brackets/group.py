@@ -1,8 +1,8 @@
 """Which shots belong together, from names and headers only.
 
-`group` cuts each stream of shots (see grouping_frames) into the brackets that are worth most together (see
-grouping_score), first from general rules, then again with the patterns this card has shown. Pixels are looked
-at only for pictures that record no exposure time, and only in small (see grouping_looks).
+`group` cuts each stream of shots (see frames) into the brackets that are worth most together (see
+score), first from general rules, then again with the patterns this card has shown. Pixels are looked
+at only for pictures that record no exposure time, and only in small (see looks).
 """
 
 from __future__ import annotations
@@ -11,22 +11,34 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
 
 from mefcli.brackets.discover import one_of_each_pair
-from mefcli.brackets.frames import Frame, consecutive, folder_key, in_order, parted, pause_s, streams
+from mefcli.brackets.frames import (
+    GAP_S,
+    HAND_S,
+    LONGEST,
+    PANORAMA_S,
+    SAME_EV,
+    Frame,
+    consecutive,
+    folder_key,
+    in_order,
+    parted,
+    pause_s,
+    span_s,
+    streams,
+)
 from mefcli.brackets.looks import Look, look_at, same_scene
-from mefcli.brackets.order import SAME_EV, make_bracket
-from mefcli.brackets.score import HAND_S, LONGEST, Terms, divide, pattern
+from mefcli.brackets.row import make_bracket
+from mefcli.brackets.score import Terms, divide, pattern
 from mefcli.errors import UsageError
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
 
 Mode = Literal["auto", "folder"] | int
 Looker = Callable[[Shot], Look | None]
-GAP_S = 4.0  # from the end of one exposure to the start of the next
-PANORAMA_S = 30.0  # between the brackets of one panorama
 Leftover = tuple[Shot, str]
 
 
@@ -98,9 +110,30 @@ def _goes_on(one: Bracket, two: Bracket) -> bool:
         return False
     if any(abs((x - one.evs[0]) - (y - two.evs[0])) > 0.34 for x, y in zip(one.evs, two.evs, strict=True)):
         return False
-    ends = [s.taken_at.timestamp() + (s.exposure_s or 0.0) for s in one.shots if s.taken_at]
-    starts = [s.taken_at.timestamp() for s in two.shots if s.taken_at]
-    return bool(ends and starts) and -1 <= min(starts) - max(ends) <= PANORAMA_S
+    before, after = span_s(one.shots), span_s(two.shots)
+    return before is not None and after is not None and -1 <= after[0] - before[1] <= PANORAMA_S
+
+
+def surely_several(brackets: Sequence[Bracket]) -> bool:
+    """A set of exposures that comes again, or a pause that no bracket has.
+
+    One exposure in common is no such set: it may have been taken twice, or two sets of a camera's may have
+    been joined to one long bracket.
+    """
+    for one, two in combinations(brackets, 2):
+        common = sum(any(abs((a.ev or 0.0) - (b.ev or 0.0)) < SAME_EV for b in two.shots) for a in one.shots)
+        if common >= 2 or _pause_s(one, two) > HAND_S:
+            return True
+    return False
+
+
+def _pause_s(one: Bracket, two: Bracket) -> float:
+    """Seconds between two brackets; 0 where they overlap or a time is missing."""
+    spans = [span_s(bracket.shots) for bracket in (one, two)]
+    if None in spans:
+        return 0.0
+    (_, end), (start, _) = sorted(span for span in spans if span is not None)
+    return max(0.0, start - end)
 
 
 def _terms(gap_s: float | None, count: int | None) -> Terms:
@@ -205,9 +238,13 @@ def _why_no_bracket(members: Sequence[Frame]) -> str | None:
         return "it is alone in its folder"
     if len({frame.shot.size_px for frame in members}) > 1:
         return "its folder holds pictures of several sizes"
-    evs = sorted(frame.ev for frame in members if frame.ev is not None)
-    if any(b - a < SAME_EV for a, b in pairwise(evs)):
-        return "its folder holds several pictures of one exposure"
+    evs = [frame.ev for frame in members if frame.ev is not None]
+    if evs and max(evs) - min(evs) < SAME_EV:
+        return "its folder holds pictures of one exposure only"
+    if all(frame.shot.ev is not None for frame in members):
+        parts = [part for part in divide(members, _for_clock(members, _terms(None, None))) if len(part) > 1]
+        if surely_several([_bracket(part) for part in parts]):
+            return "its folder holds several brackets"
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.brackets.order import full_scale
+from mefcli.brackets.brightness import full_scale
 from mefcli.errors import MefError
 from mefcli.values import Shot
 

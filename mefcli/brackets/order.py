@@ -1,34 +1,38 @@
-"""The frames of `mef fuse`: one bracket, put in order, or a refusal that shows what the files look like.
+"""The frames of `mef fuse`: one bracket, put in order, or a refusal that shows the plan of `mef batch`.
 
 Order comes from exposure values given by hand, else from EXIF, else from the measured brightness of small
-versions of the pictures. The order of the files on the command line counts for nothing else.
+versions of the pictures. The order of the files on the command line counts for nothing else. Whoever names
+files says that they belong together; only what surely is of two brackets is refused.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from pathlib import Path
+from itertools import combinations, pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mefcli.brackets.brightness import measured_evs
+from mefcli.brackets.frames import SAME_EV
+from mefcli.brackets.group import group, surely_several
+from mefcli.brackets.looks import Look, look_at, same_scene
+from mefcli.brackets.row import make_bracket
 from mefcli.errors import MismatchError, UsageError
-from mefcli.values import Bracket, Pixels, Shot
+from mefcli.values import Bracket, Shot
 
-SAME_EV = 0.1  # closer exposures count as one; cameras step by 0.3 or more
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
-PAUSE_S = 30.0  # a longer pause than this, from a full set to the next, means two brackets
-MEASURED_SIDE_PX = 256
 NAMED = 5  # files, or groups of them, that an error spells out
-Grey = NDArray[np.float32]  # (h, w), linear light
 
 
 def one_bracket(
     shots: Sequence[Shot], evs: Sequence[float] | None = None, reference: str | None = None
 ) -> Bracket:
-    """All shots as one bracket, dark to bright. `evs`, in the order of `shots`, overrules the files."""
+    """All shots as one bracket, dark to bright. `evs`, in the order of `shots`, overrules the files.
+
+    Earlier results of this program among the files are left out, as in a batch, unless `evs` counts them.
+    """
+    notes: list[str] = []
+    if evs is None:
+        shots, notes = _without_results(shots)
     _check_count(shots, evs)
     _check_sizes(shots)
     _check_profiles(shots)
@@ -38,83 +42,48 @@ def one_bracket(
     known = [shot.ev for shot in shots]
     stops = [ev for ev in known if ev is not None]
     if len(stops) == len(shots):
-        _check_one_scene(shots)
-        _check_distinct(shots, stops, "have the same exposure")
-        return make_bracket(shots, stops, reference, "sorted by EXIF exposure")
+        _check_one_scene(shots, surely_several)
+        notes += _alike(shots, stops, "have the same exposure")
+        return make_bracket(shots, stops, reference, "sorted by EXIF exposure", notes)
+    if not stops:
+        _check_one_scene(shots, _surely_several_scenes)
     stops = measured_evs(shots)
-    _check_distinct(shots, stops, "are equally bright, and their exposure is not recorded")
+    notes += _alike(shots, stops, "are equally bright, and their exposure is not recorded")
     without = sum(ev is None for ev in known)
-    return make_bracket(
-        shots, stops, reference, f"sorted by measured brightness, as {_count(without)} no exposure time"
-    )
+    why = f"sorted by measured brightness, as {_count(without)} no exposure time"
+    return make_bracket(shots, stops, reference, why, notes)
 
 
-def make_bracket(shots: Sequence[Shot], evs: Sequence[float], reference: str | None, why: str) -> Bracket:
-    order = sorted(range(len(shots)), key=lambda i: (evs[i], shots[i].path.name, str(shots[i].path)))
-    ordered = tuple(shots[i] for i in order)
-    values = [evs[i] for i in order]
-    index = _reference(ordered, values, reference)
-    return Bracket(ordered, tuple(round(ev - values[index], 3) for ev in values), index, why)
+def _without_results(shots: Sequence[Shot]) -> tuple[list[Shot], list[str]]:
+    """Patterns such as *.jpg take in what an earlier run made of the same frames."""
+    sources = [shot for shot in shots if not shot.fused]
+    if len(sources) in (0, len(shots)):
+        return list(shots), []
+    results = [shot.path.name for shot in shots if shot.fused]
+    what = "is an earlier result" if len(results) == 1 else "are earlier results"
+    return sources, [f"{_some(results)} {what} of mef's, and left out."]
 
 
-def _reference(shots: Sequence[Shot], evs: Sequence[float], wanted: str | None) -> int:
-    """The frame asked for, else the one without exposure compensation, else the middle one."""
-    if wanted is not None:
-        names = [shot.path.name for shot in shots]
-        if wanted.isdigit() and 1 <= int(wanted) <= len(shots):
-            return int(wanted) - 1
-        if Path(wanted).name in names:
-            return names.index(Path(wanted).name)
-        raise UsageError(
-            f"There is no frame {wanted!r} to refer to.",
-            f"Give a number from 1 (darkest) to {len(shots)}, or one of: {', '.join(names)}.",
+def _alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[str]:
+    """What to tell of frames that are exposed alike: they are used as one exposure seen several times."""
+    order = sorted(range(len(shots)), key=lambda i: evs[i])
+    if evs[order[-1]] - evs[order[0]] < SAME_EV:
+        raise MismatchError(
+            f"{_listed([shots[i].path.name for i in order])} {trouble}.",
+            "A bracket needs two exposures: give others, or say what they are with --ev (in the order of the "
+            f"files), such as --ev {_example(len(shots))}.",
         )
-    plain = [i for i, shot in enumerate(shots) if shot.bias_ev == 0]
-    if len(plain) == 1:
-        return plain[0]
-    return int(np.argmin([abs(ev - float(np.median(evs))) for ev in evs]))
-
-
-def measured_evs(shots: Sequence[Shot]) -> list[float]:
-    """Exposure in stops as far as the pixels tell, by the median ratio of linear light between neighbours."""
-    from mefcli import formats
-
-    lights = [_linear_grey(formats.decode_reduced(shot.path, MEASURED_SIDE_PX).pixels) for shot in shots]
-    order = sorted(range(len(lights)), key=lambda i: float(lights[i].mean()))
-    evs = [0.0] * len(lights)
-    for darker, brighter in pairwise(order):
-        evs[brighter] = evs[darker] + _stops_between(lights[darker], lights[brighter])
-    return evs
-
-
-def _linear_grey(pixels: Pixels) -> Grey:
-    grey = pixels.astype(np.float32).mean(axis=2)
-    grey /= full_scale(pixels)
-    linear: Grey = np.clip(grey, 0.0, 1.0) ** np.float32(2.2)
-    return linear
-
-
-def full_scale(pixels: Pixels) -> float:
-    return {"uint8": 255.0, "uint16": 65535.0}.get(pixels.dtype.name, 1.0)
-
-
-def _stops_between(darker: Grey, brighter: Grey) -> float:
-    if darker.shape == brighter.shape:
-        usable = (darker > 0.003) & (brighter > 0.003) & (darker < 0.85) & (brighter < 0.85)
-        if usable.mean() > 0.01:
-            return max(0.0, float(np.median(np.log2(brighter[usable] / darker[usable]))))
-    return max(0.0, float(np.log2((brighter.mean() + 1e-4) / (darker.mean() + 1e-4))))
-
-
-def clipped_shares(shot: Shot) -> tuple[float, float]:
-    """Percent of the pixels that are black in every channel, and that are white in some channel."""
-    from mefcli import formats
-
-    pixels = formats.decode_reduced(shot.path, 2 * MEASURED_SIDE_PX).pixels
-    full = full_scale(pixels)
-    black = (pixels.max(axis=2) <= 0.008 * full).mean()
-    white = (pixels.max(axis=2) >= 0.992 * full).mean()
-    return 100.0 * float(black), 100.0 * float(white)
+    groups = [[order[0]]]
+    for one, two in pairwise(order):
+        if evs[two] - evs[one] >= SAME_EV:
+            groups.append([])
+        groups[-1].append(two)
+    return [
+        f"{_listed([shots[i].path.name for i in group])} {trouble}: they count as one exposure, taken "
+        f"{'twice' if len(group) == 2 else f'{len(group)} times'}."
+        for group in groups
+        if len(group) > 1
+    ]
 
 
 # ---- refusals ---------------------------------------------------------------------------------------------
@@ -166,53 +135,33 @@ def _check_profiles(shots: Sequence[Shot]) -> None:
         )
 
 
-def _check_one_scene(shots: Sequence[Shot]) -> None:
-    """Two brackets under one pattern: a set that ends, a pause or a repeat of its exposures, another set."""
-    parts = _split(shots)
-    if len(parts) < 2:
+def _check_one_scene(shots: Sequence[Shot], surely_several: Callable[[Sequence[Bracket]], bool]) -> None:
+    """Two brackets under one pattern are told as the plan that a batch would follow."""
+    found = group(shots)
+    if len(found.brackets) < 2 or not surely_several(found.brackets):
         return
-    plan = " | ".join(" ".join(shot.path.name for shot in part) for part in parts)
-    commands = "; ".join(_fuse_command(part) for part in parts)
+    plan = " | ".join(" ".join(sorted(path.name for path in one.paths)) for one in found.brackets)
+    alone = [shot.path.name for shot, _ in found.leftovers]
+    commands = "; ".join(_fuse_command(sorted(one.shots, key=lambda s: s.path)) for one in found.brackets)
     raise MismatchError(
-        f"These {len(shots)} files look like {len(parts)} brackets: {plan}.",
+        f"These {len(shots)} files look like {len(found.brackets)} brackets: {plan}"
+        + (f" (and {_some(alone)} belonging to none)." if alone else "."),
         f"Fuse each by itself ({commands}), or all with mef batch; with --ev they are fused as one.",
     )
 
 
-def _split(shots: Sequence[Shot]) -> list[list[Shot]]:
-    """Runs of distinct exposures, in the order they were taken; fewer than two sets of two count as one."""
-    if all(shot.taken_at for shot in shots):
-        row = sorted(shots, key=lambda shot: (str(shot.path.parent), shot.taken_at, shot.path.name))
-    else:
-        row = sorted(shots, key=lambda shot: str(shot.path))
-    parts: list[list[Shot]] = [[row[0]]]
-    for before, shot in pairwise(row):
-        repeats = any(abs((shot.ev or 0.0) - (other.ev or 0.0)) < SAME_EV for other in parts[-1])
-        if repeats or pause_s(before, shot) > PAUSE_S:
-            parts.append([])
-        parts[-1].append(shot)
-    if any(len(part) < 2 for part in parts):
-        return [list(row)]
-    return parts
+def _surely_several_scenes(brackets: Sequence[Bracket]) -> bool:
+    """Pictures that record nothing: two runs of names, as bright as each other, that show two scenes."""
+    looks = [[look for shot in one.shots if (look := look_at(shot))] for one in brackets]
+    return any(
+        one and two and _as_bright(one, two) and not any(same_scene(a, b) for a in one for b in two)
+        for one, two in combinations(looks, 2)
+    )
 
 
-def pause_s(before: Shot, after: Shot) -> float:
-    """Seconds from the end of one exposure to the start of the next; 0 where a time is missing."""
-    if before.taken_at is None or after.taken_at is None:
-        return 0.0
-    return (after.taken_at - before.taken_at).total_seconds() - (before.exposure_s or 0.0)
-
-
-def _check_distinct(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> None:
-    order = sorted(range(len(shots)), key=lambda i: evs[i])
-    for one, other in pairwise(order):
-        if evs[other] - evs[one] < SAME_EV:
-            names = sorted((shots[one].path.name, shots[other].path.name))
-            raise MismatchError(
-                f"{names[0]} and {names[1]} {trouble}.",
-                "Leave one out, or say what they are with --ev (in the order of the files), such as "
-                f"--ev {_example(len(shots))}.",
-            )
+def _as_bright(one: Sequence[Look], two: Sequence[Look]) -> bool:
+    ranges = [[look.brightness_ev for look in looks] for looks in (one, two)]
+    return max(map(min, ranges)) < min(map(max, ranges))
 
 
 def _example(count: int) -> str:
@@ -235,6 +184,13 @@ def _by(shots: Sequence[Shot], fact: Callable[[Shot], str | None]) -> str:
         groups.setdefault(fact(shot) or "unknown", []).append(shot.path.name)
     said = [f"{value}: {_some(names)}" for value, names in groups.items()]
     return "; ".join(said[:NAMED]) + (f"; and {len(said) - NAMED} more" if len(said) > NAMED else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a and b; a, b and c; of many only some."""
+    if len(names) > NAMED:
+        return _some(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What speaks for a run of shots being one bracket, as a number; and the best division of a run.
 
 A bracket has distinct exposures, usually in even steps, in an order that cameras use, without long pauses.
+Measured exposures may come twice in a row: pixels do not tell two frames apart that are nearly black.
 Cameras that record the compensation of each frame, or the place in the series, say it themselves.
 """
 
@@ -11,11 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from mefcli.brackets.frames import Frame, consecutive, parted, pause_s
-from mefcli.brackets.order import SAME_EV
+from mefcli.brackets.frames import LONGEST, SAME_EV, Frame, consecutive, parted, pause_s
 
-LONGEST = 25  # frames of a bracket
-HAND_S = 30.0  # between exposures set by hand on a tripod
 WHOLE_EV = 0.12  # how far a step of whole stops may be from it: 1/13 s is called 1/13, not 1/12.7
 EVEN_EV = 0.25  # likewise for two steps to count as equal: 6 s and 13 s stand for 6.3 and 12.7
 Pattern = tuple[int, ...]
@@ -57,11 +55,13 @@ def divide(frames: Sequence[Frame], terms: Terms) -> list[list[Frame]]:
 
 def _reach(frames: Sequence[Frame], start: int, terms: Terms) -> int:
     """The end of the longest bracket that could begin at `start`."""
-    seen = [frames[start].ev or 0.0]
+    seen: list[float] = []
     longest = terms.count or LONGEST
     for stop in range(start + 1, min(len(frames), start + longest)):
         one, two = frames[stop - 1], frames[stop]
-        ev = two.ev or 0.0
+        before, ev = one.ev or 0.0, two.ev or 0.0
+        if not (terms.measured and abs(ev - before) < SAME_EV):
+            seen.append(before)
         if parted(one, two) or any(abs(ev - other) < SAME_EV for other in seen):
             return stop
         pause = pause_s(one, two)
@@ -70,7 +70,6 @@ def _reach(frames: Sequence[Frame], start: int, terms: Terms) -> int:
                 return stop
         elif pause > max(terms.longest_s, _allowed_s(one, terms)):
             return stop
-        seen.append(ev)
     return min(len(frames), start + longest)
 
 
@@ -82,7 +81,11 @@ def _allowed_s(frame: Frame, terms: Terms) -> float:
 def value(frames: Sequence[Frame], terms: Terms) -> float | None:
     """What a run of distinct exposures is worth as one bracket; None if it is none."""
     evs = [frame.ev or 0.0 for frame in frames]
-    told = _compensated(frames, evs)
+    if terms.measured:
+        evs = [ev for before, ev in pairwise([float("-inf"), *evs]) if abs(ev - before) >= SAME_EV]
+        if len(evs) < 2 or len(frames) > 2 * len(evs):
+            return None
+    told = False if terms.measured else _compensated(frames, evs)
     if told is None:
         return None
     if told:  # what was asked for is even also where the shutter came to its end
@@ -93,23 +96,25 @@ def value(frames: Sequence[Frame], terms: Terms) -> float | None:
     pauses = [max(0.0, pause_s(one, two) or 0.0) for one, two in pairwise(frames)]
     slow = any(pause > _allowed_s(one, terms) for one, pause in zip(frames, pauses, strict=False))
     evidence = told or marked
+    whole = slow and told and monotone and _complete(evs, steps)  # held up once, yet none is missing
     if terms.count is None and not terms.measured:
-        if slow and not _set_by_hand(frames, steps, pauses, monotone=monotone):
+        by_hand = _set_by_hand(frames, steps, pauses, monotone=monotone)
+        if slow and not by_hand and not whole:
             return None
         if not evidence and not slow and not _plausible(frames, steps, pauses, monotone=monotone):
             return None
     count = len(frames)
     # Without recorded exposures a rising run of three and a stray shot must be worth more than two pairs.
-    worth = count - (1.2 if terms.measured and count == 2 else 0.8)
+    worth = count - (1.2 if terms.measured and len(evs) == 2 else 0.8) - 0.2 * (count - len(evs))
     worth -= _unevenness(steps) * (0.3 if terms.measured else 1.0)
     if not (monotone or _camera_order(evs)):
         worth -= 1.2
     if count % 2 == 0 and count > 2 and not monotone:
         worth -= 0.5
     worth -= sum(0.15 * min(1.0, pause / terms.gap_s) for pause in pauses) if terms.gap_s else 0.0
-    if count > 2 and max(pauses) > 3 * median(pauses) + 1.0:
+    if count > 2 and max(pauses) > 3 * median(pauses) + 1.0 and not whole:
         worth -= 0.7
-    worth += 0.3 * told + 0.3 * marked - 0.5 * slow + _counted(frames)
+    worth += 0.3 * told + 0.3 * marked - 0.5 * slow + 1.5 * whole + _counted(frames)
     return worth + 0.6 * (pattern(frames) in terms.known)
 
 
@@ -136,6 +141,15 @@ def _compensated(frames: Sequence[Frame], evs: Sequence[float]) -> bool | None:
         return None  # the compensations repeat: a second bracket has begun
     rest = [ev - value for ev, value in zip(evs, values, strict=True)]
     return max(rest) - min(rest) < 0.7  # the camera meters anew for each frame, and rounds
+
+
+def _complete(biases: Sequence[float], steps: Sequence[float]) -> bool:
+    """Compensations as far below as above what was metered, in even steps, none of them missing.
+
+    Three are too few to tell: 0, -2, -1, +1, +2, taken again and again, has +2, 0, -2 across each pause.
+    """
+    even = max(steps) - min(steps) <= 2 * WHOLE_EV
+    return len(biases) >= 5 and even and abs(min(biases) + max(biases)) < WHOLE_EV
 
 
 def _plausible(

@@ -31,7 +31,7 @@ def read(bracket: Bracket, job: Job, on_step: OnStep = silent) -> Stack:
     pictures = _decode(bracket.shots, development, job, on_step)
     _check_sizes(bracket.shots, pictures)
     frames = one_depth([picture.pixels for picture in pictures])
-    notes = dict.fromkeys(note for picture in pictures for note in picture.notes)
+    notes = dict.fromkeys((*bracket.notes, *(note for picture in pictures for note in picture.notes)))
     return Stack(bracket, tuple(frames), _one_profile(bracket, pictures), tuple(notes))
 
 

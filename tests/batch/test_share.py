@@ -10,7 +10,7 @@ import pytest
 import mefnets.engine.devices
 from mefcli.batch import share
 from mefcli.batch.plan import Work
-from mefcli.brackets.order import make_bracket
+from mefcli.brackets.row import make_bracket
 from mefcli.errors import MefError
 from mefcli.job import Job
 from mefcli.values import Shot

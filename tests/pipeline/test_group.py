@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cards import ORDERS, Card, random_card, write_files
 
+from mefcli.batch.plan import in_time
 from mefcli.brackets.group import Grouping, group, series
 from mefcli.brackets.looks import Look
 from mefcli.errors import UsageError
@@ -115,6 +116,51 @@ def test_the_clock_set_back_an_hour_mixes_nothing() -> None:
     assert set(found(group(one.shots, look=None))) == set(one.truth)
 
 
+@pytest.mark.parametrize("order", ["falling", "zero first", "rising"])
+def test_names_that_run_against_the_times_part_no_bracket(order: str) -> None:
+    """Frames renamed by brightness, or numbered backwards by a converter: the times are right."""
+    one = card()
+    one.bracket(3, 2.0, order, 1 / 60)
+    shots = [replace(shot, path=Path(f"DCIM/frame_{9 - place}.JPG")) for place, shot in enumerate(one.shots)]
+    (bracket,) = group(shots, look=None).brackets
+    assert set(bracket.shots) == set(shots)
+    by_light = sorted(one.shots, key=lambda shot: shot.exposure_s or 0)
+    shots = [replace(shot, path=Path(f"DCIM/frame_{place}.JPG")) for place, shot in enumerate(by_light)]
+    assert len(group(shots, look=None).brackets) == 1
+
+
+def test_a_counter_that_starts_again_parts_no_bracket_and_first_and_last_go_by_time() -> None:
+    one = card()
+    one.bracket(3, 2.0, "zero first", 1 / 60)
+    names = ["DSC_9999", "DSC_0001", "DSC_0002"]
+    shots = [
+        replace(shot, path=Path(f"DCIM/{name}.JPG")) for shot, name in zip(one.shots, names, strict=True)
+    ]
+    coarse = [replace(shot, taken_at=shots[0].taken_at) for shot in shots]  # all in one second
+    clockless = [replace(shot, taken_at=None) for shot in shots]
+    for row in (shots, coarse, clockless):
+        (bracket,) = group(row, look=None).brackets
+        assert [shot.path.stem for shot in in_time(bracket)] == names
+
+
+@pytest.mark.parametrize("order", ["rising", "falling"])
+def test_nine_compensations_without_a_gap_are_one_bracket_though_the_camera_paused(order: str) -> None:
+    one = card()
+    for number, steps in enumerate(ORDERS[order](9)):
+        one.shoot(2.0**steps / 60, float(steps))
+        one.pause(*((17, 17) if number == 3 else (0.2, 0.3)))
+    grouping = group(one.shots, look=None)
+    assert [len(bracket.shots) for bracket in grouping.brackets] == [9]
+
+
+def test_two_halves_that_are_brackets_themselves_stay_two() -> None:
+    one = card()
+    for _ in range(2):
+        one.bracket(5, 1.0, "rising", 1 / 60)
+        one.pause(17, 17)
+    assert found(group(one.shots, look=None)) == one.truth
+
+
 def test_a_bracket_may_run_into_the_cards_next_folder_but_not_into_any_other() -> None:
     one = card(number=9998)
     one.bracket(5, 1.0, "rising", 1 / 60)
@@ -161,6 +207,29 @@ def test_without_exposures_three_rising_and_a_stray_picture_are_not_two_pairs() 
     grouping = group(shots, look=lambda shot: Look(brightness[shot.path.stem], cells))
     assert [[path.stem for path in bracket.paths] for bracket in grouping.brackets] == [["a1", "a2", "a3"]]
     assert list(alone(grouping)) == ["a4.png"]
+
+
+def test_without_exposures_two_frames_as_dark_as_each_other_count_as_one() -> None:
+    """Pixels do not tell apart what is nearly black, or nearly white."""
+    brightness = {"a1": -9.30, "a2": -9.28, "a3": -6.0, "a4": -3.0, "a5": -1.02, "a6": -1.0}
+    shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in brightness]
+    cells = np.linspace(0.1, 0.9, 576, dtype=np.float32).reshape(24, 24)
+    grouping = group(shots, look=lambda shot: Look(brightness[shot.path.stem], cells))
+    assert [len(bracket.shots) for bracket in grouping.brackets] == [6]
+    burst = [Shot(Path(f"b{number}.png"), "png", (90, 60)) for number in range(6)]
+    assert not group(burst, look=lambda shot: Look(-3.0, cells)).brackets
+
+
+def test_a_folder_of_one_bracket_may_hold_an_exposure_twice_but_not_two_brackets() -> None:
+    one = card()
+    one.bracket(3, 2.0, "rising", 1 / 60)
+    one.shoot(4 / 60, 2.0)
+    (bracket,) = group(one.shots, mode="folder", look=None).brackets
+    assert len(bracket.shots) == 4
+    one.bracket(3, 2.0, "rising", 1 / 60)
+    grouping = group(one.shots, mode="folder", look=None)
+    assert not grouping.brackets
+    assert set(alone(grouping).values()) == {"its folder holds several brackets"}
 
 
 def test_results_among_the_sources_are_no_frames() -> None:
