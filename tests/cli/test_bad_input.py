@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from toolkit import Mef, Outcome
 
+from tests.formats.profiles import press
+
 
 def refused(outcome: Outcome, code: int, *words: str) -> None:
     assert outcome.code == code, outcome.err
@@ -124,14 +126,18 @@ def test_two_colour_profiles_are_refused(mef: Mef, pngs: list[Path]) -> None:
     only(pngs[0].parent, *pngs)
 
 
-def test_cmyk_works(mef: Mef, jpegs: list[Path]) -> None:
+@pytest.mark.parametrize("profile", [press(), None], ids=["with its profile", "without"])
+def test_cmyk_works_where_its_inks_are_known(mef: Mef, jpegs: list[Path], profile: bytes | None) -> None:
     for path in jpegs:
         with Image.open(path) as picture:
             exif = picture.getexif()
             exif.get_ifd(0x8769)
-            picture.convert("CMYK").save(path, exif=exif)
-    done = mef("fuse", *jpegs, "-o", jpegs[0].with_name("out.tif"))
-    assert done.code == 0, done.err
+            picture.convert("CMYK").save(path, exif=exif, icc_profile=profile)
+    done = mef("fuse", *jpegs, "--model", "average", "-o", jpegs[0].with_name("out.tif"))
+    if profile:
+        assert done.code == 0, done.err
+    else:
+        refused(done, 1, jpegs[0].name, "CMYK without a profile")
 
 
 def test_a_decompression_bomb_is_refused_unopened(mef: Mef, tmp_path: Path) -> None:
