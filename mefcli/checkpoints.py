@@ -15,7 +15,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError, UnknownModelError
+from mefcli.errors import MefError, ModelError, UnknownModelError
 from mefnets import MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
 def read_checked(path: Path) -> tuple[bytes, str]:
     """A file's bytes and SHA-256; refuses a shipped file that is not the one that was shipped."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise ModelError(f"{path} is not a regular file.", "Check the name given as weights.")
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(
@@ -194,13 +196,39 @@ def build_with_weights(
     """The network of a spec with these tensors; refuses to run a network that has learned nothing."""
     from mefnets.engine.fuser import build_network
 
+    _check_numbers(spec, tensors or {})
     try:
         network = build_network(spec, tensors, device)
-    except RuntimeError as error:
+    except MefError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:  # shapes; options that the network does not take
         raise ModelError(
             f"These weights do not fit {spec.name}: {str(error).splitlines()[-1].strip()}",
             f"mef models show {spec.name} tells which file belongs to it.",
         ) from error
     if tensors is None and next(network.parameters(), None) is not None:
         raise missing(spec)
+    _check_types(spec, tensors or {}, network)
     return network
+
+
+def _check_numbers(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> None:
+    """One number that is none spreads through the whole picture, which comes out black."""
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or (tensor.is_floating_point() and not bool(tensor.float().isfinite().all())):
+            raise ModelError(
+                f"These weights of {spec.name} are damaged: {name} holds numbers that are not finite.",
+                "Install them again, or train again: such a training has failed.",
+            )
+
+
+def _check_types(spec: ModelSpec, tensors: Mapping[str, Tensor], network: nn.Module) -> None:
+    """Whole numbers in place of fractions load without a word, and fuse to nothing."""
+    wanted = network.state_dict()
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise ModelError(
+                f"These weights do not fit {spec.name}: {name} holds {str(tensor.dtype).rpartition('.')[2]} "
+                f"where {str(wanted[name].dtype).rpartition('.')[2]} belongs.",
+                f"mef models show {spec.name} tells which file belongs to it.",
+            )
