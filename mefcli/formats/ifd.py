@@ -7,6 +7,7 @@ Standard: TIFF 6.0 section 2, EXIF 2.32 section 4.6; BigTIFF as libtiff document
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -80,8 +81,10 @@ class Entry:
 
     @property
     def integer(self) -> int | None:
+        if len(self.values) and isinstance(self.values[0], int):
+            return self.values[0]  # exact, also beyond what a float holds
         numbers = self.numbers
-        return int(numbers[0]) if numbers else None
+        return int(numbers[0]) if numbers and math.isfinite(numbers[0]) else None
 
 
 Tags = dict[int, Entry]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mefcli.formats import tags as rules
 from mefcli.formats.header import Header, parse_header
-from mefcli.formats.ifd import LONG, SHORT, Entry, Tags, text_entry
+from mefcli.formats.ifd import BYTE, LONG, RATIONAL, SHORT, Entry, Tags, text_entry
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.makernotes import maker_facts
 from mefcli.formats.shot import read_shot
@@ -38,7 +38,9 @@ class Metadata:
 
         entry = self.main.get(0x4746)
         from_xmp = carried_rating(self.xmp)
-        return from_xmp if from_xmp is not None else entry.integer if entry is not None else None
+        stored = entry.integer if entry is not None else None
+        found = from_xmp if from_xmp is not None else stored
+        return found if found is not None and -1 <= found <= 5 else None  # XMP, part 2, section 8.4
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -76,9 +78,9 @@ def _exposure(path: Path, exif: Mapping[int, Entry]) -> Tags:
     shot = read_shot(path)
     extra: Tags = {}
     if shot.exposure_s and 0x829A not in exif:
-        extra[0x829A] = Entry(5, (_ratio(shot.exposure_s),))
+        extra[0x829A] = Entry(RATIONAL, (_ratio(shot.exposure_s),))
     if shot.aperture and 0x829D not in exif:
-        extra[0x829D] = Entry(5, (_ratio(shot.aperture),))
+        extra[0x829D] = Entry(RATIONAL, (_ratio(shot.aperture),))
     if shot.iso and 0x8827 not in exif:
         extra[0x8827] = Entry(SHORT, (min(65535, round(shot.iso)),))
         if shot.iso > 65535:
@@ -89,7 +91,8 @@ def _exposure(path: Path, exif: Mapping[int, Entry]) -> Tags:
 def _ratio(value: float) -> tuple[int, int]:
     from fractions import Fraction
 
-    exact = Fraction(value).limit_denominator(100_000)
+    finest = 100_000 if value >= 0.001 else 2**31  # fits 32 bits above and below the line
+    exact = Fraction(value).limit_denominator(min(finest, int((2**32 - 1) / max(value, 1))))
     return exact.numerator, exact.denominator
 
 
@@ -99,7 +102,7 @@ def _stray_exposure(header: Header) -> Tags:
 
 
 def _gps(gps: Tags) -> Tags:
-    found = rules.carried(gps, rules.GPS_RULES)
+    found = rules.carried(_below_sea_level(gps), rules.GPS_RULES)
     for reference, value in ((0x01, 0x02), (0x03, 0x04), (0x05, 0x06)):
         if (reference in found) != (value in found):  # half a coordinate points to a wrong place
             found.pop(reference, None)
@@ -111,6 +114,17 @@ def _gps(gps: Tags) -> Tags:
         return {}
     found[0x00] = Entry(1, b"\2\3\0\0")  # the version that has all of these tags
     return found
+
+
+def _below_sea_level(gps: Tags) -> Tags:
+    """A negative altitude, which some programs write, as EXIF wants it: a depth, and 1 in AltitudeRef."""
+    altitude = gps.get(0x06)
+    if altitude is None or not altitude.numbers or not altitude.numbers[0] < 0:
+        return gps
+    metres = -altitude.numbers[0]
+    if not metres < 100_000:
+        return {tag: entry for tag, entry in gps.items() if tag not in (0x05, 0x06)}
+    return {**gps, 0x05: Entry(BYTE, b"\1"), 0x06: Entry(RATIONAL, (_ratio(metres),))}
 
 
 def _sidecar(path: Path) -> bytes | None:

@@ -27,6 +27,12 @@ from mefcli.formats.source import RESTORE, opened
 from mefcli.formats.spaces import space_name
 from mefcli.values import Drive, Shot
 
+SHORTEST_S, LONGEST_S = 1e-7, 1e5  # of an exposure that any camera makes
+MOST_ISO = 1e8
+YEARS = (
+    1826,
+    9998,
+)  # the oldest photograph; other years are clocks never set, and times cannot be added to them
 FUSED = re.compile(r"mef \d")  # the Software tag of our own results
 
 
@@ -122,7 +128,7 @@ def _is_fit(value: Any, *, signed: bool) -> bool:
 
 def _exposure_s(header: Header, named: Named) -> float | None:
     seconds = _number(header, named, "EXIF ExposureTime", 0x829A)
-    if seconds is not None and seconds < 100_000:
+    if seconds is not None and SHORTEST_S < seconds < LONGEST_S:
         return seconds
     apex = _number(header, named, "EXIF ShutterSpeedValue", 0x9201, signed=True)
     return _apex_seconds(apex) if apex is not None and -17 < apex < 20 else None
@@ -149,7 +155,7 @@ def _iso(header: Header, named: Named, maker: MakerFacts) -> float | None:
     names = [("EXIF ISOSpeedRatings", 0x8827), ("", 0x8832), ("", 0x8831), ("", 0x8833)]
     for name, tag in names:
         value = _number(header, named, name, tag)
-        if value is not None and value != 65535:
+        if value is not None and value != 65535 and value < MOST_ISO:
             return value
     if maker.iso:
         return maker.iso
@@ -168,6 +174,8 @@ def _taken_at(header: Header, named: Named) -> datetime | None:
         try:
             moment = datetime.strptime(text[:19].replace("-", ":"), "%Y:%m:%d %H:%M:%S")
         except ValueError:
+            continue
+        if not YEARS[0] <= moment.year <= YEARS[1]:
             continue
         digits = _text(header.exif, sub)
         if digits.isdecimal():

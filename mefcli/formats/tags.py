@@ -198,7 +198,7 @@ def _fit_rational(entry: Entry, kind: int, count: int | None) -> Entry | None:
         if not isinstance(value, tuple):
             return None
         top, bottom = value
-        if kind == RATIONAL and (top < 0 or bottom < 0):
+        if kind == RATIONAL and not (0 <= top < 2**32 and 0 <= bottom < 2**32):
             return None
         if kind == SRATIONAL and not (-(2**31) <= top < 2**31 and 0 < bottom < 2**31):
             return None
