@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rawpy
 
 from mefcli.errors import MefError, UnreadableError, UsageError
 from mefcli.formats import Development, bracket_development, decode, profile_name, read_shot, sniff, write_dng
@@ -138,3 +139,8 @@ def test_our_dng_passes_exiftool(bracket: list[Path], exiftool: str) -> None:
     run = [exiftool, "-validate", "-warning", "-error", "-a", "-s3", str(bracket[0])]
     words = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split("\n")
     assert words[0] == "OK", words
+
+
+def test_the_libraw_at_hand_has_the_fixes_of_2026() -> None:
+    """Its decoders of lossless JPEG, X3F and floating-point DNG wrote beyond their buffers before."""
+    assert rawpy.libraw_version >= (0, 22, 1)
