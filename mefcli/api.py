@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mefcli import checkpoints, pipeline
-from mefcli.errors import MefError
 from mefcli.job import Job, job_of
 from mefcli.options import of_keywords
-from mefcli.pipeline.results import Done, Failed, Result
+from mefcli.pipeline.results import Done, Result
 from mefcli.values import Bracket, Fused, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_MODEL, ModelSpec
 
@@ -80,36 +79,44 @@ def fuse_bracket(
 
 @of_keywords(Job)
 def fuse_folder(
-    folder: str | Path,
+    folder: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
-    suffix: str = ".tif",
+    name: str = "{stem}_fused",
+    formats: Sequence[str] = ("tif",),
+    group: str | int = "auto",
+    gap: float | None = None,
+    same_look: bool = False,
+    jobs: int = 1,
+    cluster: str | None = None,
     fuser: Fuser | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
     **options: Any,
 ) -> Iterator[Result]:
-    """Fuse every bracket of a folder into the folder `output`, one after the other, as you ask for them.
+    """Fuse every bracket below a folder, or several, into the folder `output`, as you ask for the results.
 
-    Each result is a `Done` or a `Failed`: one bad bracket does not stop the others.
+    It is `mef batch`: a journal in `output` remembers what was done, so another call goes on where this one
+    ended; brackets finished before come back as a `Done` with `before` set. A bad file or bracket is a
+    `Failed` and stops no other.
     """
-    from mefcli.brackets.discover import discover
-    from mefcli.brackets.group import group
-    from mefcli.pipeline.fuse import load_fuser as load
+    from mefcli.batch.folder import fuse_folder as run
+    from mefcli.brackets.group import parse_mode
 
-    job = job_of(job, options)
-    place = Path(output)
-    place.mkdir(parents=True, exist_ok=True)
-    bad: list[Failed] = []
-    shots = discover([folder], raw_or_jpeg=job.raw_or_jpeg, on_bad=lambda p, e: bad.append(Failed((p,), e)))
-    yield from bad
-    fuser = fuser or load(job.model, weights=job.weights, device=job.device, half=job.half)
-    for bracket in group(shots).brackets:
-        target = place / f"{bracket.paths[bracket.reference].stem}_fused{suffix}"
-        try:
-            yield pipeline.run(bracket, [target], job, on_step, fuser)
-        except MefError as error:
-            yield Failed(bracket.paths, error, bracket)
+    yield from run(
+        folder,
+        output,
+        job_of(job, options),
+        name=name,
+        formats=formats,
+        mode=parse_mode(str(group)),
+        gap_s=gap,
+        same_look=same_look,
+        jobs=jobs,
+        cluster=cluster,
+        fuser=fuser,
+        on_step=on_step,
+    )
 
 
 def load_fuser(

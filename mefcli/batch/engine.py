@@ -5,25 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from mefcli.batch.journal import Journal, content_hash
+from mefcli.batch.claims import content_hash
+from mefcli.batch.journal import Journal
 from mefcli.batch.plan import Work
 from mefcli.batch.runners import Finished, Runner
 from mefcli.batch.work import failure
 from mefcli.errors import MefError, OutputError
 from mefcli.job import Job
+from mefcli.pipeline.results import Done
 
 AGAIN = "Run the same command again."
 
 
 def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterator[Finished]:
-    """Results as they come. Brackets finished by an earlier run come first, with status "finished before"."""
+    """Results as they come. Brackets finished by an earlier run come first."""
     todo: list[Work] = []
     for work in works:
         before = journal.finished(work)
         if before is not None and not work.job.overwrite:
-            yield work, {**before, "status": "finished before"}
+            yield work, before
             continue
         try:
             journal.check_free(work)
@@ -35,11 +36,11 @@ def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterat
         return
     for work, result in runner(_begun(todo, journal)):
         lost = [output for output in work.outputs if not output.exists()]
-        if result["status"] == "done" and lost:
+        if isinstance(result, Done) and lost:
             result = failure(work, OutputError(f"{lost[0]} vanished after it was written.", AGAIN))
         trouble = None
         try:
-            if result["status"] == "done":
+            if isinstance(result, Done):
                 result = journal.finish(work, result)
             else:
                 journal.fail(work, result)
@@ -52,8 +53,7 @@ def run_batch(works: Sequence[Work], journal: Journal, runner: Runner) -> Iterat
 
 def _begun(works: Iterable[Work], journal: Journal) -> Iterator[Work]:
     for work in works:
-        journal.begin(work)
-        yield work
+        yield journal.begin(work)
 
 
 def weights_print(job: Job) -> str:
@@ -64,7 +64,3 @@ def weights_print(job: Job) -> str:
     if path is None or not path.is_file():
         return hashlib.sha256(str(job.weights or "").encode()).hexdigest() if job.weights else ""
     return content_hash(path)
-
-
-def exit_code(results: Iterable[dict[str, Any]], bad: int) -> int:
-    return 1 if bad or any(result["status"] == "failed" for result in results) else 0

@@ -1,8 +1,9 @@
 """What has been done, in an SQLite file beside the outputs, so that a batch can go on where it was cut off.
 
 A bracket is entered as begun before its work starts and as done, in one transaction, when all its outputs
-are in place. It counts as done as long as settings, sources and outputs are what they were. An output that is
-not in the journal, or was changed since, is somebody else's and never replaced without being asked to.
+are in place. It counts as done as long as settings, sources and outputs are what they were, wherever they lie
+and however their paths are typed. An output is known by its content: what is not in the journal, nor in the
+note of a run that was cut off (see claims), is somebody else's and never replaced without being asked to.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mefcli.batch.claims import claimed as read_claim
+from mefcli.batch.claims import content_hash
 from mefcli.batch.plan import Work
 from mefcli.errors import OutputError
+from mefcli.pipeline.results import Done, Failed, done_before, result_object
 
 NAME = ".mef-journal.sqlite"
 BROKEN = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes a damaged file
+# What changes no pixel; weights are told by their content.
+UNSEEN = ("overwrite", "max_memory", "weights", "debug_dir")
 COLUMNS = "output, state, settings, sources, outputs, result"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS brackets (
@@ -28,7 +34,7 @@ CREATE TABLE IF NOT EXISTS brackets (
     state TEXT NOT NULL,        -- begun, done, failed
     settings TEXT NOT NULL,     -- fingerprint of everything that was chosen
     sources TEXT NOT NULL,      -- [[path, bytes, mtime_ns, hash], ...]; without hash while begun
-    outputs TEXT NOT NULL,      -- [[path, bytes, mtime_ns], ...]; null where not yet written
+    outputs TEXT NOT NULL,      -- [[path, bytes, mtime_ns, hash], ...]; null where not yet written
     result TEXT                 -- the JSON line
 )
 """
@@ -52,7 +58,8 @@ class _Row:
                 raise ValueError
         if {len(entry) for entry in sources} - {4 if state == "done" else 3}:
             raise ValueError
-        if {len(entry) for entry in outputs} - {3}:
+        outputs = [[*entry, None] if len(entry) == 3 else entry for entry in outputs]  # of older journals
+        if {len(entry) for entry in outputs} - {4}:
             raise ValueError
         if not isinstance(result, dict | None):
             raise ValueError
@@ -106,65 +113,95 @@ class Journal:
         with contextlib.suppress(sqlite3.Error):
             self.database.close()
 
-    def finished(self, work: Work) -> dict[str, Any] | None:
+    def finished(self, work: Work) -> Done | None:
         """The result of an earlier run, if everything is still as it was then."""
         row = self._row(work)
         if row is None or row.state != "done" or row.settings != self._settings(work):
             return None
-        if not self._untouched(row, work) or not _same_sources(row.sources, work.bracket.paths):
+        if len(self._ours(work, row)) < len(work.outputs):
             return None
-        if not (row.result.get("inputs") and isinstance(row.result.get("outputs"), list)):
-            raise self._trouble("is damaged: a result is missing")
-        return row.result
+        if not _same_sources(row.sources, work.bracket.paths):
+            return None
+        try:
+            return done_before(work.bracket, work.outputs, row.result)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._trouble("is damaged: a result cannot be read") from error
 
     def check_free(self, work: Work) -> None:
         """Refuse to replace what this journal did not make."""
+        if work.job.overwrite:
+            return
         row = self._row(work)
-        ours = {entry[0]: entry for entry in row.outputs} if row is not None else {}
+        ours = self._ours(work, row)
+        known = {entry[0] for entry in row.outputs if entry[1] is not None} if row else set()
         for output in work.outputs:
-            if not output.exists() or work.job.overwrite:
-                continue
-            entry = ours.get(self._key(output))
-            if entry is None:
-                raise OutputError(
-                    f"{output} exists already.", "Use --overwrite to replace it, or another -o."
-                )
-            if row is not None and row.state != "begun" and entry[1:] != _size_and_time(output):
-                raise OutputError(
-                    f"{output} was changed since it was fused.",
-                    "Use --overwrite to replace it, or another -o.",
-                )
+            if output.exists() and output not in ours:
+                what = "was changed since it was fused" if self._key(output) in known else "exists already"
+                raise OutputError(f"{output} {what}.", "Use --overwrite to replace it, or another -o.")
 
-    def begin(self, work: Work) -> None:
-        before = self._known_outputs(work)
-        outputs = [before.get(key, [key, None, None]) for key in map(self._key, work.outputs)]
+    def begin(self, work: Work) -> Work:
+        """The work as it is handed out: it knows what it may replace, and where to note what it writes."""
+        ours = self._ours(work, self._row(work))
         try:
-            sources = [[str(path), *_size_and_time(path)] for path in work.bracket.paths]
+            sources = [[_name(path), *_size_and_time(path)] for path in work.bracket.paths]
         except OSError:  # gone already; reading it will tell
             sources = []
-        self._put(work, "begun", sources, outputs, None)
+        self._put(work, "begun", sources, self._entries(work, ours), None)
+        self._forget_claim(work)  # its contents are in the entry
+        contents = frozenset(content for _, _, content in ours.values())
+        return replace(work, ours=contents, claim=self._claim(work))
 
-    def finish(self, work: Work, result: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, work: Work, result: Done) -> Done:
         """Enter a bracket as done. The result comes back, with a warning where that was not possible."""
         row = self._row(work)
         try:
-            sources = [[str(path), *_size_and_time(path), content_hash(path)] for path in work.bracket.paths]
+            sources = [
+                [_name(path), *_size_and_time(path), content_hash(path)] for path in work.bracket.paths
+            ]
         except OSError:
             sources = []
         if row is None or not sources or [entry[:3] for entry in sources] != row.sources:
             changed = "A source changed or vanished during the run; the next run fuses it again."
-            return {**result, "warnings": [*result["warnings"], changed]}
-        outputs = [[self._key(output), *_size_and_time(output)] for output in work.outputs]
-        self._put(work, "done", sources, outputs, result)
+            notes = (*result.record.notes, changed)
+            return replace(result, record=replace(result.record, notes=notes))
+        entries = self._entries(work, self._ours(work, row))
+        self._put(work, "done", sources, entries, result_object(result))
+        self._forget_claim(work)
         return result
 
-    def fail(self, work: Work, result: dict[str, Any]) -> None:
-        """What an earlier run made stays in the journal: it is still ours to replace."""
-        self._put(work, "failed", [], list(self._known_outputs(work).values()), result)
+    def fail(self, work: Work, result: Failed) -> None:
+        """What this or an earlier run made stays in the journal: it is still ours to replace."""
+        entries = self._entries(work, self._ours(work, self._row(work)))
+        self._put(work, "failed", [], entries, result_object(result))
+        self._forget_claim(work)
 
-    def _known_outputs(self, work: Work) -> dict[str, list[Any]]:
-        row = self._row(work)
-        return {entry[0]: entry for entry in row.outputs if entry[1] is not None} if row else {}
+    def _ours(self, work: Work, row: _Row | None) -> dict[Path, list[Any]]:
+        """Size, time and content of the outputs that are there and were made by this batch."""
+        known = {entry[0]: entry[1:] for entry in row.outputs} if row else {}
+        claimed = read_claim(self._claim(work))
+        ours = {}
+        for output in work.outputs:
+            with contextlib.suppress(OSError):  # none is there, or it vanished this moment
+                now = _size_and_time(output)
+                size, when, content = known.get(self._key(output), (None, None, None))
+                if now == [size, when]:
+                    ours[output] = [*now, content or content_hash(output)]
+                elif (content is not None and size == now[0]) or claimed:
+                    found = content_hash(output)  # copied, touched, or moved there just before the end
+                    if found == content or found in claimed:
+                        ours[output] = [*now, found]
+        return ours
+
+    def _entries(self, work: Work, ours: Mapping[Path, list[Any]]) -> list[list[Any]]:
+        return [[self._key(output), *ours.get(output, (None, None, None))] for output in work.outputs]
+
+    def _claim(self, work: Work) -> Path:
+        key = hashlib.sha256(self._key(work.outputs[0]).encode()).hexdigest()[:16]
+        return self.path.with_name(f"{NAME}.{key}")
+
+    def _forget_claim(self, work: Work) -> None:
+        with contextlib.suppress(OSError):
+            self._claim(work).unlink(missing_ok=True)
 
     def _row(self, work: Work) -> _Row | None:
         try:
@@ -208,35 +245,31 @@ class Journal:
         key = str(place.relative_to(self.folder)) if place.is_relative_to(self.folder) else str(place)
         return key.encode(errors="backslashreplace").decode()  # names need not be text, the database's must
 
-    def _untouched(self, row: _Row, work: Work) -> bool:
-        known = {path: [size, when] for path, size, when in row.outputs}
-        return all(
-            output.exists() and known.get(self._key(output)) == _size_and_time(output)
-            for output in work.outputs
-        )
-
     def _settings(self, work: Work) -> str:
         from mefcli import __version__
 
-        chosen = {
-            name: value for name, value in vars(work.job).items() if name not in ("overwrite", "max_memory")
-        }
+        chosen = {name: value for name, value in vars(work.job).items() if name not in UNSEEN}
         evs, names = list(work.bracket.evs), [str(output.name) for output in work.outputs]
         told = [__version__, self.weights, chosen, evs, work.bracket.reference, names, work.curve]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _same_sources(before: Sequence[Sequence[Any]], paths: Sequence[Path]) -> bool:
-    if [entry[0] for entry in before] != [str(path) for path in paths]:
+    if len(before) != len(paths):
         return False
-    for path, (_, size, when, content) in zip(paths, before, strict=True):
+    for path, (name, size, when, content) in zip(paths, before, strict=True):
         if not path.exists():
             return False
         now = _size_and_time(path)
-        # A copied file has another time; only then is it read.
-        if now != [size, when] and (now[0] != size or content_hash(path) != content):
+        # A copied or moved file is read; only one that has its place and its time is believed.
+        if [_name(path), *now] != [name, size, when] and (now[0] != size or content_hash(path) != content):
             return False
     return True
+
+
+def _name(path: Path) -> str:
+    """One name for one file, as text, which names need not be."""
+    return str(path.resolve()).encode(errors="backslashreplace").decode()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -250,11 +283,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _size_and_time(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def content_hash(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
 
-from mefcli.brackets.frames import Frame, in_order
+from mefcli.batch.names import NAME, check_name, named
 from mefcli.errors import UsageError
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
-from mefcli.values import Bracket, Shot
+from mefcli.values import Bracket
 
-NAME = "{stem}_fused"
-FIELDS = ("stem", "first", "last", "date", "model", "ev")
 Curve = tuple[tuple[float, float], ...]  # luminance as fused -> luminance as the series has it
 
 
@@ -26,6 +23,8 @@ class Work:
     outputs: tuple[Path, ...]
     job: Job
     curve: Curve | None = None
+    ours: frozenset[str] = frozenset()  # contents of outputs that an earlier run made, and so may be replaced
+    claim: Path | None = None  # where to note what is about to be put into place
 
 
 def make_plan(
@@ -60,38 +59,10 @@ def make_plan(
     return works
 
 
-def check_name(name: str) -> None:
-    try:
-        fields = [field for _, field, _, _ in Formatter().parse(name) if field is not None]
-    except ValueError as error:
-        raise UsageError(f"--name {name!r} cannot be read: {error}.", "Write {stem}_fused.") from None
-    unknown = [field for field in fields if field not in FIELDS]
-    if unknown:
-        known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        raise UsageError(f"--name knows no {{{unknown[0]}}}.", f"Use {known}.")
-    if Path(name).is_absolute() or ".." in Path(name).parts or not name.strip() or name.endswith("/"):
-        raise UsageError(
-            f"--name {name!r} leads out of the output folder.", "Give a name such as {stem}_fused."
-        )
-
-
 def _place(bracket: Bracket, folder: Path, job: Job, roots: Mapping[Path, Path], name: str) -> Path:
-    reference = bracket.shots[bracket.reference]
-    taken = in_time(bracket)
-    values = {
-        "stem": reference.path.stem,
-        "first": taken[0].path.stem,
-        "last": taken[-1].path.stem,
-        "date": f"{reference.taken_at:%Y-%m-%d}" if reference.taken_at else "undated",
-        "model": Path(job.model).stem,
-        "ev": "".join(f"{ev:+g}" for ev in (round(ev, 1) + 0.0 for ev in bracket.evs)),
-    }
-    root = roots.get(reference.path, reference.path.parent)
-    return folder / reference.path.parent.relative_to(root) / name.format(**values)
-
-
-def in_time(bracket: Bracket) -> list[Shot]:
-    return [frame.shot for frame in in_order([Frame(shot, shot.ev) for shot in bracket.shots])]
+    source = bracket.shots[bracket.reference].path
+    root = roots.get(source, source.parent)
+    return folder / source.parent.relative_to(root) / named(name, bracket, job)
 
 
 def _kind(bracket: Bracket) -> str:

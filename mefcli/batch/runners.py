@@ -11,21 +11,28 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mefcli.batch.plan import Work
 from mefcli.batch.share import processors
 from mefcli.batch.work import failure, fuse_work, read_stack
 from mefcli.errors import MefError
+from mefcli.pipeline.results import Result
 from mefcli.values import OnStep, Stack, silent
 
-Finished = tuple[Work, dict[str, Any]]
+if TYPE_CHECKING:
+    from mefnets.engine.fuser import Fuser
+
+Finished = tuple[Work, Result]
 Runner = Callable[[Iterable[Work]], Iterator[Finished]]
 OnStart = Callable[[Work], None]
 
 
 def here(
-    works: Iterable[Work], on_step: OnStep = silent, on_start: OnStart | None = None
+    works: Iterable[Work],
+    on_step: OnStep = silent,
+    on_start: OnStart | None = None,
+    fuser: Fuser | None = None,
 ) -> Iterator[Finished]:
     """One bracket is fused while the next, and no more than that, is read."""
     reader = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
@@ -39,7 +46,7 @@ def here(
             ahead = reader.submit(_read, following) if following else None
             if on_start:
                 on_start(work)
-            result = fuse_work(work, on_step, stack)
+            result = fuse_work(work, on_step, stack, fuser)
             del stack  # before the next bracket's pixels are needed
             yield work, result
             work = following
@@ -71,7 +78,7 @@ def _until_broken(
     pool: ProcessPoolExecutor, jobs: int, queue: Iterator[Work], on_start: OnStart | None
 ) -> Generator[Finished, None, list[Work]]:
     """Results until the queue is empty. Where a process died: all that was under way."""
-    running: dict[Future[dict[str, Any]], Work] = {}
+    running: dict[Future[Result], Work] = {}
     while True:
         while len(running) < jobs and (work := next(queue, None)) is not None:
             if on_start:
@@ -91,7 +98,7 @@ def _until_broken(
             yield work, result
 
 
-def _alone(pool: ProcessPoolExecutor, work: Work) -> dict[str, Any]:
+def _alone(pool: ProcessPoolExecutor, work: Work) -> Result:
     try:
         return _submit(pool, work).result()
     except BrokenProcessPool:
@@ -113,7 +120,7 @@ def _pool(workers: int, jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, work: Work) -> Future[dict[str, Any]]:
+def _submit(pool: ProcessPoolExecutor, work: Work) -> Future[Result]:
     with unheard():  # until they are settled in
         return pool.submit(_fuse_or_end, work)
 
@@ -152,7 +159,7 @@ def _settle_in(jobs: int) -> None:
     cv2.setNumThreads(threads)
 
 
-def _fuse_or_end(work: Work) -> dict[str, Any]:
+def _fuse_or_end(work: Work) -> Result:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return fuse_work(work)

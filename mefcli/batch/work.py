@@ -1,22 +1,33 @@
-"""One bracket of a batch, from files to a JSON object, in whatever process it is called."""
+"""One bracket of a batch, from files to files, in whatever process it is called."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
+from mefcli.batch.claims import check_ours, claim
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError, named
-from mefcli.pipeline.results import Failed, done, result_object
+from mefcli.pipeline.results import Done, Failed, Result, done
 from mefcli.values import Bracket, OnStep, Stack, silent
 
+if TYPE_CHECKING:
+    from mefnets.engine.fuser import Fuser
 
-def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | None = None) -> dict[str, Any]:
+
+def fuse_work(
+    work: Work,
+    on_step: OnStep = silent,
+    stack: Stack | Exception | None = None,
+    fuser: Fuser | None = None,
+) -> Result:
     """Fuse and write. Whatever goes wrong with this bracket is told in the result, not raised."""
     start = time.perf_counter()
+    result: Result
     try:
-        result = _fuse(work, on_step, stack)
+        result = _fuse(work, on_step, stack, fuser)
     except MefError as error:
         result = failure(work, error)
     except MemoryError:
@@ -26,11 +37,11 @@ def fuse_work(work: Work, on_step: OnStep = silent, stack: Stack | Exception | N
         result = failure(work, OutputError(f"{error.filename or 'A file'}: {error.strerror}."))
     except Exception as error:  # the outer edge: one bracket's fault must not stop the others
         result = failure(work, MefError(f"Unexpected {type(error).__name__}: {error}"))
-    return {**result, "seconds_total": round(time.perf_counter() - start, 3)}
+    return replace(result, seconds=time.perf_counter() - start)
 
 
-def failure(work: Work, error: MefError) -> dict[str, Any]:
-    return {**result_object(Failed(work.bracket.paths, error, work.bracket)), "status": "failed"}
+def failure(work: Work, error: MefError) -> Failed:
+    return Failed(work.bracket.paths, error, work.bracket)
 
 
 def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
@@ -43,27 +54,28 @@ def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
 
 def complete(bracket: Bracket) -> Bracket:
     """A bracket whose files tell no exposures, put in order by measured brightness."""
-    if len(set(bracket.evs)) == len(bracket.evs):
+    if len(set(bracket.evs)) > 1:
         return bracket
     from mefcli.brackets.order import one_bracket
 
     return one_bracket(bracket.shots)
 
 
-def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[str, Any]:
+def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: Fuser | None) -> Done:
     from mefcli.batch.look import apply_curve
     from mefcli.clock import Clock, peak_memory_mb
     from mefcli.pipeline import make
     from mefcli.pipeline.fuse import fuser_for
     from mefcli.pipeline.write import check_outputs, depth_of, write
 
-    job = replace(work.job, overwrite=True)  # the journal has settled whose files these are
+    job = replace(work.job, overwrite=True)  # whose files these are is settled here, by their content
     for output in work.outputs:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{output.parent} cannot be made: {error.strerror}.") from error
     check_outputs(work.outputs, work.bracket.paths, overwrite=True)
+    check_ours(work)
     if isinstance(stack, Exception):
         raise stack
     bracket = complete(work.bracket) if stack is None else stack.bracket
@@ -71,12 +83,12 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None) -> dict[
     if stack is not None:
         clock.seconds["read"] = stack.read_s  # it was read ahead
     depth = max(depth_of(output, job) for output in work.outputs)
-    fuser = fuser_for(job.model, job.weights, job.device, job.half)
+    fuser = fuser or fuser_for(job.model, job.weights, job.device, job.half)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)
     if work.curve is not None:
         fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
     notes = list(fused.record.notes)
     with clock("write"):
-        written = write(fused, work.outputs, job, on_step, notes.append)
+        written = write(fused, work.outputs, job, on_step, notes.append, partial(claim, work))
     record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
-    return {**result_object(done(replace(fused, record=record), written)), "status": "done"}
+    return done(replace(fused, record=record), written)

@@ -7,20 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mefcli.batch import engine, plan, runners, share, sources
+from mefcli.batch import engine, folder, names, plan, sources
 from mefcli.batch.journal import Journal
-from mefcli.brackets.group import Grouping, group, parse_mode
+from mefcli.brackets.group import GAP_S, Grouping, parse_mode
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError, flag
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
-from mefcli.values import OnStep, Shot, silent
+from mefcli.pipeline.results import Done, Failed, Result, error_object, exit_code, result_object
+from mefcli.values import OnStep, silent
 
 RUNNING = "How it runs"
 LOOK_AGAIN_S = 1.0
@@ -90,7 +91,7 @@ SameLook = Annotated[
 def batch(
     cards: Inputs,
     output: Into,
-    name: Name = plan.NAME,
+    name: Name = names.NAME,
     formats: Formats = ["tif"],  # noqa: B006 - Typer reads it only
     group_: g.Group = "auto",
     gap: g.Gap = None,
@@ -122,37 +123,24 @@ def batch(
     mef batch CARD/ -o /shared/out --cluster tcp://host:8786
     """
     mode = parse_mode(group_)
-    plan.check_name(name)
+    names.check_name(name)
     if watch and (cluster or same_look):
         raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
 
-    known: dict[sources.Facts, Shot] = {}
-
-    def look_over(
-        settled: Callable[[Sequence[Shot]], bool] | None = None,
-    ) -> tuple[Grouping, list[plan.Work], list[sources.Bad]]:
-        closed: list[sources.Bad] = []
-        roots = sources.find_pictures(cards, without=output, bad=closed)
-        shots, bad = sources.read_all(roots, known)
-        found = group(shots, mode=mode, gap_s=gap, raw_or_jpeg=job.raw_or_jpeg)
-        if settled is not None:
-            found = Grouping(tuple(b for b in found.brackets if settled(b.shots)), found.leftovers)
-        return (
-            found,
-            plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats),
-            closed + bad,
-        )
-
-    results: list[dict[str, Any]] = []
+    look_over = partial(
+        folder.look_over, cards, output, job, name=name, formats=formats, mode=mode, gap_s=gap, known={}
+    )
+    results: list[Result] = []
     if watch:
         bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=talk.json)
         _end(results, bad, None)
         return
-    found, works, bad = look_over()
+    found = look_over()
+    works: Sequence[plan.Work] = found.works
     if dry_run:
-        _show_plan(found, works, bad, json=talk.json)
-        raise typer.Exit(1 if bad else 0)
-    if not works and not bad:
+        _show_plan(found, json=talk.json)
+        raise typer.Exit(1 if found.bad else 0)
+    if not works and not found.bad:
         raise InputError("There is no bracket among these pictures.", "See why: mef info CARD/ --groups.")
     journal = Journal(output, weights=engine.weights_print(job))
     try:
@@ -166,17 +154,16 @@ def batch(
             results.append(result)
     finally:
         journal.close()
-    _end(results, bad, found)
+    _end(results, found.bad, found.grouping)
 
 
 def _run(
     works: Sequence[plan.Work], journal: Journal, jobs: int | None, cluster: str | None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Result]:
     from mefcli.cli.screen import Progress
 
     if not works:  # nothing to show a bar for
         return
-    at_a_time = (jobs or share.jobs_for(works)) if cluster is None else 0
     total, begun, ended = len(works), 0, 0
     with Progress() as progress:
 
@@ -186,20 +173,12 @@ def _run(
             progress.title = f"[{begun}/{total}] {work.outputs[0].stem}:"
             progress.stage = ""
 
-        runner: runners.Runner
-        if cluster is not None:
-            from mefcli.batch.cluster import on_cluster
-
-            runner = partial(on_cluster, address=cluster, jobs=jobs, on_start=on_start)
-        elif at_a_time > 1:
-            runner = partial(runners.processes, jobs=at_a_time, on_start=on_start)
-        else:
-            on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
-            runner = partial(runners.here, on_step=on_step, on_start=on_start)
+        on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
+        runner, at_a_time = folder.choose_runner(works, jobs, cluster, on_step, on_start)
         if at_a_time != 1:
             progress.count(0, total)
         for _, result in engine.run_batch(works, journal, runner):
-            begun += result["status"] == "finished before"
+            begun += isinstance(result, Done) and result.before
             ended += 1
             if at_a_time != 1:
                 progress.count(ended, total)
@@ -207,30 +186,29 @@ def _run(
 
 
 def _watch(
-    look_over: Any,
+    look_over: Callable[..., folder.Plan],
     output: Path,
     job: Job,
-    results: list[dict[str, Any]],
+    results: list[Result],
     jobs: int | None,
     gap: float | None,
     idle_s: float | None,
     *,
     json: bool,
-) -> list[sources.Bad]:
-    from mefcli.brackets.group import GAP_S
-
+) -> Sequence[sources.Bad]:
     journal = Journal(output, weights=engine.weights_print(job))
     settling = sources.Settling(GAP_S if gap is None else max(gap, 0.5))
     told: set[tuple[sources.Facts, ...]] = set()
     last = time.monotonic()
-    bad: list[sources.Bad] = []
+    bad: Sequence[sources.Bad] = ()
     screen.say("Watching; stop with Ctrl-C.")
     try:
         while idle_s is None or time.monotonic() - last < idle_s:
             began = time.monotonic()
-            _, works, bad = look_over(settling.settled)
+            found = look_over(settled=settling.settled)
+            bad = found.bad
             took_s = time.monotonic() - began
-            fresh = [work for work in works if settling.facts(work.bracket.shots) not in told]
+            fresh = [work for work in found.works if settling.facts(work.bracket.shots) not in told]
             told.update(settling.facts(work.bracket.shots) for work in fresh)
             for result in _run(fresh, journal, jobs, None):
                 _tell(result, json=json)
@@ -242,57 +220,50 @@ def _watch(
     return bad
 
 
-def _tell(result: dict[str, Any], *, json: bool) -> None:
+def _tell(result: Result, *, json: bool) -> None:
+    name = result.inputs[0].name
     if json:
-        screen.put_json(result)
-    elif result["status"] != "failed":
-        for path in result["outputs"]:
-            print(path, flush=True)
-    if result["status"] == "failed":
-        screen.show_error(
-            f"{Path(result['inputs'][0]).name}: {result['error']['message']}", result["error"]["hint"]
-        )
-    for note in result["warnings"] if result["status"] == "done" else ():
-        screen.warn(f"{Path(result['inputs'][0]).name}: {note}")
+        screen.put_json(result_object(result))
+    if isinstance(result, Failed):
+        message, hint = result.error.spelled(flag)
+        screen.show_error(f"{name}: {message}", hint)
+        return
+    for path in () if json else result.outputs:
+        print(path, flush=True)
+    for note in () if result.before else result.record.notes:
+        screen.warn(f"{name}: {note}")
 
 
-def _show_plan(
-    found: Grouping, works: Sequence[plan.Work], bad: Sequence[sources.Bad], *, json: bool
-) -> None:
-    outputs = [work.outputs for work in works]
+def _show_plan(found: folder.Plan, *, json: bool) -> None:
+    outputs = [work.outputs for work in found.works]
     if json:
-        screen.put_json(
-            g.grouping_object(found, outputs)
-            | {"errors": [{"file": str(path), "message": error.message} for path, error in bad]}
-        )
+        errors = [{"file": str(path), **error_object(error)} for path, error in found.bad]
+        screen.put_json(g.grouping_object(found.grouping, outputs) | {"errors": errors})
     else:
-        screen.stdout().print(g.brackets_table(found, outputs))
-        for line in g.leftover_lines(found):
+        screen.stdout().print(g.brackets_table(found.grouping, outputs))
+        for line in g.leftover_lines(found.grouping):
             screen.say(f"Left over: {line}")
-    for _, error in bad:
+    for _, error in found.bad:
         screen.show_error(*error.spelled(flag))
 
 
-def _end(results: Sequence[dict[str, Any]], bad: Sequence[sources.Bad], found: Grouping | None) -> None:
+def _end(results: Sequence[Result], bad: Sequence[sources.Bad], found: Grouping | None) -> None:
     for _, error in bad:
         screen.show_error(*error.spelled(flag))
     if not state.quiet:
         _summary(results, len(bad), len(found.leftovers) if found else 0)
-    raise typer.Exit(engine.exit_code(results, len(bad)))
+    raise typer.Exit(1 if bad else exit_code(results))
 
 
-def _summary(results: Sequence[dict[str, Any]], unreadable: int, leftovers: int) -> None:
+def _summary(results: Sequence[Result], unreadable: int, leftovers: int) -> None:
     from rich.table import Table
 
-    counts = {
-        status: sum(r["status"] == status for r in results)
-        for status in ("done", "finished before", "failed")
-    }
-    seconds = sum(r["seconds_total"] for r in results if r["status"] == "done")
+    done = [result for result in results if isinstance(result, Done)]
+    fused = [result for result in done if not result.before]
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("Fused", str(counts["done"]), f"{seconds:.1f} s of work")
-    table.add_row("Finished before", str(counts["finished before"]), "")
-    table.add_row("Failed", str(counts["failed"]), "")
+    table.add_row("Fused", str(len(fused)), f"{sum(result.seconds for result in fused):.1f} s of work")
+    table.add_row("Finished before", str(len(done) - len(fused)), "")
+    table.add_row("Failed", str(len(results) - len(done)), "")
     table.add_row("Unreadable files", str(unreadable), "")
     table.add_row("Shots left over", str(leftovers), "--dry-run tells why" if leftovers else "")
     screen.console().print(table)

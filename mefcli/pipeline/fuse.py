@@ -68,6 +68,11 @@ LOST_SHARE = 0.002  # of the pixels looked at; five models leave none of 14 deve
 _HASHES: WeakKeyDictionary[Fuser, str | None] = WeakKeyDictionary()
 
 
+def weights_of(fuser: Fuser) -> str | None:
+    """The SHA-256 of the weights that `load_fuser` gave it."""
+    return _HASHES.get(fuser)
+
+
 def fuse(
     stack: Stack, fuser: Fuser, job: Job, on_step: OnStep = silent, *, depth: int | None = None
 ) -> Fused:

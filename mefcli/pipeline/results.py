@@ -1,14 +1,19 @@
-"""What came of each bracket, as a value: for the screen, for scripts, and for the exit code."""
+"""What came of each bracket, as a value: for the screen, for scripts, and for the exit code.
+
+JSON is made of it at the edge (`result_object`), and a journal reads it back (`done_before`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mefcli.errors import MefError, flag
-from mefcli.values import Alignment, Bracket, Fused, Ghosts, Record
+from mefcli.values import Alignment, Box, Bracket, Fused, Ghost, Ghosts, Placed, Record
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,12 @@ class Done:
     size_px: tuple[int, int]
     alignment: Alignment | None = None
     ghosts: Ghosts | None = None
+    seconds: float = 0.0  # from its files to its files
+    before: bool = False  # by an earlier run of the same batch, and still as it was then
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        return self.bracket.paths
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Failed:
     inputs: tuple[Path, ...]
     error: MefError
     bracket: Bracket | None = None
+    seconds: float = 0.0
 
 
 Result = Done | Failed
@@ -33,7 +45,15 @@ Result = Done | Failed
 
 def done(fused: Fused, outputs: Sequence[Path]) -> Done:
     height, width, _ = fused.pixels.shape
-    return Done(fused.bracket, tuple(outputs), fused.record, (width, height), fused.alignment, fused.ghosts)
+    return Done(
+        fused.bracket,
+        tuple(outputs),
+        fused.record,
+        (width, height),
+        fused.alignment,
+        fused.ghosts,
+        sum(fused.record.seconds.values()),
+    )
 
 
 def exit_code(results: Iterable[Result]) -> int:
@@ -54,24 +74,27 @@ def plan_object(bracket: Bracket, outputs: Sequence[Path] = ()) -> dict[str, Any
 def result_object(result: Result) -> dict[str, Any]:
     """One JSON object for each bracket, the same keys whatever happened."""
     if isinstance(result, Failed):
-        message, hint = result.error.spelled(flag)
         plan = plan_object(result.bracket) if result.bracket else {}
         return {
             **_EMPTY,
             "inputs": [str(path) for path in result.inputs],
             **plan,
-            "error": {"kind": type(result.error).__name__, "message": message, "hint": hint},
+            "seconds_total": round(result.seconds, 3),
+            "error": error_object(result.error),
         }
     record = result.record
     return {
         **_EMPTY,
+        "status": "finished before" if result.before else "done",
         **plan_object(result.bracket, result.outputs),
         "size_px": list(result.size_px),
         "model": record.model,
         "weights_sha256": record.weights_sha256,
         "settings": dict(record.settings),
         "alignment": alignment_objects(result.bracket, result.alignment),
+        "box_px": list(result.alignment.box) if result.alignment else None,
         "ghosts": ghost_objects(result.bracket, result.ghosts),
+        "seconds_total": round(result.seconds, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in record.seconds.items()},
         "peak_memory_mb": record.peak_memory_mb,
         "warnings": list(record.notes),
@@ -79,6 +102,7 @@ def result_object(result: Result) -> dict[str, Any]:
 
 
 _EMPTY: dict[str, Any] = {
+    "status": "failed",
     "inputs": [],
     "evs": [],
     "reference": None,
@@ -89,12 +113,82 @@ _EMPTY: dict[str, Any] = {
     "weights_sha256": None,
     "settings": {},
     "alignment": None,
+    "box_px": None,
     "ghosts": None,
     "seconds": {},
+    "seconds_total": 0.0,
     "peak_memory_mb": None,
     "warnings": [],
     "error": None,
 }
+
+
+def error_object(error: MefError) -> dict[str, str]:
+    """Parameters are spelled as flags: objects are what the command line tells."""
+    message, hint = error.spelled(flag)
+    return {"kind": type(error).__name__, "message": message, "hint": hint}
+
+
+def done_before(bracket: Bracket, outputs: Sequence[Path], told: Mapping[str, Any]) -> Done:
+    """A bracket's result from its object, as an earlier run told it.
+
+    Raises KeyError, TypeError or ValueError for what this program did not tell. Outlines of ghosts, which
+    only a report draws, are not in it.
+    """
+    width, height = (int(side) for side in told["size_px"])
+    record = Record(
+        model=str(told["model"]),
+        weights_sha256=told["weights_sha256"],
+        settings=dict(told["settings"]),
+        seconds={str(stage): float(seconds) for stage, seconds in told["seconds"].items()},
+        peak_memory_mb=told["peak_memory_mb"],
+        notes=tuple(map(str, told["warnings"])),
+        sources=tuple(path.name for path in bracket.paths),
+    )
+    return Done(
+        bracket,
+        tuple(outputs),
+        record,
+        (width, height),
+        _alignment(told["alignment"], told.get("box_px")),
+        _ghosts(told["ghosts"]),
+        float(told["seconds_total"]),
+        before=True,
+    )
+
+
+def _alignment(told: Any, box: Any) -> Alignment | None:
+    if told is None or box is None:
+        return None
+    names = [one["frame"] for one in told]
+    placed = tuple(
+        Placed(
+            one["model"],
+            np.array(one["matrix"], np.float64),
+            float(one["confidence"]),
+            float(one["residual_px"]),
+            float(one["moved_px"]),
+            names.index(one["measured_against"]),
+            bool(one["trusted"]),
+            one.get("flow_share"),
+        )
+        for one in told
+    )
+    return Alignment(placed, _box(box))
+
+
+def _ghosts(told: Any) -> Ghosts | None:
+    if told is None:
+        return None
+    reference = [bool(one["reference"]) for one in told].index(True)
+    return Ghosts(
+        reference, tuple(Ghost(float(one["share"]), tuple(map(_box, one["boxes"]))) for one in told)
+    )
+
+
+def _box(told: Any) -> Box:
+    left, top, right, bottom = (int(side) for side in told)
+    return left, top, right, bottom
 
 
 def alignment_objects(bracket: Bracket, alignment: Alignment | None) -> list[dict[str, Any]] | None:

@@ -97,10 +97,12 @@ def write(
     job: Job,
     on_step: OnStep = silent,
     on_note: Callable[[str], None] = lambda note: None,
+    before_move: Callable[[Sequence[tuple[Path, Path]]], None] = lambda moves: None,
 ) -> list[Path]:
     """Write every output, then move all into place; on any trouble none of them appears.
 
-    `on_note` hears what a format could not hold and how that was met.
+    `on_note` hears what a format could not hold and how that was met. `before_move` is shown each output with
+    the file that is about to take its place, and may still refuse.
     """
     from mefcli import formats
 
@@ -127,6 +129,7 @@ def write(
                     on_note(f"{output.name}: {note}")
                 storage.settle(temporary)
             finished.append((output, target, temporary))
+        before_move([(output, temporary) for output, _, temporary in finished])
         unsure = set[str]()
         for output, target, temporary in finished:
             with storage.words_for_trouble(output):

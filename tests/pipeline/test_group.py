@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cards import ORDERS, Card, random_card, write_files
 
-from mefcli.batch.plan import in_time
+from mefcli.batch.names import in_time
 from mefcli.brackets.group import Grouping, group, series
 from mefcli.brackets.looks import Look
 from mefcli.errors import UsageError

@@ -32,6 +32,7 @@ from mefcli.batch.work import fuse_work
 from mefcli.brackets.group import group
 from mefcli.errors import OutputError
 from mefcli.job import Job
+from mefcli.pipeline.results import Done, Result, result_object
 from tests.robustness.faults import ENDS, ROOT, Runs, alive, hashes, hidden, outputs, shoot
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and forks are for Unix")
@@ -291,7 +292,7 @@ def works_of(room: Path) -> list[plan.Work]:
 def test_a_source_changed_while_it_is_fused_is_fused_again(room: Path) -> None:
     changed = [room / "card" / "1" / "room_1.jpg"]
 
-    def runner(todo: Iterable[plan.Work]) -> Iterator[tuple[plan.Work, dict[str, Any]]]:
+    def runner(todo: Iterable[plan.Work]) -> Iterator[tuple[plan.Work, Result]]:
         for work in todo:
             result = fuse_work(work)
             if changed and changed[0] in work.bracket.paths:
@@ -302,7 +303,8 @@ def test_a_source_changed_while_it_is_fused_is_fused_again(room: Path) -> None:
     for _ in range(3):
         journal = Journal(room / "out")
         for work, result in engine.run_batch(works_of(room), journal, runner):
-            told.append((work.bracket.paths[0].parent.name, result["status"], len(result["warnings"])))
+            line = result_object(result)
+            told.append((work.bracket.paths[0].parent.name, line["status"], len(line["warnings"])))
         journal.close()
     before = [(name, "finished before", 0) for name in "012"]
     assert told[:3] == [("0", "done", 0), ("1", "done", 1), ("2", "done", 0)]
@@ -325,7 +327,7 @@ def test_a_journal_that_vanished_is_noticed(room: Path) -> None:
     works = works_of(room)
     journal = Journal(room / "out")
 
-    def runner(todo: Iterable[plan.Work]) -> Iterator[tuple[plan.Work, dict[str, Any]]]:
+    def runner(todo: Iterable[plan.Work]) -> Iterator[tuple[plan.Work, Result]]:
         for work in todo:
             journal.path.unlink(missing_ok=True)
             yield work, fuse_work(work)
@@ -334,7 +336,7 @@ def test_a_journal_that_vanished_is_noticed(room: Path) -> None:
     with pytest.raises(OutputError, match="vanished during the run"):
         told.extend(result for _, result in engine.run_batch(works, journal, runner))
     journal.close()
-    assert [result["status"] for result in told] == ["done"]
+    assert [type(result) for result in told] == [Done]
     assert len(outputs(room / "out")) == 1
 
 
