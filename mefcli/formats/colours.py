@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from mefcli.errors import UnreadableError
 from mefcli.formats import spaces
-from mefcli.formats.icc import D65_XY, SPACES, SRGB_CURVE, matrix_profile, profile_name, profile_of_colorants
+from mefcli.formats.icc import (
+    D65_XY,
+    SPACES,
+    SRGB_CURVE,
+    icc_profile,
+    matrix_profile,
+    profile_name,
+    profile_of_colorants,
+)
+from mefcli.formats.pixels import to_profile
 from mefcli.values import Pixels
 
 Xy = tuple[float, float]
@@ -159,6 +168,8 @@ def display_referred(
     if icc is None:
         return pixels, icc, []
     half = spaces.half_light(icc)
+    if half is None and to_profile(np.zeros((1, 1, 3), np.uint8), icc, icc_profile("srgb")) is None:
+        return pixels, None, ["a damaged colour profile was ignored: taken as sRGB"]
     if half is None and not HDR_NAME.search(profile_name(icc)):  # tables, which are display-referred
         return pixels, icc, []
     if half is not None and spaces.HDR_BELOW < half < spaces.LINEAR_ABOVE:

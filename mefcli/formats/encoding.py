@@ -73,8 +73,12 @@ def encode(
     pixels = to_depth(pixels, depth if depth in (8, 32) else 16)
     if kind == "jxl" and icc is not None and not is_srgb(icc):
         converted = to_profile(pixels, icc, icc_profile("srgb"))
-        if converted is not None:
-            pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
+        if converted is None:
+            raise OutputError(
+                f"{path} cannot be written: JPEG XL wants sRGB, and the profile of these pixels is damaged.",
+                "Give -o another suffix.",
+            )
+        pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
     beside = companions(kind, pixels, icc, metadata or Metadata(), record)
     if kind == "tiff":
         write_tiff(path, pixels, options.compression, beside.main, beside.exif, beside.gps)

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 from toolkit import Mef
 
-from mefcli.errors import MismatchError, UnreadableError
+from mefcli.errors import MismatchError, OutputError, UnreadableError
 from mefcli.formats import Encoding, decode, decode_reduced, encode, icc_profile, profile_name, read_shot
 from mefcli.formats import colours as c
 from mefcli.formats.boxes import heif_items
@@ -117,6 +117,18 @@ def test_one_space_under_two_names_is_one_profile() -> None:
     assert _one_profile(bracket, pictures) == named("Any")
     with pytest.raises(MismatchError, match=r"b\.png in another space"):
         _one_profile(bracket, [Picture(photo(), named("A", "p3")), Picture(photo(), named("A", "adobergb"))])
+
+
+def test_a_damaged_profile_is_ignored_with_a_word_and_never_dropped_without(tmp_path: Path) -> None:
+    damaged = bytearray(icc_profile("p3"))
+    damaged[132:260] = bytes(128)  # its table of tags
+    path = tmp_path / "a.png"
+    Image.fromarray(photo()).save(path, icc_profile=bytes(damaged))
+    found = decode(path)
+    assert found.icc is None
+    assert found.notes == ("a damaged colour profile was ignored: taken as sRGB",)
+    with pytest.raises(OutputError, match="damaged"):
+        encode(tmp_path / "a.jxl", photo(), icc=bytes(damaged), metadata=None, options=Encoding())
 
 
 # ---- linear light, and more than white ------------------------------------------------------------------
