@@ -31,7 +31,7 @@ from mefcli.brackets.frames import (
     streams,
 )
 from mefcli.brackets.looks import Look, look_at, same_scene
-from mefcli.brackets.row import make_bracket
+from mefcli.brackets.row import RECORDED, UNRECORDED, make_bracket, told_alike
 from mefcli.brackets.score import Terms, divide, pattern
 from mefcli.errors import UsageError
 from mefcli.job import RawOrJpeg
@@ -178,7 +178,10 @@ def _sort_out(
 
 def _bracket(part: Sequence[Frame], how: str = "") -> Bracket:
     evs = [frame.ev or 0.0 for frame in part]
-    return make_bracket([frame.shot for frame in part], evs, None, how or _words(part))
+    shots = [frame.shot for frame in part]
+    trouble = RECORDED if all(shot.ev is not None for shot in shots) else UNRECORDED
+    notes = told_alike(shots, evs, trouble) if len(set(evs)) > 1 else []
+    return make_bracket(shots, evs, None, how or _words(part), notes)
 
 
 def _words(part: Sequence[Frame]) -> str:

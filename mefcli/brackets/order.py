@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 
 from mefcli.brackets.brightness import measured_evs
 from mefcli.brackets.frames import SAME_EV
 from mefcli.brackets.group import group, surely_several
 from mefcli.brackets.looks import Look, look_at, same_scene
-from mefcli.brackets.row import make_bracket
+from mefcli.brackets.row import NAMED, RECORDED, UNRECORDED, listed, make_bracket, some, told_alike
 from mefcli.errors import MismatchError, UsageError
 from mefcli.values import Bracket, Shot
 
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
-NAMED = 5  # files, or groups of them, that an error spells out
 
 
 def one_bracket(
@@ -43,12 +42,12 @@ def one_bracket(
     stops = [ev for ev in known if ev is not None]
     if len(stops) == len(shots):
         _check_one_scene(shots, surely_several)
-        notes += _alike(shots, stops, "have the same exposure")
+        notes += _alike(shots, stops, RECORDED)
         return make_bracket(shots, stops, reference, "sorted by EXIF exposure", notes)
     if not stops:
         _check_one_scene(shots, _surely_several_scenes)
     stops = measured_evs(shots)
-    notes += _alike(shots, stops, "are equally bright, and their exposure is not recorded")
+    notes += _alike(shots, stops, UNRECORDED)
     without = sum(ev is None for ev in known)
     why = f"sorted by measured brightness, as {_count(without)} no exposure time"
     return make_bracket(shots, stops, reference, why, notes)
@@ -61,29 +60,19 @@ def _without_results(shots: Sequence[Shot]) -> tuple[list[Shot], list[str]]:
         return list(shots), []
     results = [shot.path.name for shot in shots if shot.fused]
     what = "is an earlier result" if len(results) == 1 else "are earlier results"
-    return sources, [f"{_some(results)} {what} of mef's, and left out."]
+    return sources, [f"{some(results)} {what} of mef's, and left out."]
 
 
 def _alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[str]:
-    """What to tell of frames that are exposed alike: they are used as one exposure seen several times."""
+    """What to tell of frames that are exposed alike; if all are, they are no bracket."""
     order = sorted(range(len(shots)), key=lambda i: evs[i])
     if evs[order[-1]] - evs[order[0]] < SAME_EV:
         raise MismatchError(
-            f"{_listed([shots[i].path.name for i in order])} {trouble}.",
+            f"{listed([shots[i].path.name for i in order])} {trouble}.",
             "A bracket needs two exposures: give others, or say what they are with --ev (in the order of the "
             f"files), such as --ev {_example(len(shots))}.",
         )
-    groups = [[order[0]]]
-    for one, two in pairwise(order):
-        if evs[two] - evs[one] >= SAME_EV:
-            groups.append([])
-        groups[-1].append(two)
-    return [
-        f"{_listed([shots[i].path.name for i in group])} {trouble}: they count as one exposure, taken "
-        f"{'twice' if len(group) == 2 else f'{len(group)} times'}."
-        for group in groups
-        if len(group) > 1
-    ]
+    return told_alike(shots, evs, trouble)
 
 
 # ---- refusals ---------------------------------------------------------------------------------------------
@@ -145,7 +134,7 @@ def _check_one_scene(shots: Sequence[Shot], surely_several: Callable[[Sequence[B
     commands = "; ".join(_fuse_command(sorted(one.shots, key=lambda s: s.path)) for one in found.brackets)
     raise MismatchError(
         f"These {len(shots)} files look like {len(found.brackets)} brackets: {plan}"
-        + (f" (and {_some(alone)} belonging to none)." if alone else "."),
+        + (f" (and {some(alone)} belonging to none)." if alone else "."),
         f"Fuse each by itself ({commands}), or all with mef batch; with --ev they are fused as one.",
     )
 
@@ -182,19 +171,8 @@ def _by(shots: Sequence[Shot], fact: Callable[[Shot], str | None]) -> str:
     groups: dict[str, list[str]] = {}
     for shot in shots:
         groups.setdefault(fact(shot) or "unknown", []).append(shot.path.name)
-    said = [f"{value}: {_some(names)}" for value, names in groups.items()]
+    said = [f"{value}: {some(names)}" for value, names in groups.items()]
     return "; ".join(said[:NAMED]) + (f"; and {len(said) - NAMED} more" if len(said) > NAMED else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """a and b; a, b and c; of many only some."""
-    if len(names) > NAMED:
-        return _some(names)
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _some(names: Sequence[str]) -> str:
-    return " ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _commands(shots: Sequence[Shot], fact: Callable[[Shot], object]) -> str:

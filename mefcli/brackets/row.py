@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from mefcli.brackets.frames import SAME_EV
 from mefcli.errors import UsageError
 from mefcli.values import Bracket, Shot
+
+RECORDED = "have the same exposure"
+UNRECORDED = "are equally bright, and their exposure is not recorded"
+NAMED = 5  # files, or groups of them, that a sentence spells out
 
 
 def make_bracket(
@@ -37,3 +43,30 @@ def _reference(shots: Sequence[Shot], evs: Sequence[float], wanted: str | None) 
     if len(plain) == 1:
         return plain[0]
     return int(np.argmin([abs(ev - float(np.median(evs))) for ev in evs]))
+
+
+def told_alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[str]:
+    """A note for frames that are exposed alike: they are used as one exposure seen several times."""
+    order = sorted(range(len(shots)), key=lambda i: evs[i])
+    groups = [order[:1]]
+    for one, two in pairwise(order):
+        if evs[two] - evs[one] >= SAME_EV:
+            groups.append([])
+        groups[-1].append(two)
+    return [
+        f"{listed([shots[i].path.name for i in alike])} {trouble}: they count as one exposure, taken "
+        f"{'twice' if len(alike) == 2 else f'{len(alike)} times'}."
+        for alike in groups
+        if len(alike) > 1
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """a and b; a, b and c; of many only some."""
+    if len(names) > NAMED:
+        return some(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def some(names: Sequence[str]) -> str:
+    return " ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -74,4 +74,4 @@ def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
         if ghost["share"]:
             screen.say(f"{ghost['frame']}: {100 * ghost['share']:.1f} % moved and was replaced")
     for path in written:
-        print(path)
+        screen.put(path)

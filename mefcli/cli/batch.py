@@ -164,24 +164,28 @@ def _run(
 
     if not works:  # nothing to show a bar for
         return
-    total, begun, ended = len(works), 0, 0
+    total, before, begun, ended = len(works), 0, 0, 0
     with Progress() as progress:
 
         def on_start(work: plan.Work) -> None:
             nonlocal begun
             begun += 1
-            progress.title = f"[{begun}/{total}] {work.outputs[0].stem}:"
-            progress.stage = ""
+            if at_a_time == 1:
+                title = f"[{before + begun}/{total}] {work.outputs[0].stem}:"
+                progress.bracket(title, ended, total - before)
 
         on_step: OnStep = progress if sys.stderr.isatty() or state.verbose else silent
         runner, at_a_time = folder.choose_runner(works, jobs, cluster, on_step, on_start)
         if at_a_time != 1:
             progress.count(0, total)
         for _, result in engine.run_batch(works, journal, runner):
-            begun += isinstance(result, Done) and result.before
-            ended += 1
+            # Those of an earlier run come first; the bar is of what is left to do.
+            if begun:
+                ended += 1
+            else:
+                before += 1
             if at_a_time != 1:
-                progress.count(ended, total)
+                progress.count(ended, total - before)
             yield result
 
 
@@ -229,7 +233,7 @@ def _tell(result: Result, *, json: bool) -> None:
         screen.show_error(f"{name}: {message}", hint)
         return
     for path in () if json else result.outputs:
-        print(path, flush=True)
+        screen.put(path)
     for note in () if result.before else result.record.notes:
         screen.warn(f"{name}: {note}")
 

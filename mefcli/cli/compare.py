@@ -71,7 +71,7 @@ def compare(
     screen.stdout().print(_table(result))
     for path in (output, report):
         if path is not None:
-            print(path)
+            screen.put(path)
 
 
 def _say_model(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from mefcli.pipeline.results import result_object
 from mefcli.pipeline.write import check_outputs
 from mefcli.values import OnStep, Step
 
+USUAL = Path("mef-demo")
 Folder = Annotated[
     Path, typer.Argument(metavar="[DIR]", help="Folder for the pictures; made if it is missing.")
 ]
@@ -26,7 +28,7 @@ Width = Annotated[int, typer.Option("--width", help="Width of the pictures in pi
 
 @o.with_groups
 def demo(
-    folder: Folder = Path("mef-demo"),
+    folder: Folder = USUAL,
     raw: Raw = False,
     width: Width = 1536,
     *,
@@ -39,9 +41,10 @@ def demo(
     exposures, two stops apart, and the bracket is fused into a 16-bit TIFF and a JPEG.
 
     Examples:
-    mef demo                  everything into mef-demo/
+    mef demo                  everything into mef-demo/, or mef-demo-2/ where that holds one already
     mef demo /tmp/room --raw  a RAW bracket (DNG), developed and fused
     """
+    folder = folder if job.overwrite else _free(folder)
     with screen.Progress() as progress:
         paths = _photograph(folder, raw=raw, width=width, overwrite=job.overwrite, on_step=progress)
         outputs = [folder / "room_fused.tif", folder / "room_fused.jpg"]
@@ -52,7 +55,15 @@ def demo(
     screen.say(f"The bracket: {paths[0]} to {paths[-1].name}, {len(paths)} exposures two stops apart.")
     screen.say(f"Fused with {result.record.model}; look at {outputs[1]} first.")
     for path in (*paths, *outputs):
-        print(path)
+        screen.put(path)
+
+
+def _free(folder: Path) -> Path:
+    """The usual folder, or the first like it that is empty; a folder of another name is taken at its word."""
+    if folder != USUAL:
+        return folder
+    places = itertools.chain([folder], (Path(f"{folder}-{number}") for number in itertools.count(2)))
+    return next(place for place in places if not place.is_dir() or not any(place.iterdir()))
 
 
 def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step: OnStep) -> list[Path]:

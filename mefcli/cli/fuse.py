@@ -102,4 +102,4 @@ def _show_result(result: Done, *, json: bool) -> None:
         parts = ", ".join(f"{stage} {screen.seconds(took)}" for stage, took in result.record.seconds.items())
         screen.say(f"Time: {parts}. Peak memory: {result.record.peak_memory_mb} MB.")
     for path in result.outputs:
-        print(path)
+        screen.put(path)

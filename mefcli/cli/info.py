@@ -94,7 +94,7 @@ def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bo
     else:
         screen.stdout().print(g.brackets_table(found))
         for line in g.leftover_lines(found):
-            print(f"left over: {line}")
+            screen.put(f"left over: {line}")
         screen.say(f"{len(found.brackets)} brackets, {len(found.leftovers)} shots left over.")
     for _, error in bad:
         screen.show_error(*error.spelled(flag))

@@ -71,14 +71,14 @@ def show(name: Name, json: o.Json = False) -> None:
     for key, value in facts.items():
         if key == "lineage":
             for number, leg in enumerate(value, 1):
-                print(f"{f'leg {number}':<16} {lineage.Leg(**leg).words()}")
+                screen.put(f"{f'leg {number}':<16} {lineage.Leg(**leg).words()}")
             continue
         if isinstance(value, dict):
-            print(key)
+            screen.put(key)
             value = {f"  {inner}": words for inner, words in value.items() if words not in ("", "{}")}
         for name, words in (value if isinstance(value, dict) else {key: value}).items():
             if words is not None:
-                print(f"{name.replace('_', ' '):<16} {words}")
+                screen.put(f"{name.replace('_', ' '):<16} {words}")
 
 
 def verify(json: o.Json = False) -> None:
@@ -94,7 +94,7 @@ def verify(json: o.Json = False) -> None:
         screen.put_json(results)
     else:
         for result in results:
-            print(f"{result['file']}: {result['state']}")
+            screen.put(f"{result['file']}: {result['state']}")
         if not results:
             screen.say("No weights are shipped with this version; mertens and average need none.")
     broken = [result for result in results if result["state"] != "whole"]
@@ -139,7 +139,7 @@ def import_(
         screen.put_json({**facts, "output": str(output)})
         return
     screen.say(f"Use it: mef fuse --model {name} --weights {output} FILES")
-    print(output)
+    screen.put(output)
 
 
 def _folders() -> list[Path]:

@@ -6,17 +6,21 @@ On a terminal, progress is a bar with the stage and the time left; piped, a plai
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mefcli.cli import state
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderHook
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
+    from rich.segment import Segment
 
     from mefcli.values import StageName, Step
 
@@ -29,6 +33,9 @@ WORDS = {
     "fuse": "Fusing",
     "write": "Writing",
 }
+# Control characters but tab and line feed, marks that turn the direction of writing, bytes that are no text.
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
+_bar: Bar | None = None  # the one on the terminal at this time
 # Seconds of each stage where nobody has estimated them; only their ratios count.
 TYPICAL: Mapping[StageName, float] = {"read": 1.0, "align": 1.5, "deghost": 0.0, "fuse": 5.0, "write": 1.5}
 
@@ -44,102 +51,183 @@ def shares(seconds: Mapping[StageName, float]) -> dict[StageName, tuple[float, f
     return found
 
 
-def console() -> Console:
-    """The console on stderr."""
-    from rich.console import Console
+class _Plain:
+    """Keeps control characters of file names, of whatever was read, from reaching a terminal as commands."""
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    def process_renderables(self, renderables: list[Any]) -> list[Any]:
+        from rich.control import Control
+
+        return [one if isinstance(one, Control) else _Shown(one) for one in renderables]
+
+
+class _Shown:
+    def __init__(self, renderable: Any) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        from rich.segment import Segment
+
+        for one in console.render(self.renderable, options):
+            yield one if one.control else Segment(shown(one.text), one.style)
+
+
+def shown(text: str) -> str:
+    r"""Text as a terminal may see it: what would command it, or turn its lines around, written as \x1b."""
+    return COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def console() -> Console:
+    """The console on stderr; the one of the bar, where there is one, so that lines come above it."""
+    return _bar.console if _bar is not None else _console(stderr=True, soft_wrap=True)
 
 
 def stdout() -> Console:
     """The console on stdout, for tables. Piped, it is as wide as its content."""
+    return _console(width=None if sys.stdout.isatty() else 160)
+
+
+def _console(**options: Any) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    # Names may hold what would be markup, or the name of an emoji.
+    made = Console(highlight=False, markup=False, emoji=False, **options)
+    made.push_render_hook(cast("RenderHook", _Plain()))
+    return made
 
 
 def show_error(message: str, hint: str = "") -> None:
-    from rich.markup import escape
-
-    console().print(f"[bold red]Error:[/] {escape(message)}" + (f" {escape(hint)}" if hint else ""))
+    _say_of("Error:", "bold red", f"{message} {hint}".rstrip())
 
 
 def say(message: str) -> None:
     """Talk, for people; silent with --quiet."""
     if not state.quiet:
-        console().print(message, markup=False)
+        console().print(message)
 
 
 def warn(message: str) -> None:
-    from rich.markup import escape
-
     if not state.quiet:
-        console().print(f"[yellow]Note:[/] {escape(message)}")
+        _say_of("Note:", "yellow", message)
+
+
+def _say_of(word: str, style: str, message: str) -> None:
+    from rich.text import Text
+
+    console().print(Text.assemble((word, style), " ", message))
+
+
+def put(line: object) -> None:
+    """One line of results on stdout: to a program as it is, to a terminal without what would command it."""
+    with _aside():
+        print(shown(str(line)) if sys.stdout.isatty() else str(line), flush=True)
 
 
 def put_json(value: Any) -> None:
     """One object, one line, on stdout. Names that are no text are escaped, so that the line stays JSON."""
-    line = json.dumps(value, ensure_ascii=False)
+    value = _without_nan(value)
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         line.encode()
     except UnicodeEncodeError:
-        line = json.dumps(value)
-    print(line, flush=True)
+        line = json.dumps(value, allow_nan=False)
+    with _aside():
+        print(COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", line), flush=True)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no word for what is not a number, or without end: null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    return [_without_nan(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """The bar steps aside for a line of results on the same terminal."""
+    if _bar is None or not sys.stdout.isatty():
+        yield
+        return
+    _bar.stop()
+    try:
+        yield
+    finally:
+        _bar.start()
 
 
 class Progress:
     """Give it as `on_step`: `with Progress() as progress: run(..., on_step=progress)`.
 
-    `seconds` estimates the stages of the run ahead, in their order, so that bar and time left are even.
+    `seconds` estimates the stages of the run ahead, in their order, so that bar and time left are even. Where
+    several brackets follow each other, `bracket` tells of each, and the bar is that of them all.
     """
 
     def __init__(self, title: str = "", seconds: Mapping[StageName, float] | None = None) -> None:
         self.title = title
         self.shares = shares(seconds or TYPICAL)
         self.stage = self.note = ""
+        self.ended, self.total = 0, 1
         self.bar: Bar | None = None
         self.task: TaskID | None = None
 
     def __enter__(self) -> Progress:
+        global _bar
         if not state.quiet and sys.stderr.isatty():
             from rich import progress
 
             self.bar = progress.Progress(
-                progress.TextColumn("{task.description}"),
+                progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(bar_width=30),
                 progress.TaskProgressColumn(),
                 progress.TimeRemainingColumn(),
                 console=console(),
                 transient=True,
+                redirect_stdout=False,  # results go where they were sent
+                redirect_stderr=False,
             )
             self.bar.start()
-            self.task = self.bar.add_task(self.title or "Starting", total=1.0)
+            self.task = self.bar.add_task(shown(self.title) or "Starting", total=1.0)
+            _bar = self.bar
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        global _bar
         if self.bar is not None:
+            _bar = None
             self.bar.stop()
 
     def __call__(self, step: Step) -> None:
         if state.quiet:
             return
-        if self.bar is not None and self.task is not None:
+        words = (self.title, WORDS[step.stage])
+        if self.bar is not None:
             start, length = self.shares[step.stage]
-            self.bar.update(
-                self.task,
-                completed=start + length * min(1.0, step.done),
-                description=" ".join(word for word in (self.title, WORDS[step.stage]) if word),
-            )
+            self._show(start + length * min(1.0, step.done), *words)
         elif step.stage != self.stage or (state.verbose and step.note not in ("", self.note)):
             self.stage, self.note = step.stage, step.note
-            say(" ".join(word for word in (self.title, WORDS[step.stage], step.note) if word))
+            say(" ".join(word for word in (*words, step.note) if word))
 
-    def count(self, done: int, total: int) -> None:
+    def bracket(self, title: str, ended: int, total: int) -> None:
+        """The next of `total` brackets begins, of which so many have ended."""
+        self.title, self.stage = title, ""
+        self.ended, self.total = ended, total
+        self._show(0.0, title)
+
+    def count(self, ended: int, total: int) -> None:
         """Where several brackets are in work at once: how many of all are done."""
+        self.ended, self.total = ended, max(1, total)
+        self._show(0.0, f"[{ended}/{total}] done")
+
+    def _show(self, share: float, *words: str) -> None:
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=done / max(1, total), description=f"[{done}/{total}] done")
+            self.bar.update(
+                self.task,
+                completed=(self.ended + share) / self.total,
+                description=shown(" ".join(word for word in words if word)),
+            )
 
 
 def seconds(value: float) -> str:

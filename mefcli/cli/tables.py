@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR = 12  # characters
+# The long exposures of cameras' dials, in thirds and halves of a stop.
+DIAL_S = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.3, 1.5, 1.6, 2, 2.5, 3, 3.2, 4, 5, 6, 8, 10, 13, 15, 20, 25, 30)
+# How far a dial rounds: 2 to a third of a stop is 1.26 and called 1.3; 1/3 is called 0.3.
+NEAR, NEAR_BELOW_1 = 0.06, 0.12
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,22 @@ def exposure_words(shot: Shot) -> str:
     """1/60 s f/8 ISO 100."""
     words = []
     if shot.exposure_s:
-        fraction = 0 < shot.exposure_s < 0.3
-        words.append(f"1/{1 / shot.exposure_s:.0f} s" if fraction else f"{shot.exposure_s:g} s")
+        words.append(f"{time_words(shot.exposure_s)} s")
     if shot.aperture:
         words.append(f"f/{shot.aperture:g}")
     if shot.iso:
         words.append(f"ISO {shot.iso:g}")
     return " ".join(words) or "not recorded"
+
+
+def time_words(exposure_s: float) -> str:
+    """An exposure time as a camera's dial says it: 1/60, 0.8 (recorded as 10/13), 13 (as 12.7)."""
+    if exposure_s < 0.29:
+        return f"1/{1 / exposure_s:.0f}"
+    dial = min(DIAL_S, key=lambda one: abs(math.log(exposure_s / one)))
+    near = NEAR if exposure_s > 1 else NEAR_BELOW_1
+    named = exposure_s <= DIAL_S[-1] and abs(math.log(exposure_s / dial)) < near
+    return f"{dial:g}" if named else f"{exposure_s:.3g}"
 
 
 def bracket_table(bracket: Bracket, clipping: Mapping[Path, Clipping] | None = None) -> Table:
