@@ -86,7 +86,7 @@ class Recipe:
     clip_value: float | None = None  # bounds each element of the gradient by itself
     ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
     critic_lr: float = 1e-4
-    stages: tuple[Stage, ...] = ()  # small pictures first, whole ones late
+    stages: tuple[Stage, ...] = ()  # small pictures first, larger ones late
     wide: bool = True  # gains from bfloat16 units and bears their rounding while it learns
     options: dict[str, object] = field(default_factory=dict)  # passed to build() beside the SPEC's own
     variants: dict[str, dict[str, object]] = field(default_factory=dict)  # ablations: name -> changes

@@ -4,7 +4,7 @@ The teacher fuses the frames as they were before noise, compression and motion; 
 stored of them. First the student is held to the teacher's picture (L1, gradients, SSIM); later the measures
 of a fusion, and the shares of crushed and blown pixels, count more and more:
 
-    L = L1 + g |grad| + s (1 - SSIM)
+    L = L1 + g |grad| + s (1 - SSIM) + c |colour|
         + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV + k (crushed + blown)]
 
 r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.colour import luminance
-from mefnets.measures import mef_ssim, q_abf, q_cv, q_w, ssim
+from mefnets.measures import cast, mef_ssim, q_abf, q_cv, q_w, ssim
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
 
 Teach = Callable[[Tensor], Tensor]  # (B, N, 3, H, W) -> (B, 3, H, W)
@@ -103,11 +103,12 @@ class TaughtObjective(Objective):
         *,
         gradient: float = 1.0,
         structure: float = 0.3,
-        measures: float = 0.1,
-        tone: float = 1 / 5000,
-        kept: float = 2.0,
+        measures: float = 0.05,
+        tone: float = 0.0,
+        kept: float = 5.0,
+        colour: float = 2.0,
         light: float = 0.0,
-        rising: tuple[float, float] = (0.5, 0.8),
+        rising: tuple[float, float] = (0.7, 0.9),
         swap: bool = False,
     ) -> None:
         """`sees`: what the network is fed. `light`: see `lit`. `rising`: where in the run the measures begin
@@ -115,7 +116,7 @@ class TaughtObjective(Objective):
         super().__init__()
         self.sees = sees
         self.gradient, self.structure = gradient, structure
-        self.measures, self.tone, self.kept = measures, tone, kept
+        self.measures, self.tone, self.kept, self.colour = measures, tone, kept, colour
         self.light, self.rising, self.swap = light, rising, swap
         self.teach: Teach | None = None
         self.calls: Tensor
@@ -151,6 +152,10 @@ class TaughtObjective(Objective):
         structure = 1 - ssim(fused, target).mean()
         loss = absolute + self.gradient * edges + self.structure * structure
         terms = {"l1": absolute.item(), "edges": edges.item(), "ssim": structure.item()}
+        if self.colour and self.sees == "rgb":
+            tint = cast(fused, target).mean()
+            loss = loss + self.colour * tint
+            terms["cast"] = tint.item()
         if share := self.share(progress):
             measured, more = self.measured(clean, fused)
             loss = loss + share * measured

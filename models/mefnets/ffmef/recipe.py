@@ -111,6 +111,9 @@ RECIPE = taught(
     lr=1e-3,
     ema=0.998,
     light=1.0,
+    measures=0.1,
+    tone=1 / 5000,
+    kept=2.0,
     rising=(0.0, 0.4),
 )
 RECIPES = {"ffmef": RECIPE}

@@ -95,10 +95,10 @@ RECIPE = taught(
         lopsided=0.33,
         clean=True,
     ),
-    stages=(Stage(0.75, {"windows": 0, "crop_px": 128, "batch": 3}),),
+    stages=(Stage(0.75, {"crop_px": 256, "batch": 3, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=5e-4,
-    light=1.0,
+    light=0.5,
     swap=True,
 )
 RECIPES = {"mefcl": RECIPE}

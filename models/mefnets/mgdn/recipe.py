@@ -68,9 +68,9 @@ RECIPE = taught(
     RECIPE,
     "rgb",
     Data(crop_px=160, batch=2, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True),
-    stages=(Stage(0.7, {"windows": 0, "crop_px": 128, "batch": 1}),),
+    stages=(Stage(0.7, {"crop_px": 224, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=4e-4,
-    light=1.0,
+    light=0.5,
 )
 RECIPES = {"mgdn": RECIPE}
