@@ -90,8 +90,8 @@ RECIPE = Recipe(
         "square_on_inner_range": {"objective": partial(ours, mse_weight=INNER * MSE_WEIGHT)},
     },
 )
-# Ours: taught, at windows of 64 px for most of the run, then at larger ones of larger views. Whole views of 128
-# to 176 px instead, late in the run, took back half of what the windows had gained on real pictures.
+# Ours: taught, at windows of 64 px for most of the run, then at larger ones of larger views. Whole views of
+# 128 to 176 px instead, late in the run, took back half of what the windows had gained on real pictures.
 RECIPE = taught(
     RECIPE,
     "luma",
