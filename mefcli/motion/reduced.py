@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mefcli.motion.mapping import estimate_curve
 from mefcli.values import Curve, Pixels, Reduced
 
-REDUCED_MP = 1.6
+REDUCED_MP = 0.6
+"""On this, motion is measured to 0.02 px of the reduced picture, which is 0.15 px of one of 24 MP at most."""
 CURVE_MP = 0.4
 """Pixels that a curve is told from; more tell nothing new."""
 
