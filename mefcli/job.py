@@ -69,7 +69,11 @@ class Job:
     align: Align = option(
         "auto", "auto aligns hand-held frames and leaves tripod brackets bit-identical.", FRAMES
     )
-    crop: Crop = option("common", "After aligning, keep what all frames saw, or the whole.", FRAMES)
+    crop: Crop = option(
+        "reference",
+        "After aligning: the reference's size, only what all frames saw (common), or all of it (none).",
+        FRAMES,
+    )
     deghost: str = option(
         "off",
         "Show things that moved once, as one frame saw them: off, auto, or a strength from 1 to 10.",

@@ -104,10 +104,10 @@ class Placed:
     """How one frame lay against the reference, in source pixels."""
 
     model: MotionModel
-    matrix: Matrix  # a pixel of the reference (x, y, 1) to the same scene point in the frame
+    matrix: Matrix  # a pixel of the reference (x, y, 1) to its place in the frame; of one kept, the identity
     confidence: float  # 0..1
     residual_px: float  # expected error of the motion, from noise
-    moved_px: float  # rms over the picture
+    moved_px: float  # as measured, rms over the picture; a frame that lay nearly right is kept all the same
     via: int  # the frame it was measured against
     trusted: bool  # False: too little in common with the others, so it was kept in place
     flow_share: float | None = (
@@ -157,6 +157,7 @@ class Reduced:
     frames: tuple[Pixels, ...]  # each (h, w, 3), in the source's depth
     factor: int  # a reduced pixel is the mean of factor x factor source pixels
     size_px: tuple[int, int]  # width and height of the source
+    seen: tuple[NDArray[np.bool_] | None, ...]  # where a moved frame has pixels of its own; None: everywhere
     curves: dict[tuple[int, int], Curve] = field(default_factory=dict)  # (from, to); grows as stages ask
 
 

@@ -8,6 +8,7 @@ nearest first; one that agrees with none keeps still, and says so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from mefcli.motion.geometry import IDENTITY, displacement, is_plausible, rescale
 from mefcli.motion.grey import greys
 from mefcli.values import Matrix, MotionModel, Placed, Reduced
 
+KEEP_PX = 0.5
+"""A frame of which no point lies farther off than this keeps its pixels: resampling would cost as much."""
 STILL_PX = 0.1
+"""Motion between neighbours below this is none."""
 TRIES = 3
 
 
@@ -43,7 +47,14 @@ def place_all(
         placed[index] = _compose(placed[via], best, via, reduced)
         if on_frame:
             on_frame(done + 1)
-    return tuple(placed[index] for index in range(count))
+    return tuple(_kept_if_near(placed[index], reduced.size_px) for index in range(count))
+
+
+def _kept_if_near(one: Placed, size_px: tuple[int, int]) -> Placed:
+    """Only at the end: a neighbour's place is worth more digits than its pixels."""
+    if one.kept_identity or float(displacement(one.matrix, size_px).max()) >= KEEP_PX:
+        return one
+    return replace(one, model="identity", matrix=IDENTITY)
 
 
 def _compose(base: Placed, link: Motion, via: int, reduced: Reduced) -> Placed:
@@ -64,7 +75,7 @@ def _compose(base: Placed, link: Motion, via: int, reduced: Reduced) -> Placed:
         matrix = base.matrix
     moved = _rms(matrix, size)
     if moved < STILL_PX:
-        return at("identity", IDENTITY, 0.0)
+        return at("identity", IDENTITY, moved)
     order = ("identity", "shift", "rigid", "homography")
     return at(max(base.model, link.model, key=order.index), matrix, moved)
 

@@ -1,4 +1,4 @@
-"""Fills what a moved frame never saw from the reference (or a neighbour), in that frame's brightness."""
+"""Fills what a moved frame never saw from its neighbours in exposure, in that frame's brightness."""
 
 from __future__ import annotations
 
@@ -19,20 +19,18 @@ def fill_missing(
     box: Box,
     size_px: tuple[int, int],
     reduced: Reduced,
-    reference: int,
 ) -> dict[int, Pixels]:
     """Moved frames whose missing parts are replaced, by index; `frames` share the geometry of `box`.
 
     `size_px` is the frames' size before they were moved; `reduced` shows them as given, and carries the
-    curves. The reference fills the others; where the canvas is larger than the reference, the nearest frame
-    that saw the place fills it, the reference itself included. What no frame saw repeats the edge.
+    curves. The frame nearest in exposure that saw the place fills it: a longer step would bring more noise,
+    or white where there is detail. What no frame saw repeats the edge.
     """
     order = list(range(len(frames)))
     seen = [_seen(matrix, box, size_px) for matrix in matrices]
     filled: dict[int, Pixels] = {}
     for index in order:
-        near = sorted((i for i in order if i not in (index, reference)), key=lambda i: abs(i - index))
-        donors = near if index == reference else [reference, *near]
+        donors = sorted((i for i in order if i != index), key=lambda i: abs(i - index))
         for corner, (tile, own) in seen[index].items():
             total, given = own, np.zeros((*own.shape[:2], 3), np.float32)
             for donor in donors:

@@ -16,7 +16,7 @@ from mefcli.motion.geometry import apply
 from mefcli.motion.resample import is_gentle, resample
 from mefcli.values import Box, Matrix, Pixels
 
-FEATHER_PX = 24
+LEAST_FEATHER_PX, MOST_FEATHER_PX = 4.0, 24.0
 TILE_PX = 256
 BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
@@ -49,21 +49,24 @@ def missing_tiles(
 ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
     """Tiles of the result near or beyond the frame's edge, with the weight (h, w, 1) of the frame there.
 
-    0 where the frame has no pixel, rising from almost 0 at its edge to 1 over FEATHER_PX inside it. Tiles
-    wholly inside are left out.
+    0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once where a pixel's
+    breadth is missing, slowly where much is. Tiles wholly inside are left out.
     """
     left, top, right, bottom = box
+    outer = np.array([[left, top], [right - 1, top], [left, bottom - 1], [right - 1, bottom - 1]], np.float64)
+    missing_px = -float(_inside(apply(matrix, outer), size_px).min())
+    feather_px = float(np.clip(missing_px, LEAST_FEATHER_PX, MOST_FEATHER_PX))
     for y in range(top, bottom, TILE_PX):
         for x in range(left, right, TILE_PX):
             y_end, x_end = min(y + TILE_PX, bottom), min(x + TILE_PX, right)
             corners = np.array(
                 [[x, y], [x_end - 1, y], [x, y_end - 1], [x_end - 1, y_end - 1]], dtype=np.float64
             )
-            if _inside(apply(matrix, corners), size_px).min() >= FEATHER_PX:
+            if _inside(apply(matrix, corners), size_px).min() >= feather_px:
                 continue
             xs, ys = np.meshgrid(np.arange(x, x_end, dtype=np.float64), np.arange(y, y_end, dtype=np.float64))
             depth = _inside(apply(matrix, np.stack([xs.ravel(), ys.ravel()], axis=1)), size_px)
-            weight = np.clip(depth / FEATHER_PX, 0, 1).reshape(xs.shape).astype(np.float32)
+            weight = np.clip(depth / feather_px, 0, 1).reshape(xs.shape).astype(np.float32)
             # Smoothstep: a linear ramp shows its two corners as faint lines.
             weight = weight * weight * (3 - 2 * weight)
             weight = np.where(depth.reshape(xs.shape) > -0.5, np.maximum(weight, BARELY), 0)

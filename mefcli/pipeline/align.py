@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from mefcli.errors import AlignmentError
 from mefcli.job import Crop, Job
-from mefcli.motion.chain import STILL_PX, place_all
+from mefcli.motion.chain import place_all
 from mefcli.motion.geometry import common_box, union_box
-from mefcli.motion.reduced import reduce, with_frames
+from mefcli.motion.reduced import reduce, seen_by, with_frames
 from mefcli.values import Alignment, Box, OnStep, Pixels, Placed, Stack, Step, silent
 
 SMALLEST_SIDE_PX = 12  # dense flow needs as much, and less holds nothing to measure motion by
@@ -23,7 +23,7 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     """Frames on the reference's geometry. A bracket that did not move comes back with the same arrays.
 
     `job.crop`: "common" keeps what every frame saw; "reference" keeps the reference's rectangle and fills
-    what a frame missed from the reference, in that frame's brightness; "none" grows the canvas so that no
+    what a frame missed from those that saw it, in that frame's brightness; "none" grows the canvas so that no
     frame loses anything, filled the same way.
     """
     if job.align == "off" or len(stack.frames) < 2:
@@ -57,11 +57,12 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     box = _box(placed, size, job.crop)
     frames = _move(stack.frames, placed, box, on_step)
     if any(one is not other for one, other in zip(frames, stack.frames, strict=True)):
-        reduced = reduce(frames)
+        seen = [None if one.kept_identity else seen_by(one.matrix, box, size) for one in placed]
+        reduced = reduce(frames, seen)
     if job.crop != "common":
         from mefcli.motion.fill import fill_missing
 
-        filled = fill_missing(frames, [one.matrix for one in placed], box, size, reduced, reference)
+        filled = fill_missing(frames, [one.matrix for one in placed], box, size, reduced)
         frames = [filled.get(index, frame) for index, frame in enumerate(frames)]
         reduced = with_frames(reduced, filled)
     if job.align == "flow":
@@ -124,9 +125,9 @@ def _move(frames: Sequence[Pixels], placed: Sequence[Placed], box: Box, on_step:
 
 
 def _summary(placed: Sequence[Placed]) -> str:
-    most = max(one.moved_px for one in placed)
+    moved = [one.moved_px for one in placed if not one.kept_identity]
     lost = sum(not one.trusted for one in placed)
-    words = f"motion up to {most:.1f} px" if most >= STILL_PX else "no motion, frames untouched"
+    words = f"motion up to {max(moved):.1f} px" if moved else "no motion, frames untouched"
     return f"{words}, {lost} not aligned" if lost else words
 
 

@@ -122,8 +122,11 @@ def _findings(
 
 
 def _words(name: str, one: Placed) -> str:
-    words = f"{name}, moved {one.moved_px:.1f} px, {one.model}"
-    return words if one.trusted else f"{words}, kept in place"
+    if not one.trusted:
+        return f"{name}, kept in place"
+    if one.kept_identity:
+        return f"{name}, not moved ({one.moved_px:.1f} px off)"
+    return f"{name}, moved {one.moved_px:.1f} px, {one.model}"
 
 
 def cropped(

@@ -115,6 +115,52 @@ def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     assert all(one.kept_identity for one in found(done).placed)
 
 
+def shifted(frames: list[np.ndarray], places: list[float]) -> list[np.ndarray]:
+    """Each frame of a scene that is wide enough, seen from another place along x."""
+    import cv2
+
+    moved = []
+    for frame, place in zip(frames, places, strict=True):
+        step = np.array([[1, 0, place], [0, 1, 0.0]])
+        flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
+        moved.append(cv2.warpAffine(frame, step, SIZE, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    return moved
+
+
+def test_frames_less_than_half_a_pixel_off_keep_their_pixels() -> None:
+    rng = np.random.default_rng(1)
+    light = [scene((SIZE[0] + 20, SIZE[1])) * 0.2] * 3
+    pictures = [
+        expose(seen, gain, rng)
+        for seen, gain in zip(shifted(light, [10.3, 10.0, 9.2]), (0.25, 1.0, 4.0), strict=True)
+    ]
+    done = align(stack_of(pictures))
+    assert done.frames[0] is not pictures[0]  # cut with the one that moved
+    done = align(stack_of(pictures), crop="reference")
+    assert done.frames[0] is pictures[0]
+    assert found(done).placed[0].moved_px == pytest.approx(0.3, abs=0.05)
+    assert not found(done).placed[2].kept_identity
+
+
+def test_a_kept_frame_does_not_mislead_the_next() -> None:
+    """Each 0.4 px from its neighbour: those farther than half a pixel from the reference are moved wholly."""
+    rng = np.random.default_rng(1)
+    light = [scene((SIZE[0] + 20, SIZE[1])) * 0.2] * 4
+    places = [10.0, 10.4, 10.8, 11.2]
+    gains = (0.5, 1.0, 2.0, 4.0)
+    pictures = [expose(one, gain, rng) for one, gain in zip(shifted(light, places), gains, strict=True)]
+    placed = found(align(stack_of(pictures, reference=0))).placed
+    assert [one.kept_identity for one in placed] == [True, True, False, False]
+    assert placed[3].matrix[0, 2] == pytest.approx(-1.2, abs=0.05)
+
+
+def test_one_shoot_has_one_size() -> None:
+    for seed in (3, 4, 5):
+        known = case(seed)
+        done = align_stack(stack_of(list(known.frames)), Job())
+        assert {frame.shape for frame in done.frames} == {known.frames[0].shape}
+
+
 @pytest.mark.parametrize("seed", [51, 53])
 def test_waves_do_not_bend_what_stands_still(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -195,6 +241,19 @@ def test_the_reference_crop_keeps_the_size_and_fills_edges_in_the_frame_s_own_br
             assert abs(float(frame[unseen].mean()) - float(truth[unseen].mean())) < 12
             assert np.median(np.abs(frame[unseen].astype(float) - truth[unseen])) < 10
     assert done.frames[1] is known.frames[1]
+
+
+def test_the_nearest_exposure_that_saw_a_place_fills_it() -> None:
+    """Six stops above the reference, its noise would be the bright frame's edge."""
+    rng = np.random.default_rng(1)
+    radiance = scene((SIZE[0] + 20, SIZE[1])) * 0.2
+    frames = [expose(radiance[:, 10:-10], gain, rng) for gain in (0.03, 0.5)]
+    frames.append(expose(radiance[:, :-20], 2.0, rng))
+    truth = expose(radiance[:, 10:-10], 2.0, rng)
+    done = align(stack_of(frames, reference=0), crop="reference")
+    assert not found(done).placed[2].kept_identity
+    off = np.abs(done.frames[2].astype(float) - truth)[:, -10:]
+    assert float(off.mean()) < 3
 
 
 def covered(matrix: np.ndarray) -> np.ndarray:
