@@ -23,9 +23,9 @@ _HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version
+        from mefcli.version import version
 
-        return version("mef")
+        return version()
     if name in _HOMES:
         from importlib import import_module
 

@@ -246,11 +246,11 @@ class Journal:
         return key.encode(errors="backslashreplace").decode()  # names need not be text, the database's must
 
     def _settings(self, work: Work) -> str:
-        from mefcli import __version__
+        from mefcli.version import version
 
         chosen = {name: value for name, value in vars(work.job).items() if name not in UNSEEN}
         evs, names = list(work.bracket.evs), [str(output.name) for output in work.outputs]
-        told = [__version__, self.weights, chosen, evs, work.bracket.reference, names, work.curve]
+        told = [version(), self.weights, chosen, evs, work.bracket.reference, names, work.curve]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -93,9 +93,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from mefcli import __version__
+        from mefcli.version import version
 
-        typer.echo(f"mef {__version__}")
+        typer.echo(f"mef {version()}")
         raise typer.Exit
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import mefcli
 from mefcli import storage
 from mefcli.errors import OutputError
 from mefcli.formats.ifd import (
@@ -28,6 +27,7 @@ from mefcli.formats.ifd import (
     serialise,
     text_entry,
 )
+from mefcli.version import version
 
 # XYZ (D65) to a camera whose primaries are sRGB's: the inverse of the sRGB matrix of IEC 61966-2-1.
 SRGB_CAMERA = (3.2404542, -1.5371385, -0.4985314, -0.9692660, 1.8760108, 0.0415560) + (
@@ -86,7 +86,7 @@ def write_dng(
         0x011B: Entry(RATIONAL, ((300, 1),)),
         0x011C: Entry(SHORT, (1,)),
         0x0128: Entry(SHORT, (2,)),
-        0x0131: text_entry(f"mef {mefcli.__version__}"),
+        0x0131: text_entry(f"mef {version()}"),
         0x828D: Entry(SHORT, (2, 2)),  # CFARepeatPatternDim
         0x828E: Entry(BYTE, bytes(PATTERNS[pattern])),  # CFAPattern
         0xC612: Entry(BYTE, b"\1\4\0\0"),  # DNGVersion

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-import mefcli
 from mefcli.errors import OutputError, UsageError
 from mefcli.formats import isobox
 from mefcli.formats.header import EXIF_HEAD, ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
@@ -27,6 +26,7 @@ from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding
 from mefcli.formats.xmp import packet
 from mefcli.values import Pixels, Record
+from mefcli.version import version
 
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
 JPEG_PART = 65533  # a JPEG segment's longest payload
@@ -118,13 +118,13 @@ def depth_of(kind: str, options: Encoding, pixels: Pixels) -> int:
 def companions(
     kind: str, pixels: Pixels, icc: bytes | None, metadata: Metadata, record: Record | None
 ) -> Companions:
-    version = str(mefcli.__version__)
+    release = version()
     height, width = pixels.shape[:2]
     main: Tags = {tag: entry for tag, entry in metadata.main.items() if tag not in RATINGS}
     main[0x0112] = Entry(SHORT, (1,))  # upright already
     main[0x011A] = main[0x011B] = Entry(RATIONAL, ((300, 1),))
     main[0x0128] = Entry(SHORT, (2,))  # per inch
-    main[0x0131] = text_entry(f"mef {version}")
+    main[0x0131] = text_entry(f"mef {release}")
     exif: Tags = dict(metadata.exif)
     exif[0x9000] = Entry(UNDEFINED, b"0232")
     exif[0xA001] = Entry(SHORT, (1 if icc is None or is_srgb(icc) else 0xFFFF,))
@@ -141,7 +141,7 @@ def companions(
         main[0x0213] = Entry(SHORT, (1,))  # YCbCrPositioning: centred; 4:4:4 has no other
         exif[0x9101] = Entry(UNDEFINED, b"\1\2\3\0")  # ComponentsConfiguration: Y, Cb, Cr
     block = carried_block(metadata.iptc)
-    xmp = packet(metadata.xmp, metadata.iptc, metadata.rating, record, version)
+    xmp = packet(metadata.xmp, metadata.iptc, metadata.rating, record, release)
     if kind == "tiff":
         main[0x02BC] = Entry(1, xmp)
         if icc is not None:
