@@ -9,7 +9,8 @@ import numpy as np
 
 from mefcli.errors import MefError, UnreadableError
 from mefcli.formats.colours import display_referred
-from mefcli.formats.header import Header, parse_header
+from mefcli.formats.facts import Header
+from mefcli.formats.header import parse_header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import is_dcf_adobe_rgb, turned

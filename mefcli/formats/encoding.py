@@ -14,7 +14,8 @@ import numpy as np
 
 from mefcli.errors import OutputError, UsageError
 from mefcli.formats import isobox
-from mefcli.formats.header import EXIF_HEAD, ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
+from mefcli.formats.facts import EXIF_HEAD
+from mefcli.formats.header import ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import LONG, RATIONAL, SHORT, UNDEFINED, Entry, Tags, exif_block, text_entry
 from mefcli.formats.iptc import carried_block

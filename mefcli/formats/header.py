@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mefcli.formats import boxes
 from mefcli.formats.colours import SRGB, Colours, calibrated, coded, tiff_colours
-from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, INTEROP_POINTER, Buffer, Entry, Tags, TiffReader
+from mefcli.formats.facts import EXIF_HEAD, Header, bytes_of, photoshop_iptc, with_directories, with_exif
+from mefcli.formats.ifd import Buffer, Tags, TiffReader
 from mefcli.formats.kinds import is_sensor_data, kind_of
+from mefcli.formats.plain_headers import parse_plain
 from mefcli.formats.source import opened
 from mefcli.values import Kind
 
 UNSPECIFIED = 2  # code point
-EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
 ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
-
-
-@dataclass(frozen=True)
-class Header:
-    """One file's facts. `size_px` is width and height as stored, before orientation."""
-
-    kind: Kind
-    size_px: tuple[int, int] | None = None
-    channels: int | None = None
-    main: Tags = field(default_factory=dict)
-    exif: Tags = field(default_factory=dict)
-    gps: Tags = field(default_factory=dict)
-    interop: Tags = field(default_factory=dict)
-    exif_block: bytes | None = None  # where EXIF is a block inside another container
-    xmp: bytes | None = None
-    iptc: bytes | None = None  # IIM records
-    icc: bytes | None = None
-    colours: Colours | None = None  # the same in other words; counts where there is no profile
-    adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
-    cut: bool = False  # values of a TIFF's first directory, or a coded picture in HEIF, lie beyond the end
-    moving: bool = False  # an animation, or a sequence
-    turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
-
-    @property
-    def orientation(self) -> int:
-        entry = self.main.get(0x0112)
-        value = entry.integer if entry is not None and not self.turned else None
-        return value if value is not None and 1 <= value <= 8 else 1
 
 
 def read_header(path: Path) -> Header:
@@ -54,76 +28,7 @@ def read_header(path: Path) -> Header:
 
 def parse_header(data: Buffer, kind: Kind) -> Header:
     parsers = {"jpeg": _jpeg, "png": _png, "tiff": _tiff, "heif": _heif, "raw": _raw}
-    if kind in parsers:
-        return parsers[kind](data)
-    from mefcli.formats.plain_headers import parse_plain  # which builds on this module
-
-    return parse_plain(data, kind)
-
-
-def with_exif(header: Header, block: bytes | None) -> Header:
-    """The header with the tags of an EXIF block; a broken block is left out."""
-    if not block:
-        return header
-    try:
-        reader = TiffReader(block)
-    except ValueError:
-        return header
-    return replace(_with_directories(header, reader), exif_block=block)
-
-
-def _with_directories(header: Header, reader: TiffReader, main: Tags | None = None) -> Header:
-    main = reader.read(reader.first)[0] if main is None else main
-    exif = reader.pointed(main, EXIF_POINTER)
-    return replace(
-        header,
-        main=main,
-        exif=exif,
-        gps=reader.pointed(main, GPS_POINTER),
-        interop=reader.pointed(exif, INTEROP_POINTER),
-        xmp=header.xmp or _bytes(main.get(0x02BC)),
-        iptc=header.iptc or _iptc_of(main),
-    )
-
-
-def _bytes(entry: Entry | None) -> bytes | None:
-    return entry.values if entry is not None and isinstance(entry.values, bytes) else None
-
-
-def _iptc_of(main: Tags) -> bytes | None:
-    entry = main.get(0x83BB)
-    if entry is not None:
-        if isinstance(entry.values, bytes):
-            return entry.values
-        # Photoshop stores IIM bytes in LONGs; their order follows the file's, which IIM's first byte reveals.
-        values = [value for value in entry.values if isinstance(value, int)]
-        for order in "<>":
-            packed = struct.pack(f"{order}{len(values)}I", *(value & 0xFFFFFFFF for value in values))
-            if packed[:1] == b"\x1c":
-                return packed
-    resources = _bytes(main.get(0x8649))
-    return photoshop_iptc(resources) if resources else None
-
-
-def photoshop_iptc(resources: bytes) -> bytes | None:
-    """The IIM records among Photoshop's image resources."""
-    at = 0
-    while at + 12 <= len(resources) and resources[at : at + 4] in (
-        b"8BIM",
-        b"MeSa",
-        b"PHUT",
-        b"AgHg",
-        b"DCSR",
-    ):
-        number = int.from_bytes(resources[at + 4 : at + 6], "big")
-        name = 1 + resources[at + 6]
-        at += 6 + name + name % 2
-        size = int.from_bytes(resources[at : at + 4], "big")
-        at += 4
-        if number == 0x0404:
-            return resources[at : at + size]
-        at += size + size % 2
-    return None
+    return parsers[kind](data) if kind in parsers else parse_plain(data, kind)
 
 
 def _jpeg(data: Buffer) -> Header:
@@ -233,10 +138,10 @@ def _tiff(data: Buffer) -> Header:
     except ValueError:
         return Header("tiff")
     main = reader.read(reader.first)[0]
-    header = Header("tiff", icc=_bytes(main.get(0x8773)) or None, cut=reader.cut)
+    header = Header("tiff", icc=bytes_of(main.get(0x8773)) or None, cut=reader.cut)
     if header.icc is None:
         header = replace(header, colours=_tiff_colours(main))
-    header = _with_directories(header, reader, main)
+    header = with_directories(header, reader, main)
     return replace(header, size_px=_size_of(main))
 
 
@@ -296,7 +201,7 @@ def _raw(data: Buffer) -> Header:
         return Header("raw")
     chain = list(reader.chain())
     main = chain[0] if chain else {}
-    header = _with_directories(Header("raw"), reader, main)
+    header = with_directories(Header("raw"), reader, main)
     sensor = [size for tags in chain if is_sensor_data(tags) and (size := _size_of(tags))]
     return replace(header, size_px=max(sensor, key=lambda size: size[0] * size[1], default=None))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.kinds import need_heif
 from mefcli.formats.pixels import Array, rgb, straight, widened
 from mefcli.formats.source import RESTORE

@@ -15,7 +15,7 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, rgb, upright, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture

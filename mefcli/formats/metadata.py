@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mefcli.formats import tags as rules
-from mefcli.formats.header import Header, parse_header
+from mefcli.formats.facts import Header
+from mefcli.formats.header import parse_header
 from mefcli.formats.ifd import BYTE, LONG, RATIONAL, SHORT, Entry, Tags, text_entry
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.makernotes import maker_facts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mefcli.errors import UnreadableError
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, moves, rgb, upright
 from mefcli.formats.plain_headers import pnm_facts
 from mefcli.formats.source import RESTORE

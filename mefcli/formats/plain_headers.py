@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mefcli.formats.colours import SRGB, Colours, calibrated
-from mefcli.formats.header import EXIF_HEAD, Header, with_exif
+from mefcli.formats.facts import EXIF_HEAD, Header, with_exif
 from mefcli.formats.ifd import Buffer
 from mefcli.values import Kind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mefcli.errors import UnreadableError
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, moves, rgb, upright
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture

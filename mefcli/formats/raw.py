@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mefcli.errors import UnreadableError, UsageError
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
 from mefcli.formats.kinds import is_sensor_data

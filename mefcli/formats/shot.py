@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mefcli.errors import UnreadableError
-from mefcli.formats.header import Header, parse_header
+from mefcli.formats.facts import Header
+from mefcli.formats.header import parse_header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import Buffer, Entry, Tags
 from mefcli.formats.kinds import kind_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mefcli.errors import UnreadableError
-from mefcli.formats.header import Header
+from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, rgb, straight, upright, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture

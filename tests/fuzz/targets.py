@@ -18,7 +18,8 @@ from mefcli.batch.journal import Journal
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError
 from mefcli.formats import dng, icc, ifd, iptc, makernotes, tags, xmp
-from mefcli.formats.header import parse_header, with_exif
+from mefcli.formats.facts import with_exif
+from mefcli.formats.header import parse_header
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import read_shot
 from mefcli.job import Job
