@@ -78,7 +78,8 @@ def _png(data: Buffer) -> Header:
             exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
         elif name == b"iCCP":
             _, _, packed = data[start:end].partition(b"\0")
-            header = replace(header, icc=boxes.inflate(packed[1:]) or None)
+            profile = boxes.inflate(packed[1:])  # what cannot be unpacked stays, to be told of
+            header = replace(header, icc=(packed[1:] if profile is None else profile) or None)
         elif name == b"acTL":
             header = replace(header, moving=int.from_bytes(data[start : start + 4], "big") > 1)
         elif name == b"iTXt" and data[start : start + 17] == b"XML:com.adobe.xmp":

@@ -150,11 +150,20 @@ def _decoded(data: bytes, path: Path) -> Array:
     return pixels
 
 
+def _without_exif(data: bytes) -> bytes:
+    """Pillow reads EXIF on opening, and warns on the screen of what it finds odd there."""
+    bare, at = b"", 0
+    for marker, start, end in boxes.jpeg_segments(data):
+        if marker == 0xE1:
+            bare, at = bare + data[at : start - 4], end
+    return bare + data[at:]
+
+
 def _by_pillow(data: bytes, path: Path, reason: Exception) -> Array:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(_without_exif(data))) as image:
             if image.mode not in ("L", "RGB", "CMYK"):
                 image = image.convert("RGB")
             pixels: np.ndarray[Any, Any] = np.asarray(image)

@@ -104,6 +104,10 @@ def rgb(
             return converted, icc_profile("srgb"), [*notes, "grey profile converted to sRGB"]
     if grey:
         pixels = np.repeat(pixels, 3, axis=2)
+    if colour_model(icc) == "CMYK":
+        raise UnreadableError(
+            f"{path} holds a profile for inks, but says that it holds none.", "Export it as sRGB."
+        )
     if icc is not None and colour_model(icc) != "RGB":
         icc = None
         notes.append("a colour profile that does not fit the picture was ignored: taken as sRGB")

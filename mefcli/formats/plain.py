@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from mefcli.errors import UnreadableError
 from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, moves, rgb, upright
-from mefcli.formats.plain_headers import pnm_facts
+from mefcli.formats.plain_headers import pnm_facts, webp_chunks
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
@@ -43,7 +44,20 @@ def _samples(data: bytes, header: Header, path: Path) -> Array:
             raise ValueError("too few numbers")
     if facts is not None and facts.deep:
         return _deep(path, facts.most)
-    return _shallow(data)
+    return _shallow(without_metadata(data) if header.kind == "webp" else data)
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A WebP without EXIF, XMP and profile: we have them; Pillow would warn on the screen of what is odd."""
+    parts = []
+    for name, start, end in webp_chunks(data):
+        body = data[start:end]
+        if name == b"VP8X":
+            body = bytes((body[0] & ~0x2C,)) + body[1:]
+        if name not in (b"EXIF", b"XMP ", b"ICCP"):
+            parts.append(name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2))
+    whole = b"WEBP" + b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(whole)) + whole
 
 
 def _shallow(data: bytes) -> Array:

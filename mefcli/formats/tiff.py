@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats.facts import Header
+from mefcli.formats.ifd import SHORT
 from mefcli.formats.pixels import Array, rgb, straight, upright, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
@@ -50,12 +52,19 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
     height, width = page.imagelength, page.imagewidth
     if width * height > max_pixels:
         raise too_large(path, (width, height), max_pixels)
+    needed = {0x0103, 0x0106} | ({0x0102} if page.photometric in (RGB, YCBCR, SEPARATED) else set())
+    if not needed <= set(page.tags.keys()):  # tifffile would guess
+        raise _strange(path, "it does not say how its colours are stored")
     if page.photometric == CIELAB:
         raise UnreadableError(f"{path} is a Lab TIFF.", "Save it as RGB.")
     if page.imagedepth > 1 or page.photometric not in PICTURED:
         raise _strange(path, "it holds another kind of picture")
     if int(page.planarconfig) not in (CHUNKS, PLANES):
         raise _strange(path, "it does not say how its samples are laid out")
+    if page.compression in DECODED_TO_RGB and page.bitspersample not in (8, 12):
+        raise _strange(path, f"no JPEG has {page.bitspersample} bits a sample")
+    if page.photometric == PALETTE and _palette_entries(page) != 1 << int(page.bitspersample):
+        raise _strange(path, "its palette does not fit its pixels")
     if page.photometric == SEPARATED and int(page.tags.valueof(0x014C, 1)) != 1:
         raise _strange(path, "its inks are others than CMYK")
     if page.photometric == YCBCR and page.compression not in DECODED_TO_RGB:
@@ -67,8 +76,20 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
     ends = [at + size for at, size in zip(page.dataoffsets, sizes, strict=False)]
     # tifffile leaves black what is said to have no bytes, and tiles whose plain samples do not suffice.
     least = page.tilewidth * page.tilelength * _pixel_bits(page) // 8 if page.is_tiled else 1
-    if not ends or max(ends) > file_bytes or min(sizes) < (least if page.compression == PLAIN else 1):
+    chunks = math.prod(page.chunked)  # tifffile leaves black what no strip or tile is given for
+    if (
+        not ends
+        or len(ends) < chunks
+        or max(ends) > file_bytes
+        or min(sizes) < (least if page.compression == PLAIN else 1)
+    ):
         raise UnreadableError(f"{path} is cut off: its picture data ends too early.", RESTORE)
+
+
+def _palette_entries(page: Any) -> int:
+    """Colours of a palette of 16-bit numbers; 0 where it is none."""
+    palette = page.tags.get(0x0140)
+    return palette.count // 3 if palette is not None and palette.dtype == SHORT else 0
 
 
 def _pixel_bits(page: Any) -> int:
@@ -118,7 +139,7 @@ def _check_samples(pixels: Array, photometric: int, extras: tuple[int, ...], pat
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     needed = {RGB: 3, PALETTE: 3, YCBCR: 3, SEPARATED: 4}.get(photometric, 1)
     unexplained = channels - len(extras) - needed
-    if channels < needed or unexplained > (needed < 4):  # many a program leaves its one alpha without a word
+    if unexplained < 0 or unexplained > (needed < 4):  # many a program leaves its one alpha without a word
         raise _strange(path, f"{channels} samples a pixel are none of its colours")
     if photometric == SEPARATED and (pixels.dtype == np.float32 or ASSOCIATED in extras):
         raise UnreadableError(f"{path} holds inks mef cannot read.", "Save it as RGB.")
@@ -132,13 +153,20 @@ def from_ycbcr(pixels: Array, header: Header, path: Path) -> Array:
     """RGB by the file's own coefficients and reference levels (TIFF 6.0, sections 20 and 21)."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise _strange(path, "its YCbCr samples are no integers")
-    red, green, blue = _numbers(header, 0x0211, (0.299, 0.587, 0.114))
     top = float(np.iinfo(pixels.dtype).max)
     middle = (top + 1) / 2
+    weights = _numbers(header, 0x0211, (0.299, 0.587, 0.114))
     levels = np.array(_numbers(header, 0x0214, (0.0, top, middle, top, middle, top)), np.float32)
-    blacks, whites = levels[0::2], levels[1::2]
-    if not (whites > blacks).all() or not green:
+    if len(weights) != 3 or min(weights) <= 0 or abs(sum(weights) - 1) > 0.01:
+        raise _strange(path, "its YCbCr coefficients mean no colours")
+    if (
+        len(levels) != 6
+        or not (levels[1::2] > levels[0::2]).all()
+        or levels.min() < 0
+        or levels.max() > top + 1
+    ):
         raise _strange(path, "its reference black and white mean no colours")
+    (red, green, blue), blacks, whites = weights, levels[0::2], levels[1::2]
     spans = np.array([top, top / 2, top / 2], np.float32) / (whites - blacks)
     out = np.empty(pixels.shape[:2] + (3,), pixels.dtype)
     for row in range(0, pixels.shape[0], 256):  # strips keep the float copies small
@@ -151,8 +179,7 @@ def from_ycbcr(pixels: Array, header: Header, path: Path) -> Array:
 
 
 def _numbers(header: Header, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:
-    found = header.main[tag].numbers if tag in header.main else ()
-    return found if len(found) == len(default) else default
+    return header.main[tag].numbers if tag in header.main else default
 
 
 def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
@@ -166,6 +193,8 @@ def _depth(pixels: Array, bits: int, path: Path, notes: list[str]) -> Array:
         if pixels.dtype.itemsize > 2:
             notes.append(f"{bits}-bit integers reduced to 16 bits")
             return (pixels >> (bits - 16) if bits >= 16 else pixels).astype(np.uint16)
+        if bits < 8 * pixels.dtype.itemsize and int(pixels.max()) >> bits:
+            raise _strange(path, f"its samples have more than the {bits} bits that it says")
         return widened(pixels.astype(pixels.dtype.newbyteorder("=")), bits)
     raise UnreadableError(
         f"{path} holds signed or complex numbers, not a photograph.", "Save it as an 8- or 16-bit TIFF."

@@ -418,6 +418,81 @@ def test_a_tiff_that_is_not_laid_out_as_it_says_is_refused(tmp_path: Path) -> No
             decode(path)
 
 
+def test_a_tiff_that_leaves_out_how_its_colours_are_stored_is_refused(tmp_path: Path) -> None:
+    """tifffile would guess: no compression, white is zero, one bit."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(photo()).convert("P").save(path, compression="tiff_lzw")
+    whole = path.read_bytes()
+    for tag, kind, match in ((259, 3, "how its colours"), (262, 3, "how its colours"), (320, 3, "palette")):
+        data = bytearray(whole)
+        at = data.index(struct.pack("<HH", tag, kind))
+        data[at + 2 : at + 4] = b"\6\0" if tag == 320 else b"\x13\0"
+        path.write_bytes(data)
+        with pytest.raises(UnreadableError, match=match):
+            decode(path)
+    for mode, count, match in (("RGB", 3, "how its colours"), ("L", 1, "no JPEG has 1 bits")):
+        Image.fromarray(photo()).convert(mode).save(path, compression="jpeg")
+        data = bytearray(path.read_bytes())
+        at = data.index(struct.pack("<HHI", 258, 3, count))
+        data[at : at + 2] = struct.pack("<H", 319)
+        path.write_bytes(data)
+        with pytest.raises(UnreadableError, match=match):
+            decode(path)
+
+
+def test_a_tiff_with_fewer_strips_than_rows_is_refused(tmp_path: Path) -> None:
+    """tifffile would leave the rest black."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photo(), photometric="rgb", metadata=None, compression="zlib")
+    whole = path.read_bytes()
+    for tag, kind, value in ((257, 4, 400), (278, 4, 16), (278, 3, 16)):
+        if (at := whole.find(struct.pack("<HHI", tag, kind, 1))) < 0:
+            continue
+        path.write_bytes(whole[: at + 8] + struct.pack("<H", value) + whole[at + 10 :])
+        with pytest.raises(UnreadableError, match="cut off"):
+            decode(path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "values"), [(529, (1, 1, 1, 1, 1, 1)), (529, (0, 1, 1, 1, 0, 1)), (532, (9, 1) * 6)]
+)
+def test_ycbcr_numbers_that_mean_no_colours_are_refused(tmp_path: Path, tag: int, values: Any) -> None:
+    path = tmp_path / "a.tif"
+    tags = [(tag, 5, len(values) // 2, values, True)]
+    tifffile.imwrite(path, photo(), photometric="ycbcr", subsampling=(1, 1), extratags=tags, metadata=None)
+    with pytest.raises(UnreadableError, match="mean no colours"):
+        decode(path)
+
+
+def test_a_sample_is_not_its_colour_and_its_transparency_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photo(), photometric="rgb", metadata=None)
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<HHI", 284, 3, 1))
+    data[at : at + 2] = struct.pack("<H", 338)  # ExtraSamples: 1, premultiplied
+    path.write_bytes(data)
+    with pytest.raises(UnreadableError, match="none of its colours"):
+        decode(path)
+
+
+def test_a_profile_that_cannot_be_unpacked_is_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(with_chunks(photo(), iCCP=b"x\0\0" + b"no deflate stream at all"))
+    assert "ignored" in decode(path).notes[0]
+    path.write_bytes(with_chunks(photo(), iCCP=b""))
+    assert (decode(path).pixels == photo()).all()
+    assert capfd.readouterr() == ("", ""), "libpng talks on the screen"
+
+
+def test_a_press_profile_on_pixels_that_are_no_inks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photo(), photometric="rgb", iccprofile=press())
+    with pytest.raises(UnreadableError, match="profile for inks"):
+        decode(path)
+
+
 def test_a_decoded_picture_has_the_size_its_header_says(jpeg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mefcli.formats import decoding
 

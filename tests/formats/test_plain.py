@@ -138,6 +138,18 @@ def test_webps_exif_and_profile_are_kept(tmp_path: Path) -> None:
     assert read_metadata(path).gps
 
 
+def test_odd_exif_is_no_reason_to_warn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    exif = exif_bytes()
+    odd = exif[:30] + b"\xff" * 20 + exif[50:]
+    for name, data in (
+        ("x.webp", saved(Image.fromarray(photo()), "webp", lossless=True, exif=odd)),
+        ("y.webp", saved(Image.fromarray(photo()), "webp", lossless=True, exif=exif[:60])),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert (decode(tmp_path / name).pixels == photo()).all()
+    assert not recwarn.list
+
+
 def test_a_gifs_profile_is_kept(tmp_path: Path) -> None:
     path, whole, profile = tmp_path / "x.gif", WHOLE["gif"], icc_profile("adobergb")
     blocks = b"".join(
