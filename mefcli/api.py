@@ -142,7 +142,7 @@ def plan(paths: Paths, *, ev: Sequence[float] | None = None, job: Job | None = N
     from mefcli.brackets.order import one_bracket
 
     job = job or Job()
-    shots = discover(_several(paths), raw_or_jpeg=job.raw_or_jpeg, folders=False)
+    shots = discover(_several(paths), raw_or_jpeg=job.raw_or_jpeg)
     return one_bracket(shots, ev, job.reference)
 
 

@@ -175,6 +175,9 @@ class Stack:
     read_s: float = 0.0  # seconds that reading took where it was done ahead
 
 
+ALIGNED = "none"  # the model of a frame that was aligned and not fused
+
+
 @dataclass(frozen=True)
 class Record:
     """What was done, for XMP, JSON and the report."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mefcli.brackets.discover import pattern_matches
 from mefcli.errors import InputError, MefError
 from mefcli.formats.table import PICTURES
 from mefcli.values import Shot
@@ -25,9 +26,7 @@ def find_pictures(
     barred = without.resolve() if without else None
     found: dict[Path, Path] = {}
     seen: set[Path] = set()
-    for given in inputs:
-        if not given.exists():
-            raise InputError(f"{given} does not exist.", "Check the spelling.")
+    for given in _opened(inputs):
         pairs = (
             ((path, given) for path in _below(given, barred, bad))
             if given.is_dir()
@@ -39,6 +38,14 @@ def find_pictures(
                 seen.add(real)
                 found[path] = root
     return found
+
+
+def _opened(inputs: Iterable[Path]) -> Iterator[Path]:
+    for given in inputs:
+        matches = [] if given.exists() else pattern_matches(given)
+        if not matches and not given.exists():
+            raise InputError(f"{given} does not exist.", "Check the spelling.")
+        yield from map(Path, matches) if matches else (given,)
 
 
 def read_all(paths: Iterable[Path], known: dict[Facts, Shot] | None = None) -> tuple[list[Shot], list[Bad]]:

@@ -18,7 +18,6 @@ def discover(
     inputs: Iterable[str | Path],
     *,
     raw_or_jpeg: RawOrJpeg = "raw",
-    folders: bool = True,
     on_bad: OnBad | None = None,
 ) -> list[Shot]:
     """The shots behind files, patterns and folders, in the order given, each file once.
@@ -26,17 +25,15 @@ def discover(
     Of a RAW and a JPEG of the same name only the kind asked for is kept. A file that cannot be read raises,
     or goes to `on_bad`.
     """
-    return one_of_each_pair(read_shots(inputs, folders=folders, on_bad=on_bad), raw_or_jpeg)
+    return one_of_each_pair(read_shots(inputs, on_bad=on_bad), raw_or_jpeg)
 
 
-def read_shots(
-    inputs: Iterable[str | Path], *, folders: bool = True, on_bad: OnBad | None = None
-) -> list[Shot]:
+def read_shots(inputs: Iterable[str | Path], *, on_bad: OnBad | None = None) -> list[Shot]:
     """The same without regard to pairs."""
     from mefcli import formats
 
     shots = []
-    for path in _without_doubles(_expand(inputs, folders=folders)):
+    for path in _without_doubles(_expand(inputs)):
         try:
             shots.append(formats.read_shot(path))
         except MefError as error:
@@ -61,24 +58,25 @@ def _pair_key(shot: Shot) -> Path:
     return shot.path.parent / name
 
 
-def _expand(inputs: Iterable[str | Path], *, folders: bool) -> Iterable[Path]:
+def _expand(inputs: Iterable[str | Path]) -> Iterable[Path]:
     for given in inputs:
         path = Path(given)
         _check_reachable(path)
         if path.is_dir():
-            if not folders:
-                raise InputError(f"{path} is a folder, not a picture.", f"Name its files: mef fuse {path}/*")
-            yield from sorted(
+            files = sorted(
                 file
                 for file in path.iterdir()
                 if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
             )
+            if not files:
+                raise InputError(f"{path} holds no pictures.", "Give a folder of pictures, or their names.")
+            yield from files
         elif path.exists():
             if not path.is_file():
                 raise InputError(f"{path} is not a regular file.", "Give pictures.")
             yield path
-        elif has_magic(str(path)) and (matches := _matches(path)):
-            yield from _expand(matches, folders=folders)
+        elif matches := pattern_matches(path):
+            yield from _expand(matches)
         else:
             raise InputError(f"{path} does not exist.", _near(path))
 
@@ -96,9 +94,11 @@ def _check_reachable(path: Path) -> None:
         raise InputError(f"{str(path)!r} is no file name: {error}.", "Check the name.") from error
 
 
-def _matches(pattern: Path) -> list[str]:
-    """Shells on Windows leave patterns to the program."""
-    return sorted(glob(str(pattern)))  # noqa: PTH207 - Path.glob takes no absolute patterns
+def pattern_matches(path: Path) -> list[str]:
+    """What a pattern finds: shells on Windows leave them to the program."""
+    if not has_magic(str(path)):
+        return []
+    return sorted(glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute patterns
 
 
 def _near(path: Path) -> str:

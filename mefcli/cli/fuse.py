@@ -71,8 +71,8 @@ def fuse(
 
 
 def _first_named(files: Sequence[Path], bracket: Bracket) -> Path:
-    """The first file that was typed, or the one that a pattern found for it."""
-    return files[0] if files[0].exists() else min(bracket.paths)
+    """The first file that was typed, or the one that a folder or a pattern stands for."""
+    return files[0] if files[0].is_file() else min(bracket.paths)
 
 
 def _show_plan(

@@ -86,7 +86,7 @@ def write_dng(
         0x011B: Entry(RATIONAL, ((300, 1),)),
         0x011C: Entry(SHORT, (1,)),
         0x0128: Entry(SHORT, (2,)),
-        0x0131: text_entry(f"mef {version()}"),
+        0x0131: text_entry(f"mef demo {version()}"),
         0x828D: Entry(SHORT, (2, 2)),  # CFARepeatPatternDim
         0x828E: Entry(BYTE, bytes(PATTERNS[pattern])),  # CFAPattern
         0xC612: Entry(BYTE, b"\1\4\0\0"),  # DNGVersion

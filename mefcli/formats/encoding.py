@@ -26,7 +26,7 @@ from mefcli.formats.table import BY_NAME, WRITTEN
 from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding
 from mefcli.formats.xmp import packet
-from mefcli.values import Pixels, Record
+from mefcli.values import ALIGNED, Pixels, Record
 from mefcli.version import version
 
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
@@ -125,7 +125,8 @@ def companions(
     main[0x0112] = Entry(SHORT, (1,))  # upright already
     main[0x011A] = main[0x011B] = Entry(RATIONAL, ((300, 1),))
     main[0x0128] = Entry(SHORT, (2,))  # per inch
-    main[0x0131] = text_entry(f"mef {release}")
+    aligned = record is not None and record.model == ALIGNED  # a frame still, to be grouped and fused
+    main[0x0131] = text_entry(f"mef align {release}" if aligned else f"mef {release}")
     exif: Tags = dict(metadata.exif)
     exif[0x9000] = Entry(UNDEFINED, b"0232")
     exif[0xA001] = Entry(SHORT, (1 if icc is None or is_srgb(icc) else 0xFFFF,))

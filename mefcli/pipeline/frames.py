@@ -10,7 +10,7 @@ import numpy as np
 
 from mefcli.errors import OutputError
 from mefcli.job import Job
-from mefcli.values import Bracket, Fused, OnStep, Pixels, Record, Stack, Step, silent
+from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Pixels, Record, Stack, Step, silent
 
 
 def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:
@@ -37,7 +37,7 @@ def write_frames(stack: Stack, outputs: Sequence[Path], job: Job, on_step: OnSte
     """Every frame of the stack to its output, each safely as a fused picture would be."""
     from mefcli.pipeline.write import write
 
-    record = Record("none", None, job.settings, notes=stack.notes)
+    record = Record(ALIGNED, None, job.settings, notes=stack.notes)
     job = replace(job, bit_depth=job.bit_depth or 16)
     written: list[Path] = []
     for index, (frame, output) in enumerate(zip(stack.frames, outputs, strict=True)):

@@ -69,12 +69,8 @@ def test_a_missing_file_is_named_with_its_near_neighbours(mef: Mef, jpegs: list[
     only(jpegs[0].parent, *jpegs)
 
 
-def test_a_folder_instead_of_a_file_is_refused_with_the_command_that_works(
-    mef: Mef, jpegs: list[Path]
-) -> None:
-    folder = jpegs[0].parent
-    refused(mef("fuse", folder), 1, "is a folder", f"mef fuse {folder}/*")
-    only(folder, *jpegs)
+def test_a_folder_without_pictures_is_refused(mef: Mef, tmp_path: Path) -> None:
+    refused(mef("fuse", tmp_path), 1, "holds no pictures")
 
 
 def test_one_frame_is_refused(mef: Mef, jpegs: list[Path]) -> None:

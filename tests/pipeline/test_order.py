@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from dataclasses import replace
@@ -10,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cards import Card
-from toolkit import Mef
+from cards import Card, write_files
+from toolkit import MakeBracket, Mef
 
 from mefcli import api, formats
 from mefcli.brackets.group import group
 from mefcli.brackets.order import one_bracket
 from mefcli.errors import MismatchError
 from mefcli.values import Shot
+
+FAST = ("--model", "average", "--align", "off")
 
 
 def taken(exposures: list[float], pause_s: float = 0.2, biases: list[float] | None = None) -> list[Shot]:
@@ -126,3 +129,62 @@ def test_a_batch_fuses_what_fuse_would(jpegs: list[Path]) -> None:
     (planned,) = group([formats.read_shot(path) for path in jpegs]).brackets
     named = api.plan(jpegs)
     assert (planned.paths, planned.evs, planned.reference) == (named.paths, named.evs, named.reference)
+
+
+def test_a_folder_is_the_bracket_in_it_twice_in_a_row(mef: Mef, jpegs: list[Path]) -> None:
+    folder = jpegs[0].parent
+    done = mef("fuse", folder, *FAST)
+    assert done.code == 0, done.err
+    assert done.out == f"{folder / 'room_1_fused.tif'}\n"
+    again = mef("fuse", folder, *FAST, "--overwrite", "--json")
+    assert again.code == 0, again.err
+    assert [Path(path).name for path in json.loads(again.out)["inputs"]] == [path.name for path in jpegs]
+    assert "room_1_fused.tif is an earlier result" in again.err
+
+
+def test_a_folder_of_two_brackets_is_refused_with_the_plan(mef: Mef, tmp_path: Path) -> None:
+    card = Card(random.Random(1))
+    for _ in range(2):
+        card.bracket(3, 2.0, "rising", 1 / 60)
+        card.pause(8, 8)
+    folder = write_files(card, tmp_path)[0].parent
+    done = mef("fuse", folder)
+    assert done.code == 1
+    assert "IMG_0001.JPG IMG_0002.JPG IMG_0003.JPG | IMG_0004.JPG IMG_0005.JPG IMG_0006.JPG" in done.err
+
+
+@pytest.mark.parametrize("command", ["fuse", "batch", "info", "align"])
+def test_a_pattern_that_no_shell_expanded_is_expanded(mef: Mef, jpegs: list[Path], command: str) -> None:
+    """Shells on Windows leave patterns to the program."""
+    folder = jpegs[0].parent
+    arguments = {
+        "fuse": (folder / "room_[123].*", *FAST, "-o", folder / "x.tif"),
+        "batch": (folder / "room_?.jpg", *FAST, "-o", folder / "out"),
+        "info": (folder / "room_*.jpg",),
+        "align": (folder / "room_*.jpg", "-o", folder / "aligned"),
+    }
+    done = mef(command, *arguments[command], "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert len(told["shots"] if command == "info" else told["inputs"]) == 3
+    (odd,) = [path.rename(path.with_name("a[1].jpg")) for path in jpegs[:1]]  # a name is a name first
+    assert mef("info", odd).code == 0
+
+
+def test_aligned_frames_are_a_bracket_again(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    """What mef align wrote is no result of a fusion."""
+    aligned = tmp_path / "aligned"
+    assert mef("align", *jpegs, "-o", aligned).code == 0
+    done = mef("batch", aligned, "-o", tmp_path / "out", *FAST, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert [Path(path).name for path in told["inputs"]] == [f"{path.stem}_aligned.tif" for path in jpegs]
+    assert mef("fuse", *sorted(aligned.iterdir()), *FAST, "-o", tmp_path / "x.tif").code == 0
+    assert formats.read_shot(tmp_path / "x.tif").fused
+    assert not formats.read_shot(Path(told["inputs"][0])).fused
+
+
+def test_a_raw_demo_is_a_bracket_for_a_batch(mef: Mef, tmp_path: Path) -> None:
+    assert mef("demo", tmp_path / "demo", "--raw", "--width", "96", "--model", "average").code == 0
+    done = mef("info", tmp_path / "demo", "--groups", "--json")
+    assert [len(one["inputs"]) for one in json.loads(done.out)["brackets"]] == [5]
