@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cards import Card, write_files
-from toolkit import MakeBracket, Mef
+from toolkit import Mef
 
 from mefcli import api, formats
 from mefcli.brackets.group import group
