@@ -14,12 +14,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from imageio.v3 import imread
-from mefnets.fuser import Fuser
 
 from mefcli.checkpoints import build_with_weights, load_fuser_weights
 from mefcli.errors import ModelError
 from mefcli.importing import import_checkpoint
 from mefnets.crmef import importer as crmef_importer
+from mefnets.engine.fuser import Fuser
 from mefnets.mgdn import importer as mgdn_importer
 from mefnets.mgdn.network import build as build_mgdn
 
