@@ -1,9 +1,9 @@
 """A plan: several trainings in order within one length of time, so that a lent card never waits.
 
 `plan.toml` names the data, a folder, how long all of it may take, and one `[[train]]` for each network. A
-network has a budget of its own or a share of what is left when its turn comes; so whatever the start of one
-costs, the last one ends on time. `plan.json` in the folder remembers budgets and what is finished: the same
-command goes on after any interruption, and time spent before counts.
+network has a budget of its own or a share of what is left when its turn comes, less what starting and ending
+have cost so far; so the last one ends on time. `plan.json` in the folder remembers budgets and what is
+finished: the same command goes on after any interruption, and time spent before counts.
 """
 
 from __future__ import annotations
@@ -203,6 +203,11 @@ class Journal:
     def spent_s(self) -> float:
         return sum(entry.spent_s for entry in self.entries.values())
 
+    def around_s(self) -> float:
+        """What a start and an end have cost beside the training itself, at most."""
+        done = [e for e in self.entries.values() if e.state == "done" and e.budget_s is not None]
+        return max((e.spent_s - e.budget_s for e in done if e.budget_s is not None), default=0.0)
+
 
 def budget_of(plan: Plan, journal: Journal, number: int) -> float | None:
     """How long task `number` may train, as things stand: its own budget, else its share of what is left.
@@ -218,6 +223,7 @@ def budget_of(plan: Plan, journal: Journal, number: int) -> float | None:
         return None  # its steps end it
     later = [t for t in plan.tasks[number:] if journal.of(name_of(plan, t)).state in ("waiting", "begun")]
     left -= sum(parse_duration(t.budget) for t in later if t.budget)
+    left -= journal.around_s() * len(later)
     shares = sum(t.share for t in later if not t.budget)
     return left * task.share / shares
 
