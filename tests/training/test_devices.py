@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from mefcli.cli.app import run
+from mefcli.training.loop import Trainer
+from mefcli.training.prepare import prepare
+from mefcli.training.settings import Settings, all_recipes
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,16 @@ def test_a_missing_card_is_one_sentence(
     said = capsys.readouterr().err
     assert "No CUDA device was found" in said
     assert "fault in mef" not in said
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no card here")
+@pytest.mark.parametrize("name", sorted(all_recipes()))
+def test_every_recipe_learns_on_a_card(name: str, packed: Path, tmp_path: Path) -> None:
+    """A few steps through all stages, validated on the card, as a plan would have it."""
+    settings = Settings(
+        model=name, data=packed, runs=tmp_path, smoke=True, fresh=True, device="cuda", batch_times=2
+    )
+    outcome = Trainer(prepare(settings)).train()
+    assert outcome.why == "steps"
+    assert all(math.isfinite(value) for value in outcome.scores.values())
