@@ -87,7 +87,7 @@ def _check_count(shots: Sequence[Shot], evs: Sequence[float] | None) -> None:
             "Give the other exposures of the scene too.",
         )
     if evs is not None and len(evs) != len(shots):
-        names = ", ".join(shot.path.name for shot in shots)
+        names = some([shot.path.name for shot in shots])
         raise UsageError(
             f"--ev gives {len(evs)} exposure values for {len(shots)} frames ({names}).",
             "Give one for each, in order.",

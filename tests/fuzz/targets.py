@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from mefcli.batch.claims import claim
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.batch.plan import Work
@@ -23,6 +24,7 @@ from mefcli.formats.header import parse_header
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import read_shot
 from mefcli.job import Job
+from mefcli.pipeline.results import Done, Failed
 from mefcli.values import Bracket, Record, Shot
 
 Target = Callable[[bytes], None]
@@ -200,11 +202,15 @@ def use_journal(folder: Path, work: Work) -> None:
     try:
         journal.finished(work)
         journal.check_free(work)
-        journal.begin(work)
-        found = {"inputs": ["a"], "outputs": ["x.tif"], "warnings": []}
-        assert journal.finish(work, found) == found
-        assert journal.finished(work) == found
-        journal.fail(work, {})
+        begun = journal.begin(work)
+        claim(begun, [(output, output) for output in work.outputs])
+        made = Done(work.bracket, work.outputs, Record("average", None, {}), (3, 2))
+        assert journal.finish(work, made) == made
+        again = journal.finished(work)
+        assert again is not None
+        assert again.before
+        assert (again.outputs, again.record.model, again.size_px) == (made.outputs, "average", (3, 2))
+        journal.fail(work, Failed(work.bracket.paths, MefError("It did not work."), work.bracket))
     finally:
         journal.close()
 
