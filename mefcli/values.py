@@ -81,7 +81,8 @@ class Shot:
             return None
         aperture = self.aperture if self.aperture and self.aperture > 0 else 1.0
         iso = self.iso if self.iso and self.iso > 0 else 100.0
-        return float(np.log2(self.exposure_s * iso / 100.0 / aperture**2))
+        ev = float(np.log2(self.exposure_s * iso / 100.0 / aperture**2))
+        return ev if np.isfinite(ev) else None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import lines
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -92,13 +93,15 @@ def tiffs(copy_bracket: MakeBracket) -> list[Path]:
 
 @pytest.fixture
 def mef(capfd: pytest.CaptureFixture[str]) -> Mef:
-    """Runs the program in this process: `mef("fuse", a, b, "-o", c)`."""
+    """Runs the program in this process: `mef("fuse", a, b, "-o", c)`; --json is held to the schema."""
 
     def run(*arguments: object) -> Outcome:
         state.debug = state.quiet = state.verbose = False
         capfd.readouterr()
         code = app.run([str(argument) for argument in arguments])
         out, err = capfd.readouterr()
+        if "--json" in arguments:
+            lines.check([str(argument) for argument in arguments], out)
         return Outcome(code, out, err)
 
     return run

@@ -62,6 +62,7 @@ def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
             **plan_object(stack.bracket, written),
             "size_px": [width, height],
             "alignment": findings,
+            "box_px": list(stack.alignment.box) if stack.alignment else None,
             "ghosts": ghosts,
             "warnings": list(stack.notes),
         }

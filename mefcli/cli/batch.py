@@ -20,7 +20,7 @@ from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError, flag
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
-from mefcli.pipeline.results import Done, Failed, Result, error_object, exit_code, result_object
+from mefcli.pipeline.results import Done, Failed, Result, exit_code, result_object
 from mefcli.values import OnStep, silent
 
 RUNNING = "How it runs"
@@ -111,7 +111,7 @@ def batch(
     is done is kept in a journal beside the results: run the same command again after an interruption and it
     goes on; changed settings or sources redo what they touch. One bad bracket does not stop the others.
 
-    With --json there is a line for each bracket.
+    With --json there is a line for each bracket, and for each file that cannot be read.
 
     Examples:
     mef batch CARD/ -o fused/ --dry-run               which brackets there are
@@ -133,7 +133,7 @@ def batch(
     results: list[Result] = []
     if watch:
         bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=talk.json)
-        _end(results, bad, None)
+        _end(results, bad, None, json=talk.json)
         return
     found = look_over()
     works: Sequence[plan.Work] = found.works
@@ -154,7 +154,7 @@ def batch(
             results.append(result)
     finally:
         journal.close()
-    _end(results, found.bad, found.grouping)
+    _end(results, found.bad, found.grouping, json=talk.json)
 
 
 def _run(
@@ -241,8 +241,7 @@ def _tell(result: Result, *, json: bool) -> None:
 def _show_plan(found: folder.Plan, *, json: bool) -> None:
     outputs = [work.outputs for work in found.works]
     if json:
-        errors = [{"file": str(path), **error_object(error)} for path, error in found.bad]
-        screen.put_json(g.grouping_object(found.grouping, outputs) | {"errors": errors})
+        screen.put_json(g.grouping_object(found.grouping, outputs, bad=found.bad))
     else:
         screen.stdout().print(g.brackets_table(found.grouping, outputs))
         for line in g.leftover_lines(found.grouping):
@@ -251,8 +250,12 @@ def _show_plan(found: folder.Plan, *, json: bool) -> None:
         screen.show_error(*error.spelled(flag))
 
 
-def _end(results: Sequence[Result], bad: Sequence[sources.Bad], found: Grouping | None) -> None:
-    for _, error in bad:
+def _end(
+    results: Sequence[Result], bad: Sequence[sources.Bad], found: Grouping | None, *, json: bool
+) -> None:
+    for path, error in bad:
+        if json:
+            screen.put_json(result_object(Failed((path,), error)))
         screen.show_error(*error.spelled(flag))
     if not state.quiet:
         _summary(results, len(bad), len(found.leftovers) if found else 0)

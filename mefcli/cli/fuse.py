@@ -83,6 +83,8 @@ def _show_plan(
 
         screen.console().print(bracket_table(bracket))
     screen.say(f"{len(bracket.shots)} frames, {bracket.why}; fused with {job.model}, alignment {job.align}.")
+    for note in bracket.notes:
+        screen.warn(note)
     for output in outputs:
         screen.say(f"Output: {output}")
     cpu, memory = screen.seconds(guess.total_s), max(0.1, guess.memory_mb / 1024)

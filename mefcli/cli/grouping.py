@@ -10,7 +10,8 @@ import typer
 
 from mefcli.brackets.group import Grouping
 from mefcli.cli.tables import exposure_words
-from mefcli.pipeline.results import plan_object
+from mefcli.errors import MefError
+from mefcli.pipeline.results import error_object, plan_object
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,12 +61,22 @@ def brackets_table(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -
     return table
 
 
-def grouping_object(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -> dict[str, Any]:
+def grouping_object(
+    grouping: Grouping,
+    outputs: Sequence[Sequence[Path]] = (),
+    *,
+    bad: Sequence[tuple[Path, MefError]] = (),
+) -> dict[str, Any]:
     places = list(outputs) or [()] * len(grouping.brackets)
     return {
         "brackets": [plan_object(b, place) for b, place in zip(grouping.brackets, places, strict=True)],
         "leftovers": [{"file": str(shot.path), "reason": why} for shot, why in grouping.leftovers],
+        "errors": error_objects(bad),
     }
+
+
+def error_objects(bad: Sequence[tuple[Path, MefError]]) -> list[dict[str, str]]:
+    return [{"file": str(path), **error_object(error)} for path, error in bad]
 
 
 def leftover_lines(grouping: Grouping) -> list[str]:

@@ -65,14 +65,16 @@ def info(
     bad: list[tuple[Path, MefError]] = []
     shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
-    clipping = {shot.path: _clipping(shot) for shot in shots} if wanted else {}
+    clipping = _clippings(shots, bad) if wanted else {}
     bracket, why_not = _as_bracket(shots, measure=wanted)
     if talk.json:
         screen.put_json(_object(shots, clipping, bracket, why_not, bad))
     else:
         screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))
         if wanted:
-            _show_thumbnails(bracket.shots if bracket else shots)
+            _show_thumbnails(
+                [shot for shot in (bracket.shots if bracket else shots) if shot.path in clipping]
+            )
         screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
     for _, error in bad:
         screen.show_error(*error.spelled(flag))
@@ -89,8 +91,7 @@ def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bo
     bad = closed + unreadable
     found = group(shots, mode=parse_mode(how), gap_s=gap)
     if json:
-        errors = [{"file": str(path), "message": e.message, "hint": e.hint} for path, e in bad]
-        screen.put_json(g.grouping_object(found) | {"errors": errors})
+        screen.put_json(g.grouping_object(found, bad=bad))
     else:
         screen.stdout().print(g.brackets_table(found))
         for line in g.leftover_lines(found):
@@ -125,9 +126,17 @@ def _as_bracket(shots: Sequence[Shot], *, measure: bool) -> tuple[Bracket | None
         return None, error.message
 
 
-def _clipping(shot: Shot) -> Clipping:
-    black, white = api.clipping(shot)
-    return Clipping(round(black, 2), round(white, 2))
+def _clippings(shots: Sequence[Shot], bad: list[tuple[Path, MefError]]) -> dict[Path, Clipping]:
+    """A picture that cannot be decoded goes to `bad`; its header was told all the same."""
+    found = {}
+    for shot in shots:
+        try:
+            black, white = api.clipping(shot)
+        except MefError as error:
+            bad.append((shot.path, error))
+        else:
+            found[shot.path] = Clipping(round(black, 2), round(white, 2))
+    return found
 
 
 def _object(
@@ -149,5 +158,5 @@ def _object(
         "shots": [plain(shot) for shot in shots],
         "bracket": plan_object(bracket) if bracket else None,
         "not_one_bracket": why_not,
-        "errors": [{"file": str(path), "message": error.message, "hint": error.hint} for path, error in bad],
+        "errors": g.error_objects(bad),
     }

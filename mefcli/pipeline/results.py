@@ -68,6 +68,7 @@ def plan_object(bracket: Bracket, outputs: Sequence[Path] = ()) -> dict[str, Any
         "reference": str(bracket.paths[bracket.reference]),
         "why": bracket.why,
         "outputs": [str(path) for path in outputs],
+        "warnings": list(bracket.notes),
     }
 
 
