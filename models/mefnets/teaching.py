@@ -34,28 +34,6 @@ DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed
 NEIGHBOURS_PX = 7
 Q_CV_CEILING = 2000.0  # one hopeless pair must not steer a step
 LEAST_TONE_PX = 96  # Q_CV compares large shapes; smaller pictures have none
-LIT_FROM = 3  # the three finest levels of the teacher's pyramid weigh as they have learned
-
-
-def lit(teacher: nn.Module, light: float) -> nn.Module:
-    """The house network leaning towards the brighter frame: `light` times a frame's luminance is added to
-    what its coarse levels weigh it by, so that shadows open. Changes the network it is given."""
-    plain = teacher._blend
-    lean: list[Tensor | None] = [None]
-
-    def blend(picture: Tensor, *rest: object) -> object:
-        level = rest[4]
-        lean[0] = luminance(picture)[:, None] if level >= LIT_FROM else None  # type: ignore[operator]
-        return plain(picture, *rest)  # type: ignore[operator]
-
-    def leaning(_: nn.Module, __: object, worth: Tensor) -> Tensor:
-        return worth if lean[0] is None else worth + light / 4 * lean[0]  # the network takes it fourfold
-
-    teacher._blend = blend  # type: ignore[assignment]
-    weigh = teacher.weigh
-    assert isinstance(weigh, nn.Module)
-    weigh.register_forward_hook(leaning)
-    return teacher
 
 
 def gradient_loss(fused: Tensor, target: Tensor) -> Tensor:
@@ -107,17 +85,16 @@ class TaughtObjective(Objective):
         tone: float = 0.0,
         kept: float = 5.0,
         colour: float = 2.0,
-        light: float = 0.0,
         rising: tuple[float, float] = (0.7, 0.9),
         swap: bool = False,
     ) -> None:
-        """`sees`: what the network is fed. `light`: see `lit`. `rising`: where in the run the measures begin
-        to count and where they count in full. `swap`: show pairs in either order."""
+        """`sees`: what the network is fed. `rising`: where in the run the measures begin to count and where
+        they count in full. `swap`: show pairs in either order."""
         super().__init__()
         self.sees = sees
         self.gradient, self.structure = gradient, structure
         self.measures, self.tone, self.kept, self.colour = measures, tone, kept, colour
-        self.light, self.rising, self.swap = light, rising, swap
+        self.rising, self.swap = rising, swap
         self.teach: Teach | None = None
         self.calls: Tensor
         # A buffer, so that a continued run goes on with the same plane.
@@ -126,7 +103,7 @@ class TaughtObjective(Objective):
     def use_teacher(self, teacher: nn.Module) -> None:
         """Take the network to learn from. It is no part of this module: checkpoints do not carry it."""
         teacher.eval().requires_grad_(False)
-        self.teach = (lit(teacher, self.light) if self.light else teacher).__call__
+        self.teach = teacher.__call__
 
     def share(self, progress: float) -> float:
         """r(t): what the measures count."""

@@ -1,8 +1,8 @@
 """How MGDN is trained for exposure fusion: `mef train mgdn`.
 
-Ours: simulated pairs whose reference is fused from the noise-free bracket; whole views reduced to 96 px,
-because the channel attention and the gates average over the whole picture. A short run of 300 steps is about
-15 CPU minutes on two cores.
+Ours is taught (`mefnets/teaching.py`). `--variant untaught`: simulated pairs whose reference is fused from
+the noise-free bracket; whole views reduced to 96 px, because the channel attention and the gates average over
+the whole picture. A short run of 300 steps is about 15 CPU minutes on two cores.
 
 `--variant paper` has nothing of ours: SICE with its reference pictures, L1 and masked mutual information
 summed over the stages, equation 1's division, the code's 64 px patches with flips and quarter turns, Adam, an
@@ -71,6 +71,5 @@ RECIPE = taught(
     stages=(Stage(0.7, {"crop_px": 224, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=4e-4,
-    light=0.5,
 )
 RECIPES = {"mgdn": RECIPE}
