@@ -83,13 +83,9 @@ def find_weights(spec: ModelSpec) -> Path | None:
     return None
 
 
-def needs_weights(spec: ModelSpec) -> bool:
-    return not spec.module.startswith("mefnets.classic")
-
-
 def is_ready(spec: ModelSpec) -> bool:
     """Whether `mef fuse --model` can run it on this machine."""
-    return not needs_weights(spec) or find_weights(spec) is not None
+    return not spec.learned or find_weights(spec) is not None
 
 
 def load_fuser_weights(name_or_path: str, weights: str | Path | None = None) -> Weights:
@@ -121,7 +117,7 @@ def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
         raise ModelError("The weights' metadata is damaged: options is no table.", "Install them again.")
     luma_range = "studio" if metadata.get("luma_range") == "studio" else spec.luma_range
     spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
-    room = import_module(spec.module.rpartition(".")[0])
+    room = import_module(spec.room)
     adapt = getattr(room, "adapt", None)  # facts that follow from the options, where a room has such
     adapted: ModelSpec = adapt(spec) if adapt and options else spec
     return adapted

@@ -81,7 +81,7 @@ def import_checkpoint(
 
 def _recognised(named: ModelSpec | None, theirs: dict[str, Tensor]) -> tuple[ModelSpec, Published | None]:
     """Whose weights these are: a room's authors', with their layers named as ours, or the named model's."""
-    room = named.module.rpartition(".")[0] if named else ""
+    room = named.room if named else ""
     for name, importer in _importers().items():
         if not importer.knows(theirs):
             continue
@@ -109,14 +109,14 @@ def _importers() -> dict[str, Any]:
     """The rooms that know their authors' files, by package."""
     found = {}
     for spec in MODELS.values():
-        room = spec.module.rpartition(".")[0]
+        room = spec.room
         with contextlib.suppress(ModuleNotFoundError):
             found[room] = importlib.import_module(f"{room}.importer")
     return found
 
 
 def _first_of(room: str) -> ModelSpec:
-    return next(spec for spec in MODELS.values() if spec.module.rpartition(".")[0] == room)
+    return next(spec for spec in MODELS.values() if spec.room == room)
 
 
 def _variant_of(spec: ModelSpec, room: str, published: Published) -> ModelSpec:
@@ -124,11 +124,7 @@ def _variant_of(spec: ModelSpec, room: str, published: Published) -> ModelSpec:
     aligns = str(published.options.get("variant", "")).startswith("align")
     if aligns == spec.aligns:
         return spec
-    return next(
-        other
-        for other in MODELS.values()
-        if other.module.rpartition(".")[0] == room and other.aligns == aligns
-    )
+    return next(other for other in MODELS.values() if other.room == room and other.aligns == aligns)
 
 
 def _options(spec: ModelSpec, zero_padding: bool) -> dict[str, object]:

@@ -113,7 +113,7 @@ def _weights() -> Iterator[Check]:
 
     for spec in checkpoints.known_models().values():
         found = state_of(spec)
-        if found == "ready" and checkpoints.needs_weights(spec):
+        if found == "ready" and spec.learned:
             path = checkpoints.find_weights(spec)
             try:
                 sha256 = checkpoints.read_checked(path)[1] if path else ""

@@ -12,14 +12,15 @@ import typer
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.cli.screen import say
 from mefcli.cli.train_data import DataOption, RunsOption
+from mefcli.training.settings import has_recipe
+from mefnets import MODELS
 
 if TYPE_CHECKING:
     from mefcli.training.loop import Outcome, Tick
 
 THREADS = typer.Option("--threads", min=1, help="CPU threads of the network.")
 
-TRAINABLE = ("house", "ffmef", "crmef", "crmef-fast", "crmef-align", "mefcl", "lcndr", "mgdn")
-
+TRAINABLE = tuple(name for name, spec in MODELS.items() if has_recipe(spec))
 
 ENDS = {"steps": "its step count", "budget": "its time budget", "interrupted": "interruption"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from mefcli.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from mefcli.training.precision import Precision
     from mefnets.recipe import Data, Recipe
+    from mefnets.spec import ModelSpec
 
 SMOKE_STEPS = 6
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -66,15 +68,14 @@ def all_recipes() -> dict[str, Recipe]:
 
     found: dict[str, Recipe] = {}
     for spec in MODELS.values():
-        package = spec.module.rpartition(".")[0]
-        try:
-            module = importlib.import_module(f"{package}.recipe")
-        except ModuleNotFoundError as error:
-            if error.name != f"{package}.recipe":
-                raise
-            continue  # the classics learn nothing
-        found.update(module.RECIPES)
+        if has_recipe(spec):
+            found.update(importlib.import_module(f"{spec.room}.recipe").RECIPES)
     return found
+
+
+def has_recipe(spec: ModelSpec) -> bool:
+    """Whether its room holds a recipe, which is what makes a model trainable. Imports no torch."""
+    return importlib.util.find_spec(f"{spec.room}.recipe") is not None
 
 
 def find_recipe(name: str, variant: str = "") -> Recipe:

@@ -7,9 +7,9 @@ heavy; a network's code is imported when it is built.
 from __future__ import annotations
 
 from mefnets import classic, crmef, ffmef, house, lcndr, mefcl, mgdn
-from mefnets.spec import ModelSpec, Paper
+from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "ModelSpec", "Paper"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "Cost", "ModelSpec", "Paper", "Tiling"]
 
 MODELS: dict[str, ModelSpec] = {
     "house": house.SPEC,

@@ -9,7 +9,8 @@ Sources: SSIM (Wang 2004), MEF-SSIM (Ma 2015, here in closed form: no patch is e
 and Petrovic 2000), Q_W (Piella 2003, edge dependent), Q_CV (Chen and Varshney 2007). In float64 and on
 pictures that were 8-bit, `ssim` and `mef_ssim` equal the exact metrics; the other three are smooth relatives
 of them: roots and quotients are guarded, since flat crops would otherwise divide by zero or give endless
-gradients.
+gradients. They stand here beside the exact ones (`mefcli.evaluation.metrics`) because a loss needs gradients
+and networks know no tool; tests/evaluation/test_two_definitions.py holds both equal.
 """
 
 from __future__ import annotations

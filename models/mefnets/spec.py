@@ -1,6 +1,6 @@
-"""The facts about a network that everyone else needs: what it eats, how far it sees, where it comes from.
+"""The facts about a network that everyone else needs: what it eats, how far it sees, what it costs.
 
-The engine (`fuser.py`) reads these and never asks which network it is running.
+The engine, the estimates, the lists and the tables read these and never ask which network they have at hand.
 """
 
 from __future__ import annotations
@@ -10,7 +10,50 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Colour = Literal["luma", "rgb"]
-Chroma = Literal["weighted", "none"]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How much of a picture a network must see at a time, and so how the engine may cut it.
+
+    `sees` is one of
+
+    * a number: so many pixels around each one. Tiles with that margin equal the whole picture.
+    * "means": also means over the whole picture (`layers.blocks.GlobalStatistic`), recorded once and replayed
+      in tiles; neighbouring tiles fade into each other.
+    * "whole": shapes of any size. It is never cut; a picture for which memory does not suffice goes guided.
+    * "strips": it fuses whole integer frames by itself, strip by strip (`engine.fuser.Streams`), at any size.
+    """
+
+    sees: int | Literal["means", "whole", "strips"]
+    multiple: int = 1  # sides of what it sees, and the places where tiles begin, are multiples of this
+    min_size: int = 3  # its shortest side; smaller pictures are padded
+    mirror_px: int = 0  # shown of the picture beyond its border, mirrored, where zero padding would show
+
+    @property
+    def reach(self) -> int | None:
+        """Receptive-field radius in pixels, of a network that has one."""
+        return self.sees if isinstance(self.sees, int) else None
+
+    @property
+    def whole(self) -> bool:
+        return self.sees == "whole"
+
+    @property
+    def strips(self) -> bool:
+        return self.sees == "strips"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a fusion of two frames takes, start-up aside: `mef bench models` measures both.
+
+    CPU seconds are those of one core with nothing else to do. Where two threads share a core, as most
+    processors let them, each takes up to twice as many.
+    """
+
+    cpu_s: float  # a megapixel that the network sees
+    held_bytes: int  # at its busiest, a pixel that it sees
 
 
 @dataclass(frozen=True)
@@ -19,6 +62,7 @@ class Paper:
     authors: str
     venue: str
     year: int
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,26 +71,32 @@ class ModelSpec:
 
     `module` names a module with `build(**options) -> torch.nn.Module`, imported on use. The network's
     `forward(frames)` takes `(B, N, C, H, W)` float32 in [0, 1], display-referred, dark to bright, and
-    returns `(B, C, H, W)`; C is 1 for "luma", 3 for "rgb". `forward` does not clamp unless its paper does.
+    returns `(B, C, H, W)`; C is 1 for "luma" (the engine fuses chroma), 3 for "rgb". `forward` does not clamp
+    unless its paper does.
     """
 
     name: str
     title: str
     module: str
     colour: Colour
+    tiling: Tiling
     max_frames: int | None = 2  # None: any number at once; 2: the engine folds longer brackets
-    multiple: int = 1  # height and width are padded to multiples of this (reflect, bottom and right)
-    min_size: int = 3  # shortest side the network can take; smaller pictures are padded
-    reach: int | None = None  # receptive-field radius in pixels; None: global context, tiles need statistics
-    whole: bool = False  # never cut into tiles: it weighs large shapes, and lives in little memory
-    tile_align: int = 1  # tiles start on multiples of this
-    chroma: Chroma = "weighted"  # "luma" networks: mean of Cb and Cr weighted by |C - 0.5|; "none" for "rgb"
-    mirror_px: int = 0  # shown to the network beyond the picture's border, where its zero padding would show
     half_safe: bool = False  # float16 gives the same picture within 1/255
     luma_range: Literal["full", "studio"] = "full"
-    weights: str | None = None  # file name in weights/; None: nothing learned
+    weights: str | None = None  # file name in weights/; None: nothing is learned
     options: Mapping[str, object] = field(default_factory=dict)  # passed to build()
-    paper: Paper | None = None
-    summary: str = ""
     aligns: bool = False  # the network aligns its inputs itself
-    max_native_px: int | None = None  # refuse native mode above this many pixels, where cost is not linear
+    summary: str = ""
+    cost: Cost | None = None  # None: nobody has measured it
+    paper: Paper | None = None  # None: our own
+    licence: str = "MIT"  # of this code and of the weights
+
+    @property
+    def learned(self) -> bool:
+        """Whether it needs weights; the classics do not."""
+        return self.weights is not None
+
+    @property
+    def room(self) -> str:
+        """The package that holds its network, recipe and card."""
+        return self.module.rpartition(".")[0]

@@ -11,7 +11,7 @@ from toolkit import Mef
 
 from mefcli import api, checkpoints, formats
 from mefcli.cli import screen, threads
-from mefcli.estimate import MERGE, estimate
+from mefcli.estimate import estimate
 from mefcli.evaluation.methods import chosen_models
 from mefcli.job import Job
 from mefcli.values import Step
@@ -28,7 +28,6 @@ def test_a_dry_run_estimates_time_and_memory(mef: Mef, jpegs: list[Path]) -> Non
 
 
 def test_estimates_know_every_model_and_grow_with_what_is_asked(jpegs: list[Path]) -> None:
-    assert set(MERGE) == set(MODELS)
     bracket = api.plan(jpegs)
     plain = estimate(bracket, [Path("a.tif")], Job(align="off"))
     assert estimate(bracket, [Path("a.tif")], Job(align="auto")).total_s > plain.total_s

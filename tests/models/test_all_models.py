@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mefnets import MODELS
-from mefnets.engine.fuser import Fuser
+from mefnets.engine.fuser import Fuser, Streams
+from mefnets.engine.memory import bytes_needed
 from mefnets.layers.blocks import GlobalStatistic
 from mefnets.spec import ModelSpec
 
@@ -29,9 +30,9 @@ def _code_file(spec: ModelSpec) -> Path:
 
 
 NAMES = [name for name, spec in MODELS.items() if _code_file(spec).exists()]
-LEARNED = [name for name in NAMES if MODELS[name].weights]
-LOCAL = [name for name in LEARNED if MODELS[name].reach is not None]
-GLOBAL = [name for name in LEARNED if MODELS[name].reach is None and not MODELS[name].whole]
+LEARNED = [name for name in NAMES if MODELS[name].learned]
+LOCAL = [name for name in LEARNED if MODELS[name].tiling.reach is not None]
+GLOBAL = [name for name in LEARNED if MODELS[name].tiling.sees == "means"]
 
 
 @cache
@@ -44,7 +45,7 @@ def network(name: str) -> nn.Module:
 
 
 def side(spec: ModelSpec, least: int = 32) -> int:
-    return -(-max(least, spec.min_size) // spec.multiple) * spec.multiple
+    return -(-max(least, spec.tiling.min_size) // spec.tiling.multiple) * spec.tiling.multiple
 
 
 def frames_for(spec: ModelSpec, batch: int = 1, height: int = 0, width: int = 0) -> Tensor:
@@ -76,9 +77,24 @@ def test_every_learned_model_has_its_network():
 def test_spec_is_registered_under_its_own_name(name: str):
     spec = MODELS[name]
     assert spec.name == name
-    assert (spec.chroma == "none") == (spec.colour == "rgb")
-    assert spec.tile_align % 1 == 0
-    assert spec.min_size >= 1
+    assert spec.tiling.mirror_px % spec.tiling.multiple == 0
+    assert spec.weights in (None, f"{name}.safetensors")
+    assert spec.summary
+    assert spec.licence
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_fuses_in_strips_says_so(name: str):
+    assert MODELS[name].tiling.strips == isinstance(network(name), Streams)
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNED if MODELS[name].cost])
+def test_the_memory_stated_is_the_one_the_engine_measures(name: str):
+    cost = MODELS[name].cost
+    assert cost is not None
+    with torch.inference_mode():
+        found = bytes_needed(network(name), MODELS[name], 2, 500_000, torch.device("cpu")) / 500_000
+    assert found == pytest.approx(cost.held_bytes, rel=0.2)
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -145,17 +161,18 @@ def test_state_dict_round_trips(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", LOCAL)
 def test_declared_reach_is_the_measured_one(name: str):
     spec = MODELS[name]
-    assert spec.reach is not None
-    size = 2 * spec.reach + 9
-    size += -size % spec.multiple
+    reach = spec.tiling.reach
+    assert reach is not None
+    size = 2 * reach + 9
+    size += -size % spec.tiling.multiple
     frames = frames_for(spec, height=size, width=size).requires_grad_()
     middle = size // 2
     network(name)(frames)[..., middle, middle].sum().backward()
     assert frames.grad is not None
     touched = torch.nonzero(frames.grad.abs().amax((0, 1, 2)))
     reached = int((touched - middle).abs().max())
-    assert reached <= spec.reach, f"sees {reached} px, declares {spec.reach}"
-    assert reached >= spec.reach // 2, f"declares {spec.reach} px, sees only {reached}"
+    assert reached <= reach, f"sees {reached} px, declares {reach}"
+    assert reached >= reach // 2, f"declares {reach} px, sees only {reached}"
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -190,7 +207,7 @@ def test_channels_last_weights_give_the_same_picture(name: str):
         torch.testing.assert_close(other(frames), network(name)(frames), atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in LOCAL if MODELS[name].mirror_px])
+@pytest.mark.parametrize("name", [name for name in LOCAL if MODELS[name].tiling.mirror_px])
 def test_the_border_of_the_picture_leaves_no_rim(name: str):
     """A picture that goes on beyond its border, mirrored, gets the same result there."""
     frames = photographs(96, 112)

@@ -206,8 +206,8 @@ def test_strips_give_the_same_picture_as_the_whole(spec, monkeypatch):
 def test_the_spec_states_the_reach_of_its_genotype(name):
     spec = MODELS[name]
     genotype = genotypes.read({"crmef": "general", "crmef-fast": "fast", "crmef-align": "align"}[name])
-    assert spec.reach == genotypes.reach(genotype)
-    assert spec.multiple == spec.tile_align == (4 if spec.aligns else 2)
+    assert spec.tiling.reach == genotypes.reach(genotype)
+    assert spec.tiling.multiple == (4 if spec.aligns else 2)
 
 
 def influence(variant, size, **options):
@@ -222,13 +222,13 @@ def influence(variant, size, **options):
 
 
 def test_no_pixel_is_seen_beyond_the_stated_reach_and_it_is_not_far_from_tight():
-    assert 14 <= influence("fast", (80, 80)) <= crmef.FAST.reach
+    assert 14 <= influence("fast", (80, 80)) <= crmef.FAST.tiling.reach
 
 
 @pytest.mark.parametrize("spec", [crmef.FAST, crmef.ALIGN])
 def test_a_tile_with_the_stated_margin_equals_the_whole(spec):
     network = lively(**spec.options)
-    core, margin = 12, -(-spec.reach // spec.tile_align) * spec.tile_align
+    core, margin = 12, -(-spec.tiling.reach // spec.tiling.multiple) * spec.tiling.multiple
     width = core + 2 * margin + 24
     frames = pair(8, width)
     whole = network(frames)
@@ -263,7 +263,7 @@ def test_a_genotype_file_builds_a_network_and_tells_its_reach(tmp_path):
     assert genotypes.read(path) == chosen
     network = build_network(crmef.adapt(_spec(json.loads(path.read_text()))))
     assert network(pair()).shape == (1, 3, 33, 47)
-    assert crmef.adapt(_spec(str(path))).reach == genotypes.reach(chosen) != crmef.FAST.reach
+    assert crmef.adapt(_spec(str(path))).tiling.reach == genotypes.reach(chosen) != crmef.FAST.tiling.reach
 
 
 def _spec(genotype):
@@ -404,7 +404,7 @@ def test_the_papers_recipe_has_nothing_of_ours(name, steps):
     assert learning_rate(recipe, 0, 0.0) == pytest.approx(1e-4)
     assert learning_rate(recipe, steps, 1.0) == pytest.approx(1e-10)
     spec = crmef.adapt(replace(MODELS[name], options={**MODELS[name].options, **recipe.options}))
-    assert spec.mirror_px == 0
+    assert spec.tiling.mirror_px == 0
     network = build_network(spec)
     head = (network.drm if name != "crmef-align" else network).head
     assert float(head.weight.detach().std()) > 0.02  # not softened
@@ -422,7 +422,7 @@ def test_the_papers_alignment_starts_from_nothing_and_its_offsets_may_run():
     network = build_network(spec)
     assert not network.anchored
     assert not network.dasm.level1.deform.bounded
-    assert spec.whole  # no tile is sure to hold what an endless offset points at
+    assert spec.tiling.whole  # no tile is sure to hold what an endless offset points at
 
 
 def test_the_authors_pooling_darkens_the_frame():

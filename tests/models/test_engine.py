@@ -10,7 +10,7 @@ from mefnets.engine.fuser import Fuser
 from mefnets.engine.memory import bytes_per_pixel, plan_memory
 from mefnets.engine.tiles import make_grid, mirrored
 from mefnets.layers.blocks import GlobalStatistic, InstanceNorm
-from mefnets.spec import ModelSpec
+from mefnets.spec import ModelSpec, Tiling
 from mefnets.trouble import DeviceError, FramesError, MefError, ModelError, TooLargeError
 
 
@@ -32,13 +32,12 @@ class Local(nn.Module):
         return mean + 0.05 * self.second(edge.tanh())
 
 
-def spec(**changes):
-    facts = {"name": "toy", "title": "Toy", "module": "none", "colour": "luma", "reach": 2}
-    return ModelSpec(**{**facts, **changes})
+def spec(colour="luma", sees=2, max_frames=2, **sizes):
+    return ModelSpec("toy", "Toy", "none", colour, Tiling(sees, **sizes), max_frames)
 
 
 def toy(norm=False, **changes):
-    made = spec(**{**({"reach": None} if norm else {}), **changes})
+    made = spec(**{"sees": "means" if norm else 2, **changes})
     network = Local(1 if made.colour == "luma" else 3, norm).requires_grad_(False)
     return Fuser(made, network)
 
@@ -58,9 +57,9 @@ def worst(a, b):
 
 
 @pytest.mark.parametrize("colour", ["luma", "rgb"])
-@pytest.mark.parametrize("changes", [{}, {"multiple": 8}, {"tile_align": 4}, {"min_size": 40, "multiple": 4}])
+@pytest.mark.parametrize("changes", [{}, {"multiple": 8}, {"min_size": 40, "multiple": 4}])
 def test_tiles_of_a_local_network_equal_the_whole(colour, changes):
-    fuser = toy(colour=colour, chroma="weighted" if colour == "luma" else "none", **changes)
+    fuser = toy(colour=colour, **changes)
     frames = bracket(height=121, width=147)
     whole = fuser.fuse(frames, resolution="native", depth=32)
     tiled = fuser.fuse(frames, resolution="native", depth=32, tile_px=32)
@@ -112,12 +111,12 @@ def test_memory_decides_the_tiles_and_nothing_else():
 
 
 def test_a_network_that_sees_the_whole_picture_is_never_cut_and_says_when_it_does_not_fit():
-    fuser = toy(whole=True)
+    fuser = toy(sees="whole")
     fuser.network.held_bytes = lambda frames, pixels: 1000 * frames * pixels
     frames = bracket(2, 400, 500)
     whole = fuser.fuse(frames, resolution="native", depth=32, max_memory_mb=8000)
     assert fuser.network.runs == 1
-    with pytest.raises(TooLargeError, match="sees a picture as a whole"):
+    with pytest.raises(TooLargeError, match=r"sees a picture as a whole.*Use resolution guided"):
         fuser.fuse(frames, resolution="native", max_memory_mb=500)
     tight = fuser.fuse(frames, depth=32, max_memory_mb=500)  # carried up instead, from as much as fits
     assert fuser.network.runs == 2
@@ -134,7 +133,7 @@ def test_memory_plan_counts_frames_and_result():
 
 @pytest.mark.parametrize("colour", ["luma", "rgb"])
 def test_guided_is_near_native(colour):
-    fuser = toy(colour=colour, chroma="weighted" if colour == "luma" else "none")
+    fuser = toy(colour=colour)
     frames = bracket(3, 240, 300)
     native = fuser.fuse(frames, resolution="native", depth=32)
     carried = fuser.fuse(frames, resolution="guided", working_size_mp=0.018, depth=32)
@@ -143,7 +142,7 @@ def test_guided_is_near_native(colour):
 
 
 def test_large_pictures_go_guided_and_small_ones_do_not(monkeypatch):
-    monkeypatch.setattr("mefnets.engine.fuser.GUIDED_ABOVE_PX", 15_000)
+    monkeypatch.setattr("mefnets.engine.sizes.GUIDED_ABOVE_PX", 15_000)
     fuser = toy()
     fuser.fuse(bracket(2, 100, 140))
     assert not fuser.notes
@@ -216,11 +215,6 @@ def test_unfit_requests_say_what_would_fit(frames, settings, words):
         toy().fuse(frames, **settings)
 
 
-def test_native_mode_is_refused_above_the_networks_limit():
-    with pytest.raises(TooLargeError, match="Use resolution guided"):
-        toy(max_native_px=10_000).fuse(bracket(), resolution="native")
-
-
 def test_half_precision_only_where_it_is_safe():
     with pytest.raises(ModelError, match="full precision"):
         Fuser(spec(), Local(1), half=True)
@@ -265,13 +259,13 @@ def test_padding_mirrors_as_often_as_needed():
 
 
 def test_windows_start_on_the_multiples_a_network_asks_for():
-    grid = make_grid(500, 700, tile=100, reach=13, multiple=8, align=12, min_size=3, fade=0)
+    grid = make_grid(500, 700, tile=100, reach=13, multiple=24, min_size=3, fade=0)
     for rows in grid.bands():
         for tile in grid.across(rows):
             assert tile.window_rows[0] % 24 == 0
             assert tile.window_cols[0] % 24 == 0
-            assert (tile.window_cols[1] - tile.window_cols[0]) % 8 == 0
-            assert (tile.window_rows[1] - tile.window_rows[0]) % 8 == 0
+            assert (tile.window_cols[1] - tile.window_cols[0]) % 24 == 0
+            assert (tile.window_rows[1] - tile.window_rows[0]) % 24 == 0
 
 
 def test_memory_of_a_network_counts_what_functions_hold():

@@ -163,7 +163,7 @@ def test_without_coordination_each_colour_is_fused_by_itself():
     for plane in range(3):
         torch.testing.assert_close(fused[:, plane, None], network(frames[:, :, plane, None]))
     spec = lcndr.adapt(replace(lcndr.SPEC, options={"planes": "rgb"}))
-    assert (spec.colour, spec.chroma) == ("rgb", "none")
+    assert spec.colour == "rgb"
 
 
 def test_the_papers_recipe_has_nothing_of_ours():
@@ -175,7 +175,7 @@ def test_the_papers_recipe_has_nothing_of_ours():
     assert learning_rate(recipe, 0, 0.0) == pytest.approx(1e-4)
     assert learning_rate(recipe, 9, 1 / 500) == pytest.approx(0.9e-4)
     spec = lcndr.adapt(replace(lcndr.SPEC, options=recipe.options))
-    assert spec.mirror_px == 0
+    assert spec.tiling.mirror_px == 0
     network = build_network(spec)
     assert network.start == "none"
     assert network.cem.summed

@@ -179,7 +179,7 @@ def test_the_papers_recipe_has_nothing_of_ours():
     assert (recipe.warmup_steps, recipe.clip_norm, recipe.wide) == (0, None, False)
     assert recipe.ema > 0  # the authors average
     spec = mgdn.adapt(replace(mgdn.SPEC, options={**mgdn.SPEC.options, **recipe.options}))
-    assert spec.mirror_px == 0
+    assert spec.tiling.mirror_px == 0
     network = build_network(spec)
     assert network.stages[0].guidance.scale == "divide"
     frames = torch.rand(1, 2, 3, 16, 16)

@@ -19,9 +19,9 @@ from mefcli.training.state import new_state
 from mefcli.training.store import Store
 from mefcli.training.validate import held_out
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.spec import ModelSpec
+from mefnets.spec import ModelSpec, Tiling
 
-SPEC = ModelSpec(name="tiny", title="Tiny", module="tiny", colour="rgb", chroma="none", reach=1)
+SPEC = ModelSpec(name="tiny", title="Tiny", module="tiny", colour="rgb", tiling=Tiling(sees=1))
 
 
 class Tiny(nn.Module):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,17 +43,15 @@ from mefnets.engine.pixels import (
     mean_brightness,
     store_planes,
 )
+from mefnets.engine.sizes import WORKING_SIZE_MP, Mode, Resolution, mode_for
 from mefnets.engine.strategies import STRATEGIES, Schedule, Strategy, longest_chain, schedule
 from mefnets.layers.blocks import GlobalStatistic, place, recording, replaying
 from mefnets.spec import ModelSpec
 from mefnets.trouble import FramesError, ModelError, TooLargeError, UsageError, named
 
-Resolution = Literal["auto", "native", "guided"]
 Progress = Callable[[float, str], None]
 """Called with how far the fusion is, 0..1, and what it is doing."""
 
-GUIDED_ABOVE_PX = 2_000_000
-WORKING_SIZE_MP = 0.5  # docs/engine.md has what it gains and costs
 TILE_PX = 1024  # side of a tile where memory allows
 STATISTICS_PX = 4_000_000  # most pixels that whole-picture statistics are taken from
 GLOBAL_FADE_PX = 32  # half the seam between tiles of networks without a known reach
@@ -164,22 +162,21 @@ class Fuser:
                 self._native(job, out)
         return out
 
-    def _mode(self, resolution: Resolution, job: _Job, pixels: int) -> Resolution:
-        """The classics cost little enough to be exact at any size; networks go guided above 2 MP."""
-        if resolution == "guided" or isinstance(self.network, Streams):
-            return "native" if resolution == "auto" else resolution
-        fits = not self.spec.whole or job.tile_px is not None or self._held(job, pixels) <= job.budget
+    def _mode(self, resolution: Resolution, job: _Job, pixels: int) -> Mode:
+        """As `mode_for` has it, and guided where a network that is never cut does not find the memory."""
+        mode = mode_for(self.spec, resolution, pixels)
+        if mode == "guided" or not self.spec.tiling.whole or job.tile_px is not None:
+            return mode
+        need = self._held(job, pixels)
+        if need <= job.budget:
+            return mode
         if resolution == "native":
-            if not fits:
-                need, left = (number / 2**20 for number in (self._held(job, pixels), job.budget))
-                raise TooLargeError(
-                    f"{self.spec.title} sees a picture as a whole, which at {pixels / 1e6:.1f} MP takes "
-                    f"{need:.0f} MB; {left:.0f} MB are left for it.",
-                    f"Use {named('resolution')} guided, or give more with {named('max_memory')}.",
-                )
-            return "native"
-        limit = min(GUIDED_ABOVE_PX, self.spec.max_native_px or GUIDED_ABOVE_PX)
-        return "native" if pixels <= limit and fits else "guided"
+            raise TooLargeError(
+                f"{self.spec.title} sees a picture as a whole, which at {pixels / 1e6:.1f} MP takes "
+                f"{need / 2**20:.0f} MB; {job.budget / 2**20:.0f} MB are left for it.",
+                f"Use {named('resolution')} guided, or give more with {named('max_memory')}.",
+            )
+        return "guided"
 
     def _held(self, job: _Job, pixels: int) -> float:
         return bytes_needed(self.network, self.spec, len(job.frames), pixels, self.device)
@@ -187,15 +184,6 @@ class Fuser:
     # ---- native: the network at full resolution -----------------------------------------------------
 
     def _native(self, job: _Job, out: Frame) -> None:
-        height, width, _ = out.shape
-        limit = self.spec.max_native_px
-        if limit is not None and height * width > limit:
-            raise TooLargeError(
-                f"{self.spec.title} takes at most {limit / 1e6:.1f} MP at full resolution; "
-                f"these frames have {height * width / 1e6:.1f} MP.",
-                f"Use {named('resolution')} guided.",
-            )
-
         def store(planes: Tensor, rows: tiles.Span) -> None:
             store_planes(planes, out[rows[0] : rows[1]])
 
@@ -209,7 +197,7 @@ class Fuser:
     def _guided(self, job: _Job, out: Frame, working_mp: float) -> None:
         height, width, _ = out.shape
         factor = guided.factor_for(height * width, working_mp * 1e6)
-        if self.spec.whole:
+        if self.spec.tiling.whole:
             while (
                 self._held(job, height * width // factor**2) > job.budget
                 and factor < min(height, width) // 64
@@ -262,18 +250,17 @@ class Fuser:
     def _run_tiled(
         self, job: _Job, fuse: _Fuse, store: tiles.Store, progress: Callable[[float], None], tile: int | None
     ) -> None:
-        spec = self.spec
+        tiling = self.spec.tiling
         height, width, _ = job.frames[0].shape
         grid = tiles.make_grid(
             height,
             width,
             tile=tile,
             reach=self._margin(job),
-            multiple=spec.multiple,
-            align=spec.tile_align,
-            min_size=spec.min_size,
-            fade=GLOBAL_FADE_PX if spec.reach is None else 0,
-            mirror=spec.mirror_px,
+            multiple=tiling.multiple,
+            min_size=tiling.min_size,
+            fade=GLOBAL_FADE_PX if tiling.reach is None else 0,
+            mirror=tiling.mirror_px,
         )
 
         def run(window: Tensor) -> Tensor:
@@ -288,14 +275,14 @@ class Fuser:
             tiles.run_tiles(job.frames, run, grid, store, progress, locate)
 
     def _margin(self, job: _Job) -> int:
-        if self.spec.reach is None:
+        if self.spec.tiling.reach is None:
             return 2 * GLOBAL_FADE_PX
         chain = 1 if self.spec.max_frames is None else longest_chain(len(job.frames), job.steps)
-        return self.spec.reach * chain
+        return self.spec.tiling.reach * chain
 
     def _tile_for(self, job: _Job) -> int | None:
         """The side of a tile, or None to take the picture whole."""
-        if self.spec.whole:
+        if self.spec.tiling.whole:
             return None
         height, width, _ = job.frames[0].shape
         per_pixel = bytes_per_pixel(self.network, self.spec, len(job.frames), self.device)
@@ -320,10 +307,11 @@ class Fuser:
             frames = list(guided.reduce_frames(frames, factor).permute(0, 2, 3, 1).numpy())
             self.notes.append(f"Whole-picture statistics taken at 1/{factor} size.")
         h, w, _ = frames[0].shape
-        rows, cols = (tiles.round_up(max(side, self.spec.min_size), self.spec.multiple) for side in (h, w))
+        tiling = self.spec.tiling
+        rows, cols = (tiles.round_up(max(side, tiling.min_size), tiling.multiple) for side in (h, w))
         place(self.network, (0.0, 1.0, 0.0, 1.0))
         with recording(self.network):
-            m = tiles.round_up(self.spec.mirror_px, self.spec.multiple)
+            m = tiles.round_up(tiling.mirror_px, tiling.multiple)
             run(tiles.cut_frames(frames, (-m, rows + m), (-m, cols + m)))
         return replaying(self.network)
 

@@ -64,7 +64,7 @@ def bytes_per_pixel(network: nn.Module, spec: ModelSpec, frames: int, device: to
     All tensors alive at a time, and a quarter more for the kernels' own copies: beyond about 80 MB of code,
     processes grew by 0.7 to 1.2 times those tensors (least mefcl, most ffmef and crmef-align).
     """
-    side = round_up(max(SMALL_PX, spec.min_size), spec.multiple)
+    side = round_up(max(SMALL_PX, spec.tiling.min_size), spec.tiling.multiple)
     channels = 1 if spec.colour == "luma" else 3
     count = frames if spec.max_frames is None else 2
     dtype = next((p.dtype for p in network.parameters()), torch.float32)

@@ -1,6 +1,6 @@
 """Running a network over a picture in overlapping tiles, so that memory stays bounded and no seam shows.
 
-A *local* network (SPEC.reach is a number) sees each tile with a margin of its reach and the margin is cut
+A *local* network (its tiling has a `reach`) sees each tile with a margin of its reach and the margin is cut
 off: the result is the whole picture's. A network with *global* statistics runs once over the whole picture
 (or a reduced one, where that would not fit) to record them, then over tiles that replay them; neighbouring
 tiles overlap and fade into each other.
@@ -8,7 +8,6 @@ tiles overlap and fade into each other.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +33,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Grid:
-    """How a picture is cut. All lengths in pixels, all starts on multiples of `align`."""
+    """How a picture is cut. All lengths in pixels, all starts on multiples of the network's."""
 
     height: int
     width: int
@@ -83,21 +82,19 @@ def make_grid(
     tile: int | None,
     reach: int,
     multiple: int,
-    align: int,
     min_size: int,
     fade: int,
     mirror: int = 0,
 ) -> Grid:
     """A grid of `tile` x `tile` pixels (None: one tile), with the margins a network needs."""
-    step = math.lcm(multiple, align)
-    mirror = round_up(mirror, step)
+    mirror = round_up(mirror, multiple)
     padded_height = round_up(max(height, min_size), multiple)
     padded_width = round_up(max(width, min_size), multiple)
     if tile is None:
-        return Grid(height, width, padded_height, padded_width, max(height, width) + step, 0, 0, mirror)
-    margin = round_up(max(reach, fade), step)
+        return Grid(height, width, padded_height, padded_width, max(height, width) + multiple, 0, 0, mirror)
+    margin = round_up(max(reach, fade), multiple)
     # A tile must hold the fades on both its sides, and with its margins the smallest size.
-    tile = round_up(max(tile, 2 * fade, min_size, 1), step)
+    tile = round_up(max(tile, 2 * fade, min_size, 1), multiple)
     return Grid(height, width, padded_height, padded_width, tile, margin, fade, mirror)
 
 

@@ -1,15 +1,15 @@
 """The house network: our own small pyramid blend for any number of frames. Not from a paper."""
 
-from mefnets.spec import ModelSpec
+from mefnets.spec import Cost, ModelSpec, Tiling
 
 SPEC = ModelSpec(
     name="house",
     title="House blend",
     module="mefnets.house.network",
     colour="rgb",
-    chroma="none",
+    tiling=Tiling(sees="whole"),
     max_frames=None,
-    whole=True,
     weights="house.safetensors",
     summary="our own learned pyramid blend; any number of frames",
+    cost=Cost(cpu_s=0.9, held_bytes=330),
 )

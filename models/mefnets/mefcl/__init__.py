@@ -1,6 +1,6 @@
 """MEF-CL: dense network trained with contrastive learning; fuses any two exposures."""
 
-from mefnets.spec import ModelSpec, Paper
+from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
 PAPER = Paper(
     title="Unsupervised Multi-Exposure Image Fusion Breaking Exposure Limits via Contrastive Learning",
@@ -14,12 +14,10 @@ SPEC = ModelSpec(
     title="MEF-CL",
     module="mefnets.mefcl.network",
     colour="rgb",
-    chroma="none",
-    reach=10,
-    min_size=2,
+    tiling=Tiling(sees=10, min_size=2, mirror_px=16),
     paper=PAPER,
-    mirror_px=16,
     weights="mefcl.safetensors",
     half_safe=True,
     summary="dense network with contrastive learning; any two exposures",
+    cost=Cost(cpu_s=12, held_bytes=2158),
 )

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from mefnets.spec import ModelSpec, Paper
+from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
 PAPER = Paper(
     title="Mutual-Guided Dynamic Network for Image Fusion",
     authors="Guan, Xu, Yao, Wang, Xiong",
     venue="ACM Multimedia",
     year=2023,
+    link="https://arxiv.org/abs/2308.12538",
 )
 
 SPEC = ModelSpec(
@@ -16,18 +17,17 @@ SPEC = ModelSpec(
     title="MGDN",
     module="mefnets.mgdn.network",
     colour="rgb",
-    chroma="none",
-    multiple=8,
-    min_size=16,
-    tile_align=8,
+    tiling=Tiling(sees="means", multiple=8, min_size=16, mirror_px=16),
     options={"task": "exposure", "start": "mean"},
     paper=PAPER,
-    mirror_px=16,
     weights="mgdn.safetensors",
     summary="mutual-guided dynamic filters and windowed transformers",
+    cost=Cost(cpu_s=53, held_bytes=1973),
 )
 
 
 def adapt(spec: ModelSpec) -> ModelSpec:
     """The spec that follows from build options: the authors show the network no more than the picture."""
-    return replace(spec, mirror_px=0) if spec.options.get("padding") == "zeros" else spec
+    if spec.options.get("padding") != "zeros":
+        return spec
+    return replace(spec, tiling=replace(spec.tiling, mirror_px=0))
