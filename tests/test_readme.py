@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -26,6 +27,8 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     command, rest = build(entry), words[2:]
     if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         command, rest = command.commands[rest[0]], rest[1:]
+    elif entry.alone:
+        command = build({inner.name: inner for inner in entry.load()}[entry.alone])
     return command, rest
 
 
@@ -42,6 +45,18 @@ def test_the_commands_in_our_pages_are_taken(line: str) -> None:
         return
     command, rest = command_of(words)
     command.make_context(words[1], rest)  # raises what the command line would say
+
+
+def test_what_pages_repeat_from_the_code_is_fresh() -> None:
+    """Else run `python docs/generate.py`."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for page, wanted in generate.pages():
+        assert page.read_text(encoding="utf-8") == wanted, page
+    assert set(re.findall(r"<!-- (\w+) -->", README)) == set(generate.PARTS)
 
 
 def test_the_readmes_files_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -88,26 +89,38 @@ def measure(
 
     `moved`: brackets as from the hand.
     """
+    for size, count, files in brackets(folder, megapixels, frames, on_run, moved=moved):
+        costs: dict[str, list[Cost]] = {name: [] for name in programs}
+        troubles: dict[str, str] = {}
+        for turn in range(repeats):
+            for name, runner in programs.items():
+                if name in troubles:
+                    continue
+                on_run(f"{size:g} MP x {count}: {name}, {turn + 1} of {repeats}")
+                try:
+                    costs[name].append(runner(files, folder))
+                except MefError as error:
+                    troubles[name] = str(error)
+        yield _rows(size, count, costs, troubles)
+
+
+def brackets(
+    folder: Path,
+    megapixels: Sequence[float],
+    frames: Sequence[int],
+    on_run: Callable[[str], None],
+    *,
+    moved: bool = False,
+) -> Iterator[tuple[float, int, list[Path]]]:
+    """Size, frames and files of each bracket, made when it is asked for and gone when the next one is."""
     hand = ["moved"] if moved else []
-    for size in megapixels:
-        for count in frames:
-            on_run(f"{size:g} MP x {count}: making the bracket")
-            run([sys.executable, "-m", "mefcli.bench.scene", folder, f"{size}", f"{count}", *hand], folder)
-            files = sorted(folder.glob("*MP_*.jpg"))
-            costs: dict[str, list[Cost]] = {name: [] for name in programs}
-            troubles: dict[str, str] = {}
-            for turn in range(repeats):
-                for name, runner in programs.items():
-                    if name in troubles:
-                        continue
-                    on_run(f"{size:g} MP x {count}: {name}, {turn + 1} of {repeats}")
-                    try:
-                        costs[name].append(runner(files, folder))
-                    except MefError as error:
-                        troubles[name] = str(error)
-            for file in files:
-                file.unlink()
-            yield _rows(size, count, costs, troubles)
+    for size, count in itertools.product(megapixels, frames):
+        on_run(f"{size:g} MP x {count}: making the bracket")
+        run([sys.executable, "-m", "mefcli.bench.scene", folder, f"{size}", f"{count}", *hand], folder)
+        files = sorted(folder.glob("*MP_*.jpg"))
+        yield size, count, files
+        for file in files:
+            file.unlink()
 
 
 def _rows(size: float, count: int, costs: dict[str, list[Cost]], troubles: dict[str, str]) -> list[Row]:

@@ -42,7 +42,13 @@ COMMANDS = (
     ),
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
     Entry("search", "mefcli.cli.search:search", "Search a network's architecture.", NETWORKS),
-    Entry("bench", "mefcli.cli.bench:bench", "Measure what fusion costs on this machine.", NETWORKS),
+    Entry(
+        "bench",
+        "mefcli.cli.bench:COMMANDS",
+        "Measure what fusion costs on this machine.",
+        NETWORKS,
+        alone="fusion",
+    ),
     Entry("demo", "mefcli.cli.demo:demo", "Photograph a rendered room as a bracket and fuse it.", HERE),
     Entry("doctor", "mefcli.cli.doctor:doctor", "Check this installation.", HERE),
 )

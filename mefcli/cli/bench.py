@@ -1,51 +1,58 @@
-"""`mef bench`: what fusion costs on this machine, beside other programs on the same files."""
+"""`mef bench`: what fusion costs on this machine, how exactly it aligns, and what each model takes."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mefcli.cli import screen
+from mefcli.cli.lazy import Entry
 from mefcli.errors import UsageError
 from mefcli.job import Align
 
 if TYPE_CHECKING:
     from mefcli.bench.alignment import AlignmentRow
+    from mefcli.bench.profile import Stage
     from mefcli.bench.suite import Row
 
 
-def bench(
-    what: Annotated[
-        Literal["fusion", "alignment"],
-        typer.Argument(help="fusion: its cost. alignment: how exactly frames of known motion are found."),
-    ] = "fusion",
-    megapixels: Annotated[str, typer.Option(help="Picture sizes, with commas between.")] = "6,24",
+COMMANDS = (
+    Entry("fusion", "mefcli.cli.bench:fusion", "Whole processes, beside other programs."),
+    Entry("alignment", "mefcli.cli.bench:alignment", "How exactly frames of known motion are found."),
+    Entry("models", "mefcli.cli.bench:models_", "What each model costs a megapixel."),
+)
+
+Megapixels = Annotated[str, typer.Option(help="Picture sizes, with commas between.")]
+OnlyMef = Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")]
+Repeats = Annotated[int, typer.Option(help="Runs of each.", min=1)]
+
+
+def fusion(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILES]...", help="With --profile: your exposures, else made-up ones."),
+    ] = None,
+    megapixels: Megapixels = "6,24",
     frames: Annotated[str, typer.Option(help="Numbers of exposures, with commas between.")] = "3",
     models: Annotated[
         str, typer.Option("--models", "-m", help="Models, with commas between; else mertens and the default.")
     ] = "",
-    repeats: Annotated[int, typer.Option(help="Whole processes for each median.", min=1)] = 3,
+    repeats: Repeats = 3,
     max_memory: Annotated[str | None, typer.Option(help="Passed on to mef fuse.", metavar="SIZE")] = None,
     align: Annotated[
         Align, typer.Option(help="Passed on to mef fuse; unless off, brackets are as from the hand.")
     ] = "off",
-    maps: Annotated[
-        Path | None,
-        typer.Option(
-            help="alignment: folder of radiance maps (.hdr); else the demo's room alone.", metavar="FOLDER"
-        ),
-    ] = None,
-    cases: Annotated[int, typer.Option(help="alignment: number of brackets.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="alignment: another number draws other brackets.", min=0)] = 7,
-    against: Annotated[
-        str, typer.Option(help="alignment: compare with these where found.", metavar="mtb,hugin")
-    ] = "mtb,hugin",
-    only_mef: Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="One run of mef, stage by stage: CPU seconds and memory.")
+    ] = False,
+    only_mef: OnlyMef = False,
+    json: Json = False,
 ) -> None:
     """Measure what fusion costs on this machine.
 
@@ -57,36 +64,147 @@ def bench(
     mef bench                                   6 and 24 MP, three exposures
     mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
     mef bench -m house,mertens --json           for scripts
-    mef bench alignment --megapixels 0.4        what is left of known motions, in pixels
-    mef bench alignment --megapixels 1 --cases 300 --maps hdris --against mtb
+    mef bench --profile -m house                where the time of one run goes
+    mef bench fusion --profile *.jpg            the same on exposures of your own
     """
-    if what == "alignment":
-        peers = [] if only_mef else [name.strip() for name in against.split(",") if name.strip()]
-        _alignment(maps, cases, seed, _numbers(megapixels, 0.01), peers, json=json)
-        return
-    from mefcli.bench.suite import measure, runners
-    from mefcli.checkpoints import known_models
+    from mefcli.bench import suite
     from mefnets import DEFAULT_MODEL
 
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    names = names or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
-    known = known_models()
-    for name in names:
-        if name not in known:
-            raise UsageError(f"There is no model {name!r}.", f"Choose from: {', '.join(known)}.")
-    settings = ["--align", align, *(["--max-memory", max_memory] if max_memory else [])]
-    programs = runners(names, settings)
-    if only_mef:
-        programs = {name: runner for name, runner in programs.items() if name.startswith("mef ")}
+    names = _models(models) or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
     sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
-    moved = align != "off"
+    if files and not profile:
+        raise UsageError("The benchmark makes its own pictures.", "Add --profile to measure yours.")
     with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
-        for rows in measure(Path(folder), programs, sizes, counts, repeats, screen.say, moved=moved):
+        if profile:
+            job = {"align": align, "max_memory": max_memory}
+            _profile(Path(folder), files, names, sizes, counts, job, json=json)
+            return
+        settings = ["--align", align, *(["--max-memory", max_memory] if max_memory else [])]
+        programs = suite.runners(names, settings)
+        if only_mef:
+            programs = {name: runner for name, runner in programs.items() if name.startswith("mef ")}
+        moved = align != "off"
+        for rows in suite.measure(Path(folder), programs, sizes, counts, repeats, screen.say, moved=moved):
             for row in rows:
                 if json:
                     screen.put_json(asdict(row))
             if not json:
                 _show(rows)
+
+
+def alignment(
+    megapixels: Megapixels = "6,24",
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="Folder of radiance maps (.hdr); else the demo's room alone.", metavar="FOLDER"),
+    ] = None,
+    cases: Annotated[int, typer.Option(help="Number of brackets.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Another number draws other brackets.", min=0)] = 7,
+    against: Annotated[
+        str, typer.Option(help="Compare with these where found.", metavar="mtb,hugin")
+    ] = "mtb,hugin",
+    only_mef: OnlyMef = False,
+    json: Json = False,
+) -> None:
+    """Measure how exactly frames of known motion are found, in pixels.
+
+    Examples:
+    mef bench alignment --megapixels 0.4        what is left of known motions
+    mef bench alignment --megapixels 1 --cases 300 --maps hdris --against mtb
+    """
+    peers = [] if only_mef else _names(against)
+    _alignment(maps, cases, seed, _numbers(megapixels, 0.01), peers, json=json)
+
+
+def models_(
+    models: Annotated[
+        str, typer.Option("--models", "-m", help="Models, with commas between; else all that are ready.")
+    ] = "",
+    megapixels: Annotated[float, typer.Option(help="Size of the pictures.", min=0.01)] = 0.25,
+    repeats: Repeats = 3,
+    json: Json = False,
+) -> None:
+    """Measure what each model costs a megapixel: two frames, every pixel seen by the network, one thread.
+
+    CPU seconds are the least of the runs, for other programs only add to them. Memory is the network's at its
+    busiest. Beside them stands what the model's SPEC states, which plans and tables use.
+
+    Examples:
+    mef bench models
+    mef bench models --models house,ffmef --megapixels 0.5
+    """
+    from rich.table import Table
+
+    from mefcli.bench.models import measure
+    from mefcli.checkpoints import is_ready, known_models
+
+    names = _models(models) or [name for name, spec in known_models().items() if is_ready(spec)]
+    table = Table()
+    for heading in ("model", "CPU s / MP", "stated", "bytes / px", "stated"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for row in measure(names, megapixels, repeats, screen.say):
+        if json:
+            screen.put_json(asdict(row))
+            continue
+        cpu, held = (f"{row.stated.cpu_s:g}", f"{row.stated.held_bytes}") if row.stated else ("", "")
+        table.add_row(row.model, f"{row.cpu_s:.2f}", cpu, f"{row.held_bytes or ''}", held)
+    if not json:
+        screen.stdout().print(table)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _models(text: str) -> list[str]:
+    from mefcli.checkpoints import find_model
+
+    return [find_model(name).name for name in _names(text)]
+
+
+def _profile(
+    folder: Path,
+    files: list[Path] | None,
+    names: list[str],
+    sizes: list[float],
+    counts: list[int],
+    job: dict[str, Any],
+    *,
+    json: bool,
+) -> None:
+    from mefcli.bench import profile, suite
+
+    def brackets() -> Iterator[tuple[str, list[Path]]]:
+        if files:
+            yield "your exposures", [path.resolve() for path in files]
+            return
+        for size, count, made in suite.brackets(
+            folder, sizes, counts, screen.say, moved=job["align"] != "off"
+        ):
+            yield f"{size:g} MP x {count}", made
+
+    for title, paths in brackets():
+        for name in names:
+            screen.say(f"{title}: {name}")
+            stages = profile.profile(paths, folder, {"model": name, **job})
+            if json:
+                screen.put_json({"bracket": title, "model": name, "stages": [asdict(one) for one in stages]})
+            else:
+                _show_profile(stages, f"{title}, {name}")
+
+
+def _show_profile(stages: Sequence[Stage], title: str) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, show_footer=True)
+    cpu, wall = sum(one.cpu_s for one in stages), sum(one.wall_s for one in stages)
+    table.add_column("stage", footer="all")
+    table.add_column("CPU s", footer=f"{cpu:.2f}", justify="right")
+    table.add_column("wall s", footer=f"{wall:.2f}", justify="right")
+    table.add_column("peak MB", footer=f"{stages[-1].peak_mb:.0f}", justify="right")
+    for one in stages:
+        table.add_row(one.name, f"{one.cpu_s:.2f}", f"{one.wall_s:.2f}", f"{one.peak_mb:.0f}")
+    screen.stdout().print(table)
 
 
 def _alignment(

@@ -22,8 +22,8 @@ from mefcli.cli import state
 class Entry:
     """One command: its name, `module:function` (or a table of entries, or a Typer app), and a line of help.
 
-    `alone` names the command that a table runs when none is named. The function's docstring is the help page.
-    What follows `Examples:` in it is shown at the page's end.
+    `alone` names the command that a table runs when none is named, with the options given. The function's
+    docstring is the help page. What follows `Examples:` in it is shown at the page's end.
     """
 
     name: str
@@ -62,7 +62,8 @@ class LazyGroup(TyperGroup):
             )
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ([self.alone] if self.alone else []))
+        bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, [self.alone, *args] if self.alone and bare else args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)

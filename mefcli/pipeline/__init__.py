@@ -28,12 +28,14 @@ def run(
     job: Job,
     on_step: OnStep = silent,
     fuser: Fuser | None = None,
+    *,
+    clock: Clock | None = None,
 ) -> Done:
     """One bracket from files to files. Outputs are checked before the first pixel is decoded."""
     from mefcli.pipeline.write import check_outputs, depth_of, write
 
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
-    clock = Clock()
+    clock = clock or Clock()
     depth = max(depth_of(output, job) for output in outputs)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
     notes = list(fused.record.notes)

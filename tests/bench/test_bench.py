@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mefcli.bench.measure import Cost
 from mefcli.bench.motion_cases import random_cases
 from mefcli.cli import app
 from mefcli.errors import MefError
+from mefnets import MODELS
 
 
 def test_a_process_costs_what_it_burns_and_holds(tmp_path: Path) -> None:
@@ -108,12 +110,43 @@ def test_the_command_prints_one_json_object_a_program_with_its_stages(
     assert {"read", "fuse", "write"} <= set(row["stages_s"])
 
 
+def test_a_profile_tells_processor_and_memory_of_every_stage(
+    jpegs: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = app.run(["bench", "fusion", *map(str, jpegs), "--profile", "-m", "average", "--json"])
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["bracket"], told["model"]) == ("your exposures", "average")
+    names = [stage["name"] for stage in told["stages"]]
+    assert names[:3] == ["start-up", "plan", "read"]
+    assert names[-2:] == ["fuse", "write"]
+    peaks = [stage["peak_mb"] for stage in told["stages"]]
+    assert peaks == sorted(peaks)
+    assert all(stage["cpu_s"] >= 0 for stage in told["stages"])
+    assert not list(jpegs[0].parent.glob("*.tif"))
+
+
+def test_the_cost_of_a_model_stands_beside_what_its_spec_states(capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["-m", "house,average", "--megapixels", "0.02", "--repeats", "1", "--json"]
+    assert app.run(["bench", "models", *options]) == 0
+    house, average = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert house["cpu_s"] > average["cpu_s"] > 0
+    assert house["held_bytes"] > 100
+    assert average["held_bytes"] is None
+    cost = MODELS["house"].cost
+    assert cost is not None
+    assert house["stated"] == asdict(cost)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         ["-m", "nosuch"],
         ["--megapixels", "six"],
         ["--frames", "1"],
+        ["fusion", "a.jpg"],
+        ["models", "-m", "nosuch"],
         ["alignment", "--maps", "."],
         ["alignment", "--against", "x"],
     ],
