@@ -96,6 +96,7 @@ def test_an_imported_checkpoint_fuses(mef: Mef, jpegs: list[Path], tmp_path: Pat
 
     from mefnets.engine.fuser import build_network
 
+    torch.manual_seed(0)
     torch.save(build_network(MODELS["ffmef"]).state_dict(), tmp_path / "x.pth")
     out = tmp_path / "x.safetensors"
     done = mef("models", "import", "ffmef", tmp_path / "x.pth", "-o", out)

@@ -21,6 +21,7 @@ from mefnets.engine.fuser import build_network
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Weights of FFMEF's `paper` recipe, as far as their name goes."""
     place = tmp_path / "weights"
+    torch.manual_seed(0)
     network = build_network(MODELS["ffmef"])
     write_weights(network.state_dict(), place / "ffmef@paper.safetensors", {"model": "ffmef"})
     write_weights(network.state_dict(), place / "nothing@paper.safetensors", {"model": "nothing"})

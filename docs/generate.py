@@ -1,0 +1,180 @@
+"""Renews what our pages repeat from the code: `python docs/generate.py`. A test fails where a page is stale.
+
+In a page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is written by the function of that name;
+`docs/commands.md` is written as a whole.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from mefcli.cli.app import COMMANDS
+from mefcli.cli.lazy import Entry, build, help_and_examples
+from mefcli.estimate import fusion_s
+from mefcli.formats.table import readme_table
+from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
+from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
+
+ROOT = Path(__file__).resolve().parents[1]
+USED_MP = 24.0  # the size of photograph that "as used" is said of
+
+
+def table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in line)}|" for line in lines)
+
+
+# ---- parts of pages --------------------------------------------------------------------------------------
+
+
+def models() -> str:
+    """README: the models, and what each costs."""
+    headings = (
+        "model",
+        "what it does",
+        "from",
+        "frames",
+        "CPU-s a megapixel, native",
+        f"at {USED_MP:g} MP, as used",
+    )
+    return table(headings, map(_model_row, MODELS.values()))
+
+
+def _model_row(spec: ModelSpec) -> list[str]:
+    name = f"**`{spec.name}`** (default)" if spec.name == DEFAULT_MODEL else f"`{spec.name}`"
+    card = Path("models", *spec.room.split("."), "README.md")
+    room = f" ([card]({card.as_posix()}))" if (ROOT / card).is_file() else ""
+    native = as_used = "–"
+    if spec.cost:
+        guided = mode_for(spec, "auto", int(USED_MP * 1e6)) == "guided"
+        seen, carried = (WORKING_SIZE_MP, USED_MP) if guided else (USED_MP, 0.0)
+        native, as_used = f"{spec.cost.cpu_s:g}", f"{fusion_s(spec, 2, seen, carried) / USED_MP:.2f}"
+    frames = "any number" if spec.max_frames is None else "pairs"
+    return [name, f"{spec.title}: {spec.summary}{room}", _paper(spec), frames, native, as_used]
+
+
+def _paper(spec: ModelSpec) -> str:
+    if spec.paper is None:
+        return "ours" if spec.learned else "–"
+    words = f"{spec.paper.venue} {spec.paper.year}"
+    return f"[{words}]({spec.paper.link})" if spec.paper.link else words
+
+
+def commands() -> str:
+    """README: the commands, in the words of `mef --help`."""
+    return table(("command", "what it does"), ((f"`mef {one.name}`", one.summary) for one in COMMANDS))
+
+
+PARTS: dict[str, Callable[[], str]] = {"models": models, "commands": commands, "formats": readme_table}
+PAGES = ("README.md",)
+
+
+# ---- the command reference -------------------------------------------------------------------------------
+
+
+def reference() -> str:
+    """docs/commands.md: what `--help` says of every command."""
+    pages = ["# Commands", "", "What `mef COMMAND --help` says. Every command also takes `--debug`."]
+    for entry in COMMANDS:
+        pages += _pages(entry, "mef", 2)
+    return "\n".join(pages) + "\n"
+
+
+def _pages(entry: Entry, prefix: str, level: int) -> list[str]:
+    name, target = f"{prefix} {entry.name}", entry.load()
+    lines = ["", f"{'#' * level} {name}", ""]
+    if callable(target) and not isinstance(target, typer.Typer):
+        page, examples = help_and_examples(target)
+        shown = ["", "```", *(line[2:] for line in examples.splitlines()), "```"] if examples else []
+        return [
+            *lines,
+            page,
+            *shown,
+            "",
+            table(("option", "takes", "default", "what it does"), _options(entry)),
+        ]
+    lines.append(entry.summary + (f" Without a command: `{name} {entry.alone}`." if entry.alone else ""))
+    alike: dict[str, list[Entry]] = {}  # the networks of `mef train` share a page
+    for one in target if isinstance(target, tuple) else type(build(entry)).entries:
+        alike.setdefault(one.target, []).append(one)
+    for first, *others in alike.values():
+        lines += _pages(first, name, level + 1)
+        if others:
+            lines += ["", f"Likewise {', '.join(f'`{name} {one.name}`' for one in others)}."]
+    return lines
+
+
+def _options(entry: Entry) -> Iterator[Sequence[str]]:
+    command = entry.load()
+    flags = {one.name: one.opts for one in build(entry).params}
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        kind, *facts = get_args(hints[parameter.name])
+        facts = facts or [parameter.default]  # `x: int = typer.Option(...)`
+        about = next(one for one in facts if hasattr(one, "param_decls"))
+        help_ = " ".join((about.help or "").split())
+        if isinstance(about, typer.models.ArgumentInfo):
+            yield f"`{about.metavar or parameter.name.upper()}`", "", "", help_
+            continue
+        told = ", ".join(f"`{flag}`" for flag in flags[parameter.name])
+        yield told, _taken(kind, about), _default(parameter.default), help_
+
+
+def _default(value: Any) -> str:
+    if value in (None, False, "", inspect.Parameter.empty):
+        return ""
+    return (
+        ", ".join(value)
+        if isinstance(value, list | tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _taken(kind: Any, about: Any) -> str:
+    """What follows the flag."""
+    kinds = [one for one in (get_args(kind) or (kind,)) if one is not NoneType]
+    if kinds == [bool]:
+        return ""
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, kinds))
+    word = about.metavar or {int: "NUMBER", float: "NUMBER", Path: "PATH"}.get(kinds[0], "TEXT")
+    limits = [
+        f"{word} {limit:g}" for word, limit in (("from", about.min), ("to", about.max)) if limit is not None
+    ]
+    return " ".join([str(word), *limits])
+
+
+# ---- pages -----------------------------------------------------------------------------------------------
+
+
+def renewed(text: str) -> str:
+    """A page with its marked parts as they ought to be."""
+
+    def part(found: re.Match[str]) -> str:
+        return f"<!-- {found[1]} -->\n{PARTS[found[1]]()}\n<!-- /{found[1]} -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", part, text, flags=re.S)
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every page that repeats the code, with what it ought to be."""
+    for name in PAGES:
+        yield ROOT / name, renewed((ROOT / name).read_text(encoding="utf-8"))
+    yield ROOT / "docs/commands.md", reference()
+
+
+if __name__ == "__main__":
+    for path, text in pages():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(ROOT)}\n")
