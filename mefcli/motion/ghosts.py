@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.mapping import least, mapped, noise, parts
+from mefcli.motion.mapping import least, mapped, noise, parts, white_about
 from mefcli.motion.reduced import curve_between, floats
 from mefcli.motion.warp import mix
 from mefcli.values import Box, Curve, Ghost, Outline, Pixels, Reduced
 
 STRIP_ROWS = 256
 AUTO_STRENGTH = 5
+AUTO_THRESHOLD = 7.0  # standard deviations
 FEATHER_PX = 4
 """Working pixels over which a region's rim goes over; regions are widened by as much first."""
 
@@ -46,19 +47,20 @@ class Movement:
 def find_movement(reduced: Reduced, reference: int, index: int, strength: int = AUTO_STRENGTH) -> Movement:
     """`strength` 1 (only gross movement) to 10 (eager); the threshold halves every three steps."""
     still, other = (floats(reduced.frames[which]) for which in (reference, index))
-    threshold = 7.0 * 2.0 ** ((AUTO_STRENGTH - strength) / 3)
+    threshold = AUTO_THRESHOLD * 2.0 ** ((AUTO_STRENGTH - strength) / 3)
     curve = curve_between(reduced, reference, index)
-    score = _score(still, other, curve)
+    score = disagreement(still, other, curve)
     mask = _regions(score, threshold)
     if mask.any():
         # A first look at everything; then again without what moved, so that it has no say in the curve.
         curve = curve_between(reduced, reference, index, ~mask)
-        score = _score(still, other, curve)
+        score = disagreement(still, other, curve)
         mask = _regions(score, threshold)
-    return Movement(score, mask, curve, _white_about(still, other, curve, mask), reduced.factor)
+    return Movement(score, mask, curve, white_about(curve, still, other, mask), reduced.factor)
 
 
-def _score(still: Floats, other: Floats, curve: Curve) -> Floats:
+def disagreement(still: Floats, other: Floats, curve: Curve) -> Floats:
+    """How far each pixel of `other` is outside what `still` allows, in standard deviations (h, w)."""
     import cv2
 
     expected = mapped(curve, still)
@@ -96,30 +98,6 @@ def _regions(score: Floats, threshold: float) -> Mask:
     fill[0] = False
     core = core | fill[hole_labels].astype(np.uint8) if holes > 1 else core
     return np.asarray(cv2.dilate(core, _disc(FEATHER_PX + 3)) > 0)
-
-
-def _white_about(still: Floats, other: Floats, curve: Curve, mask: Mask) -> Floats:
-    """What the reference's white was about each region: 1 is its usual value, 0 the least it can be.
-
-    White may be a wall or the sun, and the curve knows but one value for both. The frame's own static pixels
-    around a region tell which it was there; the nearest count most.
-    """
-    import cv2
-
-    result = np.ones_like(still)
-    whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
-    lower, leap = parts(curve, still, *whole)
-    if not leap[mask].any():
-        return result
-    known = leap * ~mask[..., None]
-    agree, mass = (other - lower) * known, leap * known
-    enough = np.maximum(0.05 * mass.max(axis=(0, 1)), np.float32(1e-6))
-    for radius in (160, 80, 40, 20, 10):
-        side = (2 * radius + 1, 2 * radius + 1)
-        near = cv2.blur(mass, side)
-        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), 0, 1.5)
-        result += (found - result) * np.clip(near / enough, 0, 1)
-    return result
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

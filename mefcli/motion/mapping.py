@@ -6,6 +6,8 @@ majority; pool-adjacent-violators makes the curve monotone. No camera response a
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,11 +53,39 @@ def parts(curve: Curve, source: Pixels, rows: slice, columns: slice) -> tuple[Fl
 
     padded, inner = zip(*map(_padded, (rows, columns), source.shape[:2]), strict=True)
     leaps = curve.value - _gentle(curve.value)
+    lower = least(curve, source[rows, columns])
+    near_white = (BINS - NEAR_WHITE - 1) / BINS * _levels(source)
+    if float(source[padded].max(initial=0)) < near_white:
+        return lower, np.zeros((*lower.shape[:2], 1), np.float32)
     clipped = _look_up(leaps / np.maximum(leaps[:, -1:], 1e-9), source[padded]).min(axis=2)
     if clipped.any():
         clipped = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
-    lower = least(curve, source[rows, columns])
     return lower, clipped[inner][..., None] * leaps[:, -1].astype(np.float32)
+
+
+def white_about(curve: Curve, still: Floats, other: Floats, mask: NDArray[np.bool_], thin: int = 1) -> Floats:
+    """What the source's white was about each masked region: 1 is its usual value, 0 the least it can be.
+
+    White may be a wall or the sun, and the curve knows but one value for both. The target's own pixels around
+    a region tell which it was there; the nearest count most. Result (h, w, 3), a factor for `parts`' leap.
+    `thin`: of the pictures' pixels, every so manyth is given.
+    """
+    import cv2
+
+    result = np.ones_like(still)
+    whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
+    lower, leap = parts(curve, still, *whole)
+    if not (leap * mask[..., None]).any():
+        return result
+    known = leap * ~mask[..., None]
+    agree, mass = (other - lower) * known, leap * known
+    enough = np.maximum(0.05 * mass.max(axis=(0, 1)), np.float32(1e-6))
+    for radius in (160, 80, 40, 20, 10):
+        side = (2 * (radius // thin) + 1, 2 * (radius // thin) + 1)
+        near = cv2.blur(mass, side)
+        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), 0, 1.5)
+        result += (found - result) * np.clip(near / enough, 0, 1)
+    return result
 
 
 def _padded(wanted: slice, length: int) -> tuple[slice, slice]:
@@ -74,16 +104,27 @@ def _gentle(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     return curves
 
 
+def _levels(source: Pixels) -> float:
+    """White, as the source counts."""
+    return {"uint8": 255.0, "uint16": 65535.0}.get(source.dtype.name, 1.0)
+
+
 def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:
     levels = 255 if source.dtype == np.uint8 else 65535
     index = np.rint(source * levels).astype(np.uint16) if source.dtype == np.float32 else source
-    places = np.arange(levels + 1) / levels
-    centres = (np.arange(BINS) + 0.5) / BINS
     result = np.empty(source.shape, np.float32)
-    for channel in range(3):
-        table = np.interp(places, centres, curves[channel]).astype(np.float32)
+    for channel, table in enumerate(_tables(curves.tobytes(), levels)):
         result[..., channel] = table[index[..., channel]]
     return result
+
+
+@lru_cache(maxsize=16)  # for a picture that is looked up tile by tile
+def _tables(curves: bytes, levels: int) -> tuple[Floats, ...]:
+    places, centres = np.arange(levels + 1) / levels, (np.arange(BINS) + 0.5) / BINS
+    return tuple(
+        np.interp(places, centres, curve).astype(np.float32)
+        for curve in np.frombuffer(curves, np.float64).reshape(3, BINS)
+    )
 
 
 def estimate_curve(source: Floats, target: Floats, use: NDArray[np.bool_] | None = None) -> Curve:

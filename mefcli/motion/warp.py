@@ -12,12 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.geometry import apply
 from mefcli.motion.resample import is_gentle, resample
 from mefcli.values import Box, Matrix, Pixels
 
 LEAST_FEATHER_PX, MOST_FEATHER_PX = 4.0, 24.0
-TILE_PX = 256
+TILE_PX = 64
 BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
 
@@ -53,30 +52,32 @@ def missing_tiles(
     breadth is missing, slowly where much is. Tiles wholly inside are left out.
     """
     left, top, right, bottom = box
-    outer = np.array([[left, top], [right - 1, top], [left, bottom - 1], [right - 1, bottom - 1]], np.float64)
-    missing_px = -float(_inside(apply(matrix, outer), size_px).min())
+    outer = np.meshgrid([left, right - 1], [top, bottom - 1])
+    missing_px = -float(_depth(matrix, *outer, size_px).min())
     feather_px = float(np.clip(missing_px, LEAST_FEATHER_PX, MOST_FEATHER_PX))
-    for y in range(top, bottom, TILE_PX):
-        for x in range(left, right, TILE_PX):
-            y_end, x_end = min(y + TILE_PX, bottom), min(x + TILE_PX, right)
-            corners = np.array(
-                [[x, y], [x_end - 1, y], [x, y_end - 1], [x_end - 1, y_end - 1]], dtype=np.float64
-            )
-            if _inside(apply(matrix, corners), size_px).min() >= feather_px:
-                continue
-            xs, ys = np.meshgrid(np.arange(x, x_end, dtype=np.float64), np.arange(y, y_end, dtype=np.float64))
-            depth = _inside(apply(matrix, np.stack([xs.ravel(), ys.ravel()], axis=1)), size_px)
-            weight = np.clip(depth / feather_px, 0, 1).reshape(xs.shape).astype(np.float32)
-            # Smoothstep: a linear ramp shows its two corners as faint lines.
-            weight = weight * weight * (3 - 2 * weight)
-            weight = np.where(depth.reshape(xs.shape) > -0.5, np.maximum(weight, BARELY), 0)
-            yield (slice(y - top, y_end - top), slice(x - left, x_end - left)), weight[..., None]
+    xs, ys = np.arange(left, right, TILE_PX), np.arange(top, bottom, TILE_PX)
+    x_ends, y_ends = np.minimum(xs + TILE_PX, right), np.minimum(ys + TILE_PX, bottom)
+    corners = [np.meshgrid(x, y) for x in (xs, x_ends - 1) for y in (ys, y_ends - 1)]
+    least = np.min([_depth(matrix, x, y, size_px) for x, y in corners], axis=0)
+    for row, column in np.argwhere(least < feather_px).tolist():
+        x, x_end, y, y_end = int(xs[column]), int(x_ends[column]), int(ys[row]), int(y_ends[row])
+        depth = _depth(matrix, np.arange(x, x_end)[None], np.arange(y, y_end)[:, None], size_px)
+        weight = np.clip(depth / feather_px, 0, 1).astype(np.float32)
+        # Smoothstep: a linear ramp shows its two corners as faint lines.
+        weight = weight * weight * (3 - 2 * weight)
+        weight = np.where(depth > -0.5, np.maximum(weight, BARELY), 0)
+        yield (slice(y - top, y_end - top), slice(x - left, x_end - left)), weight[..., None]
 
 
-def _inside(points: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float64]:
-    """Distance to the frame's edge, px; negative outside."""
-    far = np.minimum(points, np.array([size_px[0] - 1.0, size_px[1] - 1.0]) - points)
-    result: NDArray[np.float64] = far.min(axis=1)
+def _depth(
+    matrix: Matrix, x: NDArray[np.int64], y: NDArray[np.int64], size_px: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Distance of places of the reference to the frame's edge, in the frame's pixels; negative outside."""
+    w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w
+    v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w
+    across, down = np.minimum(u, size_px[0] - 1.0 - u), np.minimum(v, size_px[1] - 1.0 - v)
+    result: NDArray[np.float64] = np.minimum(across, down)
     return result
 
 

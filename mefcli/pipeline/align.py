@@ -63,8 +63,7 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
         from mefcli.motion.fill import fill_missing
 
         filled = fill_missing(frames, [one.matrix for one in placed], box, size, reduced)
-        frames = [filled.get(index, frame) for index, frame in enumerate(frames)]
-        reduced = with_frames(reduced, filled)
+        reduced = with_frames(reduced, {index: frames[index] for index in filled})
     if job.align == "flow":
         from mefcli.motion.flow import follow
 

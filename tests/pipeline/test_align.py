@@ -256,6 +256,19 @@ def test_the_nearest_exposure_that_saw_a_place_fills_it() -> None:
     assert float(off.mean()) < 3
 
 
+def test_white_beyond_a_frame_s_edge_is_what_it_is_beside_it() -> None:
+    """A wall is white in the longer exposure, and so is the sun, of which there is more."""
+    rng = np.random.default_rng(1)
+    radiance = scene((SIZE[0] + 20, SIZE[1])) * 0.1
+    radiance[:, :70] = 1.5
+    radiance[:, 150:] = 12.0
+    dark, truth = (expose(radiance[:, cut], 0.2, rng) for cut in (slice(20, None), slice(10, -10)))
+    done = align(stack_of([dark, expose(radiance[:, 10:-10], 1.0, rng)], reference=1), crop="reference")
+    assert found(done).placed[0].matrix[0, 2] == pytest.approx(-10, abs=0.3)
+    off = np.abs(done.frames[0].astype(float) - truth)[:, :8]
+    assert float(off.mean()) < 12
+
+
 def covered(matrix: np.ndarray) -> np.ndarray:
     ys, xs = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     points = np.stack([xs.ravel(), ys.ravel()], axis=1) @ matrix[:2, :2].T + matrix[:2, 2]
