@@ -1,11 +1,11 @@
 """Learning from another network: the objective of our own recipes, whatever the paper's network is.
 
 The teacher fuses the frames as they were before noise, compression and motion; the student sees what a camera
-stored of them. First the student is held to the teacher's picture (L1, gradients, SSIM); later the measures
-of a fusion, and the shares of crushed and blown pixels, count more and more:
+stored of them. The student is held to the teacher's picture (L1, gradients, SSIM, colour), and to losing none
+of what the frames show; later the measures of a fusion count more and more:
 
-    L = L1 + g |grad| + s (1 - SSIM) + c |colour|
-        + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV + k (crushed + blown)]
+    L = L1 + g |grad| + s (1 - SSIM) + c |colour| + k (crushed + blown)
+        + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV]
 
 r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
 ones they would ask for the noise. The architecture stays the paper's to the last layer; only what it is
@@ -133,17 +133,22 @@ class TaughtObjective(Objective):
             tint = cast(fused, target).mean()
             loss = loss + self.colour * tint
             terms["cast"] = tint.item()
+        grey, grey_fused = clean, fused
+        if self.sees == "rgb":
+            grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (clean, fused))
+        missing = lost(grey, grey_fused)
+        loss = loss + self.kept * missing
+        terms["lost"] = missing.item()
         if share := self.share(progress):
-            measured, more = self.measured(clean, fused)
+            measured, more = self.measured(clean, fused, grey, grey_fused)
             loss = loss + share * measured
             terms |= more
         return loss, terms
 
-    def measured(self, frames: Tensor, fused: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def measured(
+        self, frames: Tensor, fused: Tensor, grey: Tensor, grey_fused: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         """The measures on luminance, and of RGB networks on one colour in two of three steps."""
-        grey, grey_fused = frames, fused
-        if self.sees == "rgb":
-            grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (frames, fused))
         plane, plane_fused = grey, grey_fused
         self.calls += 1
         turn = int(self.calls)
@@ -152,15 +157,9 @@ class TaughtObjective(Objective):
             plane, plane_fused = frames[:, :, k : k + 1], fused[:, k : k + 1]
         structure = mef_ssim(plane, plane_fused).mean()
         edges, shape = q_abf(plane, plane_fused).mean(), q_w(plane, plane_fused).mean()
-        missing = lost(grey, grey_fused)
         asked = 3 * (1 - structure) + (1 - edges) + 2 * (1 - shape)
-        loss = self.measures * asked + self.kept * missing
-        terms = {
-            "mef_ssim": structure.item(),
-            "q_abf": edges.item(),
-            "q_w": shape.item(),
-            "lost": missing.item(),
-        }
+        loss = self.measures * asked
+        terms = {"mef_ssim": structure.item(), "q_abf": edges.item(), "q_w": shape.item()}
         if self.tone and min(fused.shape[-2:]) >= LEAST_TONE_PX:
             tone = q_cv(plane, plane_fused, border=0.5).clamp_max(Q_CV_CEILING).mean()
             loss = loss + self.tone * tone
