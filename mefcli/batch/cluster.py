@@ -110,15 +110,18 @@ def _collect(
         yield work, result
 
 
+def _place(weights: str) -> str:
+    """A file of weights by its whole path; anything else is a name."""
+    return str(Path(weights).absolute()) if weights.endswith(".safetensors") else weights
+
+
 def _absolute(work: Work) -> Work:
     """Workers have folders of their own to stand in."""
     shots = tuple(replace(shot, path=shot.path.absolute()) for shot in work.bracket.shots)
     weights = work.job.weights
-    if weights is not None and Path(weights).is_file():
-        weights = str(Path(weights).absolute())
     return replace(
         work,
         bracket=replace(work.bracket, shots=shots),
         outputs=tuple(output.absolute() for output in work.outputs),
-        job=replace(work.job, weights=weights),
+        job=replace(work.job, model=_place(work.job.model), weights=weights and _place(weights)),
     )

@@ -60,7 +60,8 @@ def weights_print(job: Job) -> str:
     """What tells one file of weights from another; empty for models that need none."""
     from mefcli.checkpoints import find_model, find_weights
 
-    path = Path(job.weights) if job.weights else find_weights(find_model(job.model))
+    named = job.weights or (job.model if job.model.endswith(".safetensors") else None)
+    path = Path(named) if named else find_weights(find_model(job.model))
     if path is None or not path.is_file():
-        return hashlib.sha256(str(job.weights or "").encode()).hexdigest() if job.weights else ""
+        return hashlib.sha256(str(named).encode()).hexdigest() if named else ""
     return content_hash(path)

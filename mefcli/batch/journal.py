@@ -249,6 +249,7 @@ class Journal:
         from mefcli.version import version
 
         chosen = {name: value for name, value in vars(work.job).items() if name not in UNSEEN}
+        chosen["model"] = Path(work.job.model).name  # it may be a file, which its content tells
         evs, names = list(work.bracket.evs), [str(output.name) for output in work.outputs]
         told = [version(), self.weights, chosen, evs, work.bracket.reference, names, work.curve]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -28,9 +28,9 @@ def jobs_for(works: Sequence[Work]) -> int:
     """Brackets at a time on this machine; one where a graphics card does the work."""
     if not works or processors() == 1:
         return 1
-    from mefcli.checkpoints import find_model
+    from mefcli.pipeline.fuse import check_model
 
-    find_model(works[0].job.model)  # a slip in its name is told before anything is estimated
+    check_model(works[0].job)  # a slip in its name is told before anything is estimated
     guesses = [estimate(work.bracket, work.outputs, work.job) for work in works]
     worth = int(sum(guess.total_s - START_S for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:

@@ -189,6 +189,15 @@ def test_the_path_of_weights_may_be_typed_in_other_ways(card: Path, monkeypatch:
     assert again.before
 
 
+def test_weights_named_in_the_models_place_are_known_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"weights")
+    told = engine.weights_print(Job(model=str(path)))
+    assert told == engine.weights_print(Job(weights=str(path))) == claims.content_hash(path)
+    path.write_bytes(b"others")
+    assert engine.weights_print(Job(model=str(path))) != told
+
+
 def plain(work: Work) -> Result:
     return fuse_work(replace(work, job=replace(work.job, weights=None)))
 
