@@ -120,6 +120,7 @@ class Journal:
             return None
         if len(self._ours(work, row)) < len(work.outputs):
             return None
+        self._forget_claim(work)  # a run may have been killed between the entry and this
         if not _same_sources(row.sources, work.bracket.paths):
             return None
         try:

@@ -109,6 +109,23 @@ def test_a_second_kill_forgets_nothing_of_the_first(card: Path, monkeypatch: pyt
     assert isinstance(run(card), Done)
 
 
+def test_a_kill_right_after_the_entry_leaves_no_note_for_ever(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(journal: Journal, work: Work) -> None:
+        if work.claim is not None and work.claim.exists():
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_forget_claim", end)
+        with pytest.raises(Killed):
+            run(card)
+    result = run(card)
+    assert isinstance(result, Done)
+    assert result.before
+    assert [path.name for path in (card.parent / "out").glob(".*")] == [".mef-journal.sqlite"]
+
+
 def test_a_strangers_file_that_appears_while_a_bracket_is_fused_is_kept(card: Path) -> None:
     output = card.parent / "out" / OUTPUT
 
