@@ -44,7 +44,8 @@ def definition(arguments: Sequence[str]) -> str:
         ways = {"show": "model", "verify": "verified", "import": "imported"}
         return next((ways[word] for word in arguments if word in ways), "models")
     if command == "bench":
-        return "displacement" if "alignment" in words else "cost"
+        ways = {"--profile": "profile", "alignment": "displacement", "models": "model_cost"}
+        return next((ways[word] for word in arguments if word in ways), "cost")
     return {"align": "aligned", "compare": "comparison", "eval": "evaluation", "doctor": "checks"}[command]
 
 
