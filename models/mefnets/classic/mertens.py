@@ -2,7 +2,11 @@
 
 Each pixel of each frame is weighted by contrast x saturation x well-exposedness; Laplacian pyramids of the
 frames are blended with Gaussian pyramids of the weights. The same function as OpenCV's
-`createMergeMertens(1, 1, 1)` on float frames scaled to 0..255, clamped to [0, 1].
+`createMergeMertens(1, 1, 1)` on float frames scaled to 0..255, clamped to [0, 1], but for one number: the
+least weight. Where frames are flat, grey or clipped the product is zero in all of them, and what is added to
+it decides. OpenCV's 1e-12 is less than a float32 product is off by, so that rounding would. Here zero is
+exactly zero (flats and greys are told by differences of stored values), and the least weight is a tenth of
+what one level of contrast and one of saturation weigh: below it, frames count alike.
 
 The finest levels of a pyramid hold nearly all its memory. `stream` therefore works in two passes: the first
 goes down the fine levels strip by strip and keeps only a coarse level of frames and weights, which is
@@ -16,11 +20,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mefnets.colour import luminance
+from mefnets.colour import BLUE, GREEN, RED
 from mefnets.engine.pixels import Frame, in_parallel, load_planes, store_planes, strips
 
 STRIP_PX = 200_000  # of a strip without its halo: small enough for a core's cache
 SIGMA2 = 0.08  # 2 sigma^2 of well-exposedness, sigma 0.2
+LEAST = 1e-6  # added to every weight; one of 255 levels times one of 255 weighs 1e-5
 
 
 def down(x: Tensor) -> Tensor:  # (..., H, W) -> (..., ceil(H/2), ceil(W/2))
@@ -82,32 +87,39 @@ def _up_along(x: Tensor, dim: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def contrast(grey: Tensor) -> Tensor:  # (..., H, W)
-    """The size of the four-neighbour Laplacian, edges mirrored."""
-    out = grey * -4.0
+    """The size of the four-neighbour Laplacian, edges mirrored; exactly 0 where all five are equal."""
+    out = torch.zeros_like(grey)
     for dim in (-2, -1):
         size = grey.shape[dim]
         if size == 1:
-            out.add_(grey, alpha=2.0)
             continue
-        out.narrow(dim, 1, size - 1).add_(grey.narrow(dim, 0, size - 1))
-        out.narrow(dim, 0, size - 1).add_(grey.narrow(dim, 1, size - 1))
-        out.narrow(dim, 0, 1).add_(grey.narrow(dim, 1, 1))
-        out.narrow(dim, size - 1, 1).add_(grey.narrow(dim, size - 2, 1))
+        step = grey.narrow(dim, 1, size - 1) - grey.narrow(dim, 0, size - 1)
+        out.narrow(dim, 0, size - 1).add_(step)
+        out.narrow(dim, 1, size - 1).sub_(step)
+        # Mirrored neighbours beyond both ends.
+        out.narrow(dim, 0, 1).add_(step.narrow(dim, 0, 1))
+        out.narrow(dim, size - 1, 1).sub_(step.narrow(dim, size - 2, 1))
     return out.abs_()
 
 
+def grey_of(r: Tensor, g: Tensor, b: Tensor) -> Tensor:
+    """Luminance in steps that round alike wherever a pixel lies: fused ones differ at the ends of a row."""
+    scaled = g * GREEN
+    grey = (r * RED).add_(scaled)
+    return grey.add_(torch.mul(b, BLUE, out=scaled))
+
+
 def quality(rgb: Tensor) -> Tensor:  # (..., 3, H, W) -> (..., H, W)
-    """How much a pixel is worth: contrast x saturation x well-exposedness, never quite zero."""
+    """How much a pixel is worth: contrast x saturation x well-exposedness, and a little more."""
     r, g, b = rgb.unbind(-3)
-    mean = (r + g).add_(b).mul_(1.0 / 3.0)
-    spread, off = torch.zeros_like(mean), torch.zeros_like(mean)
-    for channel in (r, g, b):
-        difference = channel - mean
+    spread, off = torch.zeros_like(r), torch.zeros_like(r)
+    for channel, other in ((r, g), (g, b), (b, r)):
+        difference = channel - other  # a third of these squares is what deviations from the mean have
         spread.addcmul_(difference, difference)
         torch.sub(channel, 0.5, out=difference)
         off.addcmul_(difference, difference)
-    weight = contrast(luminance(rgb)).mul_(spread.sqrt_())
-    return weight.mul_(off.mul_(-1.0 / SIGMA2).exp_()).add_(1e-12)
+    weight = contrast(grey_of(r, g, b)).mul_(spread.mul_(1.0 / 3.0).sqrt_())
+    return weight.mul_(off.mul_(-1.0 / SIGMA2).exp_()).add_(LEAST)
 
 
 def weigh(frames: Sequence[Tensor]) -> list[Tensor]:
