@@ -46,11 +46,6 @@ def known_models() -> dict[str, ModelSpec]:
     return found
 
 
-def system_of(name: str) -> str:
-    """The model that a set of weights belongs to: ffmef of ffmef@paper."""
-    return name.partition(SET)[0]
-
-
 def find_model(name: str) -> ModelSpec:
     """The model of that name, or a refusal that lists the near ones."""
     if name in MODELS:

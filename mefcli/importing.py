@@ -109,9 +109,8 @@ def _importers() -> dict[str, Any]:
     """The rooms that know their authors' files, by package."""
     found = {}
     for spec in MODELS.values():
-        room = spec.room
         with contextlib.suppress(ModuleNotFoundError):
-            found[room] = importlib.import_module(f"{room}.importer")
+            found[spec.room] = importlib.import_module(f"{spec.room}.importer")
     return found
 
 
