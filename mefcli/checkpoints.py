@@ -15,7 +15,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import MefError, ModelError, UnknownModelError
+from mefcli.errors import MefError, ModelError, UnknownModelError, named
 from mefnets import MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def known_models() -> dict[str, ModelSpec]:
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of that name, or a refusal that lists the near ones."""
+    """The model of that name, or of that file of weights; or a refusal that lists the near names."""
+    if is_file(name):
+        return _of_file(Path(name))
     if name in MODELS:
         return MODELS[name]
     known = known_models()
@@ -58,9 +60,28 @@ def find_model(name: str) -> ModelSpec:
     raise UnknownModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(known)}.")
 
 
+def is_file(name: str) -> bool:
+    """Whether a model is named by a file of weights."""
+    return name.endswith(".safetensors")
+
+
+def _of_file(path: Path) -> ModelSpec:
+    data, _ = read_checked(path)
+    try:
+        metadata = read_header(data)
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged: {error}.", "Install it again.") from error
+    if "model" not in metadata:
+        raise ModelError(
+            f"{path} does not say which model it belongs to.",
+            f"Name the model with {named('model')}, and the file with {named('weights')}.",
+        )
+    return fitted(find_model(metadata["model"]), metadata)
+
+
 def weight_folders() -> Iterator[Path]:
-    if named := os.environ.get("MEF_WEIGHTS"):
-        yield Path(named)
+    if chosen := os.environ.get("MEF_WEIGHTS"):
+        yield Path(chosen)
     shipped = resources.files("mefcli") / "weights"
     if isinstance(shipped, Path) and shipped.is_dir():
         yield shipped
@@ -89,10 +110,10 @@ def load_fuser_weights(name_or_path: str, weights: str | Path | None = None) -> 
     Takes a model's name, with `weights` naming a file to use instead of the shipped one, or the path of a
     .safetensors file whose metadata names its model.
     """
-    if weights is None and name_or_path.endswith(".safetensors"):
-        tensors, sha256, metadata = read_weights(Path(name_or_path))
-        return fitted(find_model(metadata.get("model", "")), metadata), tensors, sha256, metadata
     spec = find_model(name_or_path)
+    if weights is None and is_file(name_or_path):
+        tensors, sha256, metadata = read_weights(Path(name_or_path))
+        return spec, tensors, sha256, metadata
     if weights is not None:
         tensors, sha256, metadata = read_weights(Path(weights))
         return fitted(spec, metadata), tensors, sha256, metadata

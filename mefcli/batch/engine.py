@@ -58,9 +58,9 @@ def _begun(works: Iterable[Work], journal: Journal) -> Iterator[Work]:
 
 def weights_print(job: Job) -> str:
     """What tells one file of weights from another; empty for models that need none."""
-    from mefcli.checkpoints import find_model, find_weights
+    from mefcli.checkpoints import find_model, find_weights, is_file
 
-    named = job.weights or (job.model if job.model.endswith(".safetensors") else None)
+    named = job.weights or (job.model if is_file(job.model) else None)
     path = Path(named) if named else find_weights(find_model(job.model))
     if path is None or not path.is_file():
         return hashlib.sha256(str(named).encode()).hexdigest() if named else ""

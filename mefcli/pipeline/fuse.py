@@ -34,12 +34,11 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", 
 
 def check_model(job: Job) -> None:
     """A slip in the model's name, or weights that are not here, told before the work begins."""
-    from mefcli.checkpoints import find_model, is_ready, missing
+    from mefcli.checkpoints import find_model, is_file, is_ready, missing
 
-    if job.weights is None and not job.model.endswith(".safetensors"):
-        spec = find_model(job.model)
-        if not is_ready(spec):
-            raise missing(spec)
+    spec = find_model(job.model)
+    if job.weights is None and not is_file(job.model) and not is_ready(spec):
+        raise missing(spec)
 
 
 IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end

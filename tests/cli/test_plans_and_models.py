@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mefcli.job import Job
 from mefcli.values import Step
 from mefnets import DEFAULT_MODEL, MODELS
 
+ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/checkpoints"
 
 
@@ -93,11 +95,9 @@ def test_models_show_names_what_was_trained(mef: Mef) -> None:
 
 def test_an_imported_checkpoint_fuses(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
     import torch
+    from safetensors.torch import load_file
 
-    from mefnets.engine.fuser import build_network
-
-    torch.manual_seed(0)
-    torch.save(build_network(MODELS["ffmef"]).state_dict(), tmp_path / "x.pth")
+    torch.save(load_file(ROOT / "weights" / "ffmef.safetensors"), tmp_path / "x.pth")
     out = tmp_path / "x.safetensors"
     done = mef("models", "import", "ffmef", tmp_path / "x.pth", "-o", out)
     assert done.code == 0, done.err
@@ -128,3 +128,28 @@ def test_debug_dir_holds_pictures_of_what_was_replaced(mef: Mef, jpegs: list[Pat
     assert done.code == 0, done.err
     kinds = {path.name.split(".", 1)[1] for path in folder.iterdir()}
     assert kinds == {"ghosts.png", "confidence.png"}
+
+
+@pytest.mark.parametrize("command", ["fuse", "batch"])
+def test_a_file_of_weights_stands_where_a_models_name_does(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, command: str
+) -> None:
+    own = tmp_path / "own.safetensors"
+    shutil.copy(ROOT / "weights" / "house.safetensors", own)
+    place = ["-o", tmp_path / ("x.tif" if command == "fuse" else "out")]
+    sources = jpegs if command == "fuse" else [jpegs[0].parent]
+    plan = mef(command, *sources, *place, "--model", own, "--dry-run")
+    assert plan.code == 0, plan.err
+    done = mef(command, *sources, *place, "--model", own, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out.splitlines()[0])["model"] == "house"
+
+
+def test_a_file_that_names_no_model_says_what_to_do(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
+    done = mef("fuse", *jpegs, "--model", tmp_path / "x.safetensors", "--dry-run")
+    assert done.code == 1
+    assert "--weights" in done.err
