@@ -7,25 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from safetensors.torch import load_file
 
 from mefcli import api
 from mefcli.checkpoints import HASHES, find_model, find_weights, load_fuser_weights
 from mefcli.cli.app import run
 from mefcli.errors import ModelError
 from mefcli.training.export import write_weights
-from mefnets import MODELS
-from mefnets.engine.fuser import build_network
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Weights of FFMEF's `paper` recipe, as far as their name goes."""
     place = tmp_path / "weights"
-    torch.manual_seed(0)
-    network = build_network(MODELS["ffmef"])
-    write_weights(network.state_dict(), place / "ffmef@paper.safetensors", {"model": "ffmef"})
-    write_weights(network.state_dict(), place / "nothing@paper.safetensors", {"model": "nothing"})
+    tensors = load_file(WEIGHTS / "ffmef.safetensors")
+    write_weights(tensors, place / "ffmef@paper.safetensors", {"model": "ffmef"})
+    write_weights(tensors, place / "nothing@paper.safetensors", {"model": "nothing"})
     monkeypatch.setenv("MEF_WEIGHTS", str(place))
     return place
 
