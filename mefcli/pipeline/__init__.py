@@ -101,7 +101,7 @@ def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:
 
 
 def _deghost(stack: Stack, job: Job, on_step: OnStep) -> Stack:
-    if job.deghost == "off":
+    if job.deghost == "off" and stack.alignment is None:
         return stack
     from mefcli.pipeline.deghost import deghost
 

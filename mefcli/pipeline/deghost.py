@@ -16,15 +16,20 @@ from mefcli.errors import OutputError
 from mefcli.job import Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
+from mefcli.motion.watch import moved_between
 from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent
 
 
 def deghost(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
-    """Frames that agree with one reference about where everything is."""
+    """Frames that agree with one reference about where everything is.
+
+    Switched off, it looks all the same whether something moved in an aligned bracket, and says so.
+    """
     count = len(stack.frames)
     if job.deghost == "off" or count < 2:
         on_step(Step("deghost", 1.0, "off" if job.deghost == "off" else "one frame"))
-        return stack
+        told = _movement_told(stack)
+        return replace(stack, notes=(*stack.notes, *told)) if told else stack
     strength = AUTO_STRENGTH if job.deghost == "auto" else int(job.deghost)
     reduced = stack.reduced or reduce(stack.frames)
     reference = best_exposed(reduced.frames) if job.reference is None else stack.bracket.reference
@@ -56,6 +61,21 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
         notes=tuple(notes),
         ghosts=Ghosts(reference, tuple(found)),
         reduced=None,
+    )
+
+
+def _movement_told(stack: Stack) -> tuple[str, ...]:
+    if stack.alignment is None or stack.reduced is None:
+        return ()
+    moved = moved_between(stack.reduced, [one.trusted for one in stack.alignment.placed])
+    if not moved:
+        return ()
+    names = [path.name for path in stack.bracket.paths]
+    first, second = names[moved[0]], names[moved[0] + 1]
+    others = f", and {len(moved) - 1} more times" if len(moved) > 1 else ""
+    return (
+        f"Something moved between {first} and {second}{others}; it may show twice. "
+        "--deghost auto shows it once.",
     )
 
 
