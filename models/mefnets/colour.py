@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mefnets.luma import BLUE, GREEN, RED
+
 # Rows: Y, Cb - 0.5, Cr - 0.5 from R, G, B.
-RED, GREEN, BLUE = 0.299, 0.587, 0.114
 CB_SCALE = 0.5 / (1.0 - BLUE)
 CR_SCALE = 0.5 / (1.0 - RED)
 

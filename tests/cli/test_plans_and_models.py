@@ -50,6 +50,7 @@ def test_progress_gives_each_stage_the_share_that_was_estimated() -> None:
 def test_threads_leave_busy_processors_alone(
     load: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mefnets.engine.threads.own_load", lambda: 0.0)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)

@@ -9,6 +9,7 @@ import torch
 
 from mefnets import MODELS
 from mefnets.classic import mertens
+from mefnets.engine.frames import as_floats
 from mefnets.engine.fuser import Fuser, build_network
 from mefnets.engine.pixels import load_planes
 
@@ -86,9 +87,9 @@ def test_flat_and_grey_weigh_exactly_the_least(monkeypatch):
     monkeypatch.setattr(mertens, "LEAST", 0.0)
     rng = np.random.default_rng(2)
     flat = np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (7, 131, 3))
-    assert not mertens.quality(load_planes(flat)).any()
+    assert not mertens.quality(as_floats(flat)).any()
     grey = np.repeat(rng.integers(0, 256, (60, 131, 1), dtype=np.uint8), 3, 2)
-    assert not mertens.quality(load_planes(grey)).any()
+    assert not mertens.quality(as_floats(grey)).any()
 
 
 @pytest.mark.parametrize("size", [(37, 50), (64, 64), (151, 203), (200, 96)])

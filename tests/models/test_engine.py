@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from mefnets.engine import strategies
+from mefnets.engine.budget import plan_memory
 from mefnets.engine.fuser import Fuser
-from mefnets.engine.memory import bytes_per_pixel, plan_memory
+from mefnets.engine.memory import bytes_per_pixel
 from mefnets.engine.tiles import make_grid, mirrored
 from mefnets.layers.blocks import GlobalStatistic, InstanceNorm
 from mefnets.spec import ModelSpec, Tiling
@@ -125,10 +126,10 @@ def test_a_network_that_sees_the_whole_picture_is_never_cut_and_says_when_it_doe
 
 
 def test_memory_plan_counts_frames_and_result():
-    plan = plan_memory(100_000_000, 3, 1, 2, 2500)
+    plan = plan_memory(100_000_000, 3, 1, 2, 2500, 320)
     assert plan.fits
     assert plan.frames_mb + plan.result_mb + plan.left_mb < 2500
-    assert not plan_memory(100_000_000, 3, 1, 2, 1000).fits
+    assert not plan_memory(100_000_000, 3, 1, 2, 1000, 320).fits
 
 
 @pytest.mark.parametrize("colour", ["luma", "rgb"])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+import cv2
+import numpy as np
 
-from mefnets.engine.pixels import Frame, in_parallel, load_planes, store_planes, strips
+from mefnets.engine.frames import FULL_SCALE, Frame, store, strips
+from mefnets.engine.threads import in_parallel
 
-STRIP_PX = 400_000  # small enough to stay in a core's cache
+if TYPE_CHECKING:
+    from torch import nn
+
+STRIP_PX = 150_000  # small enough to stay in a core's cache
 
 
-class Average(nn.Module):
-    def forward(self, frames: Tensor) -> Tensor:  # (B, N, C, H, W) -> (B, C, H, W)
-        return frames.mean(dim=1)
-
+class Average:
     def stream(
         self,
         frames: Sequence[Frame],
@@ -25,20 +27,25 @@ class Average(nn.Module):
     ) -> None:
         """Fuse whole frames into `out` in bounded memory: a few strips a thread."""
         height, width, _ = out.shape
-        share = 1.0 / len(frames)
+        white = FULL_SCALE[frames[0].dtype.name] * len(frames)
 
         def fuse_strip(rows: tuple[int, int]) -> None:
             top, bottom = rows
-            total = load_planes(frames[0][top:bottom]).mul_(share)
-            buffer = torch.empty_like(total)
-            for frame in frames[1:]:
-                total.add_(load_planes(frame[top:bottom], buffer), alpha=share)
-            store_planes(total, out[top:bottom])
+            total = np.zeros((bottom - top, width, 3), np.float32)
+            for frame in frames:
+                cv2.accumulate(frame[top:bottom], total)
+            store(total, out[top:bottom], white)
             if on_progress:
                 on_progress(bottom / height)
 
         in_parallel(fuse_strip, strips(height, max(1, STRIP_PX // width)))
 
 
-def build() -> Average:
+def streams() -> Average:
     return Average()
+
+
+def build() -> nn.Module:
+    from mefnets.classic.module import Classic
+
+    return Classic(Average())

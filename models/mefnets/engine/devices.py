@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 
+from mefnets.engine.threads import Lent
 from mefnets.trouble import DeviceError, named
 
 OF_CARD = 0.7  # of what is free there; the libraries' own workspaces need the rest
@@ -52,27 +50,6 @@ def card_budget_bytes(device: torch.device) -> int | None:
     return int(free * OF_CARD)
 
 
-def free_memory_bytes() -> int:
-    """Memory that can be taken without swapping; the control group's limit counts where there is one."""
-    free = _meminfo_available()
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
-        if limit != "max":
-            free = min(free, max(0, int(limit) - int(used)))
-    except (OSError, ValueError):
-        pass  # no control groups here
-    return free
-
-
-def _meminfo_available() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return 4 << 30
+THREADS = Lent(torch.get_num_threads, torch.set_num_threads)
+"""Those of torch. They wait for each other inside every operation, by spinning where OMP_WAIT_POLICY is not
+set: a pair of 1 MP took 54 CPU-s beside four busy programs, 3.7 on one thread."""

@@ -8,26 +8,30 @@ full-resolution frames they give a full-resolution picture whose every detail co
     fused = network(small)
     coefficients = fit(small, fused)
     apply(frames, coefficients, factor, out)           # strip by strip
+
+numpy and OpenCV, whoever ran the network: 24 MP x 3 take 0.35 CPU-s to apply, with torch's operations 0.8.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from numpy.typing import NDArray
 
-from mefnets.colour import BLUE, GREEN, RED
-from mefnets.engine.pixels import FULL_SCALE, Frame, in_parallel, strips
-from mefnets.engine.tiles import mirrored
+from mefnets.engine.frames import FULL_SCALE, Floats, Frame, mirrored, store, strips
+from mefnets.engine.threads import in_parallel
+from mefnets.luma import BLUE, GREEN, RED
 
 RIDGE = 1e-5  # on the slopes; a window whose variance is below it counts as flat
 RADIUS = 1  # of the windows, in working pixels
-STRIP_PX = 300_000  # so that a strip's planes stay in a core's cache
-FIT_STRIP_PX = 60_000
+STRIP_PX = 150_000  # so that a strip's planes stay in a core's cache
+FIT_STRIP_BYTES = 1 << 21
+
+Planes = NDArray[Any]  # (..., h, w) float32 or float64
 
 
 def factor_for(pixels: int, working_px: float) -> int:
@@ -35,14 +39,14 @@ def factor_for(pixels: int, working_px: float) -> int:
     return max(1, round(math.sqrt(pixels / working_px)))
 
 
-def reduce_frames(frames: Sequence[Frame], factor: int) -> Tensor:
-    """Area averages over `factor` x `factor` pixels, as float planes in [0, 1]: (N, 3, h, w).
+def reduce_frames(frames: Sequence[Frame], factor: int) -> Floats:
+    """Area averages over `factor` x `factor` pixels, as planes in [0, 1]: (N, 3, h, w).
 
     Rows and columns left over at the end are averaged among themselves.
     """
     height, width, _ = frames[0].shape
     h, w = -(-height // factor), -(-width // factor)
-    out = torch.empty(len(frames), 3, h, w)
+    out = np.empty((len(frames), 3, h, w), np.float32)
     kind = frames[0].dtype
     # Sums of `factor` rows fit in the next wider integer.
     total: type[np.generic] = np.float32
@@ -50,209 +54,205 @@ def reduce_frames(frames: Sequence[Frame], factor: int) -> Tensor:
         total = np.uint16
     elif kind != np.float32:
         total = np.uint32
-    across = np.full(w, factor)
-    across[-1] = width - (w - 1) * factor
     full = width // factor  # columns that have all their pixels
+    scale = 1.0 / FULL_SCALE[kind.name]
 
     def reduce_rows(span: tuple[int, int]) -> None:
         top, bottom = span
+        lines = np.empty((bottom - top, width, 3), np.float32)
+        small = np.empty((bottom - top, w, 3), np.float32)
         for index, frame in enumerate(frames):
             for y in range(top, bottom):
                 rows = frame[y * factor : (y + 1) * factor]
-                line = rows.sum(axis=0, dtype=total)  # (W, 3)
-                sums = np.empty((w, 3), np.float32)
-                whole = torch.from_numpy(line[: full * factor].astype(np.float32)).view(full, factor, 3)
-                torch.sum(whole, 1, out=torch.from_numpy(sums[:full]))
-                if full < w:
-                    sums[full] = line[full * factor :].sum(0, dtype=np.float32)
-                sums /= (across * (len(rows) * FULL_SCALE[kind.name]))[:, None]
-                out[index, :, y] = torch.from_numpy(sums).t()
+                np.multiply(rows.sum(axis=0, dtype=total), np.float32(scale / len(rows)), out=lines[y - top])
+            if full:
+                whole = lines[:, : full * factor]
+                small[:, :full] = cv2.resize(whole, (full, bottom - top), interpolation=cv2.INTER_AREA)
+            if full < w:
+                small[:, full] = lines[:, full * factor :].mean(1)
+            out[index, :, top:bottom] = small.transpose(2, 0, 1)
 
-    in_parallel(reduce_rows, strips(h, max(1, 32)))
+    in_parallel(reduce_rows, strips(h, 8))
     return out
 
 
-def fit(frames: Tensor, fused: Tensor, radius: int = RADIUS, ridge: float = RIDGE) -> Tensor:
-    """Local linear coefficients: (N, C, h, w) and (C, h, w) -> (C, N + 1, h, w), the offset last.
+def fit(frames: Planes, fused: Planes, radius: int = RADIUS, ridge: float = RIDGE) -> Floats:
+    """Local linear coefficients: (N, C, h, w) and (C, h, w) -> (N + 1, h, w, C), the offset last.
 
     Every channel is fitted by itself. Finite on flat, clipped and identical frames: the ridge keeps every
     local system positive definite.
     """
     count, channels, h, w = frames.shape
-    out = torch.empty(channels, count + 1, h, w)
+    out = np.empty((count + 1, h, w, channels), np.float32)
     halo = 2 * radius  # one radius for the windows, one for smoothing the coefficients
-    columns = torch.from_numpy(mirrored(-halo, w + halo, w))
+    columns = mirrored(-halo, w + halo, w)
+    held = count * (count + 7) // 2 * 8 * w  # bytes of a row's planes
 
     def fit_rows(span: tuple[int, int]) -> None:
         top, bottom = span
-        rows = torch.from_numpy(mirrored(top - halo, bottom + halo, h))
+        window = np.ix_(mirrored(top - halo, bottom + halo, h), columns)
         for channel in range(channels):
-            x = frames[:, channel].index_select(1, rows).index_select(2, columns) - 0.5
-            t = fused[channel].index_select(0, rows).index_select(1, columns) - 0.5
             # Variances are small differences of large means: in float32 the last bits of the network's
             # result, which depend on the number of threads, came out a thousandfold.
-            slopes, offset = solve(x.double(), t.double(), radius, ridge)
-            smooth = box(torch.cat((slopes, offset[None])), radius)
+            x = np.stack([frame[channel][window] for frame in frames]).astype(np.float64)
+            t = fused[channel][window].astype(np.float64)
+            x -= 0.5
+            t -= 0.5
+            slopes, offset = solve(x, t, radius, ridge)
+            smooth = box(np.concatenate((slopes, offset[None])), radius)
             # Back from centred values: t + 0.5 = sum a (x + 0.5 - 0.5) + b + 0.5.
             smooth[-1] += 0.5 - 0.5 * smooth[:-1].sum(0)
-            out[channel, :, top:bottom] = smooth
+            out[:, top:bottom, :, channel] = smooth
 
-    in_parallel(fit_rows, strips(h, max(8, FIT_STRIP_PX // w)))
+    in_parallel(fit_rows, strips(h, max(8, FIT_STRIP_BYTES // held)))
     return out
 
 
-def solve(x: Tensor, t: Tensor, radius: int, ridge: float) -> tuple[Tensor, Tensor]:
+def solve(x: Planes, t: Planes, radius: int, ridge: float) -> tuple[Planes, Planes]:
     """Slopes and offset in every window: (N, h, w), (h, w) -> (N, h - 2r, w - 2r), (h - 2r, w - 2r).
 
     Ridge regression by an LDL factorisation, each of its numbers a plane, so that any number of windows is
     solved at once for any number of frames.
     """
     count = x.shape[0]
-    mean_x, mean_t = box(x, radius), box(t[None], radius)[0]
-    right = box(x * t, radius) - mean_x * mean_t  # (N, ...)
-    lower: list[list[Tensor]] = []  # rows of L, below its unit diagonal
-    pivots: list[Tensor] = []
+    mean_x, mean_t = box(x, radius), box(t, radius)
+    right = box(x * t, radius)  # (N, ...)
+    right -= mean_x * mean_t
+    lower: list[list[Planes]] = []  # rows of L, below its unit diagonal
+    pivots: list[Planes] = []
+    spare = np.empty_like(mean_t)
     for i in range(count):
         products = box(x[i] * x[: i + 1], radius)
-        row: list[Tensor] = []
+        row: list[Planes] = []
         for j in range(i):
-            value = products[j].addcmul_(mean_x[i], mean_x[j], value=-1)
+            value = products[j]
+            value -= np.multiply(mean_x[i], mean_x[j], out=spare)
             for k in range(j):
-                value.addcmul_(row[k], lower[j][k], value=-1)
+                value -= np.multiply(row[k], lower[j][k], out=spare)
             row.append(value)
-        pivot = products[i].addcmul_(mean_x[i], mean_x[i], value=-1).clamp_(min=0.0).add_(ridge)
+        pivot = products[i]
+        pivot -= np.multiply(mean_x[i], mean_x[i], out=spare)
+        np.maximum(pivot, 0.0, out=pivot)
+        pivot += ridge
         for k in range(i):
             scaled = row[k] / pivots[k]
-            pivot.addcmul_(row[k], scaled, value=-1)
-            right[i].addcmul_(scaled, right[k], value=-1)
+            pivot -= np.multiply(row[k], scaled, out=spare)
+            right[i] -= np.multiply(scaled, right[k], out=spare)
             row[k] = scaled
-        pivots.append(pivot.clamp_(min=0.5 * ridge))  # rounding must not make it vanish
+        pivots.append(np.maximum(pivot, 0.5 * ridge, out=pivot))  # rounding must not make it vanish
         lower.append(row)
     for i in range(count):
-        right[i].div_(pivots[i])
+        right[i] /= pivots[i]
     for i in reversed(range(count)):
         for k in range(i):
-            right[k].addcmul_(lower[i][k], right[i], value=-1)
+            right[k] -= np.multiply(lower[i][k], right[i], out=spare)
     return right, mean_t - (right * mean_x).sum(0)
 
 
-def box(x: Tensor, radius: int) -> Tensor:  # (..., h, w) -> (..., h - 2r, w - 2r)
+def box(x: Planes, radius: int) -> Planes:  # (..., h, w) -> (..., h - 2r, w - 2r)
     """Window means."""
     size = 2 * radius + 1
     h, w = x.shape[-2] - 2 * radius, x.shape[-1] - 2 * radius
-    down = x.narrow(-2, 0, h).clone()
-    for shift in range(1, size):
-        down.add_(x.narrow(-2, shift, h))
-    across = down.narrow(-1, 0, w) * (1.0 / size**2)
-    for shift in range(1, size):
-        across.add_(down.narrow(-1, shift, w), alpha=1.0 / size**2)
+    down = x[..., :h, :] + x[..., 1 : 1 + h, :]
+    for shift in range(2, size):
+        down += x[..., shift : shift + h, :]
+    across: Planes = down[..., :w] + down[..., 1 : 1 + w]
+    for shift in range(2, size):
+        across += down[..., shift : shift + w]
+    across *= 1.0 / size**2
     return across
 
 
 class Lattice:
-    """Coefficient planes (K, h, w) on the working grid, read bilinearly in strips of full-size rows."""
+    """Coefficient planes (K, h, w, C) on the working grid, read bilinearly in strips of full-size rows."""
 
-    def __init__(self, planes: Tensor, factor: int, width: int) -> None:
-        self.planes, self.factor, self.width = planes, factor, width
-        self.h = planes.shape[-2]
+    def __init__(self, planes: Floats, factor: int, height: int, width: int) -> None:
+        self.planes = np.pad(planes, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        self.factor, self.height, self.width = factor, height, width
 
-    def strip(self, top: int, bottom: int) -> tuple[Tensor, Tensor]:
-        """Planes widened to full width, (K, rows, W), and the matrix that interpolates their rows."""
-        at = (torch.arange(top, bottom, dtype=torch.float32).add_(0.5) / self.factor - 0.5).clamp_(
-            0, self.h - 1
-        )
-        first = int(at[0])
-        last = min(self.h, int(at[-1]) + 2)
-        distance = at[:, None] - torch.arange(first, last, dtype=torch.float32)
-        rows = self.planes[:, first:last]
-        if self.factor > 1:
-            wide = F.interpolate(rows, scale_factor=float(self.factor), mode="linear", align_corners=False)
-        else:
-            wide = rows
-        return wide[..., : self.width].contiguous(), (1.0 - distance.abs()).clamp_(min=0.0)
+    def strips(self, pixels: int) -> list[tuple[int, int]]:
+        """Row ranges of about so many pixels, which start where a working pixel does."""
+        return strips(self.height, max(1, pixels // self.width // self.factor) * self.factor)
 
-
-def apply_luma(
-    frames: Sequence[Frame],
-    coefficients: Tensor,
-    factor: int,
-    out: Frame,
-    on_progress: Callable[[float], None] | None = None,
-) -> None:
-    """Luminance by the coefficients (1, N + 1, h, w); chroma by its own rule at full resolution.
-
-    The chroma rule |C - 0.5| needs no neighbours, so its exact result costs no more than an upsampled one.
-    """
-    height, width, _ = out.shape
-    scale = FULL_SCALE[frames[0].dtype.name]
-    lattice = Lattice(coefficients[0], factor, width)
-    tiny = 1e-6 * scale
-
-    def apply_rows(span: tuple[int, int]) -> None:
-        top, bottom = span
-        wide, lerp = lattice.strip(top, bottom)
-        rgb = torch.empty(3, bottom - top, width)
-        red, green, blue = rgb
-        luma = torch.mm(lerp, wide[-1]).mul_(scale)
-        y, size = torch.empty_like(luma), torch.empty_like(luma)
-        sums = torch.zeros(4, bottom - top, width)
-        for index, frame in enumerate(frames):
-            np.copyto(rgb.numpy(), frame[top:bottom].transpose(2, 0, 1), casting="unsafe")
-            torch.mul(red, RED, out=y).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
-            luma.addcmul_(torch.mm(lerp, wide[index], out=size), y)
-            for plane, (total, weight) in ((red, (sums[0], sums[1])), (blue, (sums[2], sums[3]))):
-                plane.sub_(y)
-                torch.abs(plane, out=size).add_(tiny)
-                total.addcmul_(plane, size)
-                weight.add_(size)
-        torch.div(sums[0], sums[1], out=red).add_(luma)
-        torch.div(sums[2], sums[3], out=blue).add_(luma)
-        torch.mul(luma, 1.0 / GREEN, out=green).add_(red, alpha=-RED / GREEN).add_(blue, alpha=-BLUE / GREEN)
-        _store(rgb, out[top:bottom], scale)
-        if on_progress:
-            on_progress(bottom / height)
-
-    in_parallel(apply_rows, strips(height, max(8, STRIP_PX // width)))
+    def strip(self, plane: int, top: int, bottom: int) -> Floats:
+        """One plane at full size: (rows, W, C)."""
+        factor = self.factor
+        # With one working pixel more on every side, as the border has it.
+        rows = self.planes[plane, top // factor : -(-bottom // factor) + 2]
+        if factor == 1:
+            return rows[1:-1, 1:-1].astype(np.float32)
+        wide = cv2.resize(rows, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+        if wide.ndim == 2:  # OpenCV drops an axis of one channel
+            wide = wide[..., None]
+        inside: Floats = wide[factor : factor + bottom - top, factor : factor + self.width]
+        return inside
 
 
 def apply_rgb(
     frames: Sequence[Frame],
-    coefficients: Tensor,
+    coefficients: Floats,
     factor: int,
     out: Frame,
     on_progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Each colour by its own coefficients, (3, N + 1, h, w)."""
+    """Each colour by its own coefficients, (N + 1, h, w, 3)."""
     height, width, _ = out.shape
-    scale = FULL_SCALE[frames[0].dtype.name]
-    count = len(frames)
-    lattice = Lattice(coefficients.reshape(3 * (count + 1), *coefficients.shape[-2:]), factor, width)
+    white = FULL_SCALE[frames[0].dtype.name]
+    planes = coefficients.copy()
+    planes[-1] *= white
+    lattice = Lattice(planes, factor, height, width)
 
     def apply_rows(span: tuple[int, int]) -> None:
         top, bottom = span
-        wide, lerp = lattice.strip(top, bottom)
-        rgb, fused = torch.empty(3, bottom - top, width), torch.empty(3, bottom - top, width)
-        slope = torch.empty(bottom - top, width)
-        for channel in range(3):
-            torch.mm(lerp, wide[channel * (count + 1) + count], out=fused[channel]).mul_(scale)
+        fused = np.ascontiguousarray(lattice.strip(len(frames), top, bottom))
         for index, frame in enumerate(frames):
-            np.copyto(rgb.numpy(), frame[top:bottom].transpose(2, 0, 1), casting="unsafe")
-            for channel in range(3):
-                torch.mm(lerp, wide[channel * (count + 1) + index], out=slope)
-                fused[channel].addcmul_(slope, rgb[channel])
-        _store(fused, out[top:bottom], scale)
+            rows = frame[top:bottom].astype(np.float32)
+            cv2.accumulateProduct(lattice.strip(index, top, bottom), rows, fused)
+        store(fused, out[top:bottom], white)
         if on_progress:
             on_progress(bottom / height)
 
-    in_parallel(apply_rows, strips(height, max(8, STRIP_PX // width)))
+    in_parallel(apply_rows, lattice.strips(STRIP_PX))
 
 
-def _store(planes: Tensor, rows: Frame, scale: float) -> None:
-    """Like `store_planes`, from planes whose white is `scale` rather than 1."""
-    target = FULL_SCALE[rows.dtype.name]
-    if target != scale:
-        planes.mul_(target / scale)
-    if target != 1.0:
-        planes.add_(0.5)  # truncation then rounds to the nearest level
-    planes.clamp_(0.0, target)
-    np.copyto(rows, planes.numpy().transpose(1, 2, 0), casting="unsafe")
+def apply_luma(
+    frames: Sequence[Frame],
+    coefficients: Floats,
+    factor: int,
+    out: Frame,
+    on_progress: Callable[[float], None] | None = None,
+) -> None:
+    """Luminance by the coefficients (N + 1, h, w, 1); chroma by its own rule at full resolution.
+
+    The chroma rule |C - 0.5| needs no neighbours, so its exact result costs no more than an upsampled one.
+    """
+    height, width, _ = out.shape
+    white = FULL_SCALE[frames[0].dtype.name]
+    planes = coefficients.copy()
+    planes[-1] *= white
+    lattice = Lattice(planes, factor, height, width)
+    tiny = 1e-6 * white
+    # To (Y, R - Y, B - Y) and back.
+    split = np.array([[RED, GREEN, BLUE], [1 - RED, -GREEN, -BLUE], [-RED, -GREEN, 1 - BLUE]], np.float32)
+    join = np.linalg.inv(split.astype(np.float64)).astype(np.float32)
+
+    def apply_rows(span: tuple[int, int]) -> None:
+        top, bottom = span
+        luma = np.ascontiguousarray(lattice.strip(len(frames), top, bottom)[..., 0])
+        sums = np.zeros((bottom - top, width, 3), np.float32)
+        weights = np.full_like(sums, 1e-30)
+        for index, frame in enumerate(frames):
+            seen = cv2.transform(frame[top:bottom].astype(np.float32), split)
+            size = lattice.strip(index, top, bottom)[..., 0]
+            cv2.accumulateProduct(size, np.ascontiguousarray(seen[..., 0]), luma)
+            weight = np.abs(seen)
+            weight += np.float32(tiny)
+            cv2.accumulateProduct(seen, weight, sums)
+            weights += weight
+        sums /= weights
+        sums[..., 0] = luma
+        store(cv2.transform(sums, join), out[top:bottom], white)
+        if on_progress:
+            on_progress(bottom / height)
+
+    in_parallel(apply_rows, lattice.strips(STRIP_PX))

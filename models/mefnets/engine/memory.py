@@ -1,4 +1,4 @@
-"""How much memory a fusion takes, and how it is cut to fit."""
+"""How much memory a network takes, and how it is cut to fit."""
 
 from __future__ import annotations
 
@@ -7,55 +7,19 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mefnets.engine.devices import free_memory_bytes
+from mefnets.engine.budget import needed_bytes
 from mefnets.engine.tiles import round_up
 from mefnets.spec import ModelSpec
 from mefnets.trouble import DeviceError, TooLargeError, named
 
-PROCESS_MB = 320  # Python, torch and their code, before the first pixel
-LEAST_MB = 96  # a fusion is not cut finer than this
 LEAST_TILE_PX = 128
 SMALL_PX = 128  # side of the picture that a network's memory is measured on
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """Megabytes, of 2^20 bytes."""
-
-    frames_mb: float
-    result_mb: float
-    left_mb: float  # for the network and the buffers
-
-    @property
-    def budget_bytes(self) -> int:
-        return int(self.left_mb * 2**20)
-
-    @property
-    def fits(self) -> bool:
-        return self.left_mb > LEAST_MB
-
-
-def plan_memory(
-    pixels: int, frames: int, frame_bytes: int, result_bytes: int, max_memory_mb: float | None = None
-) -> MemoryPlan:
-    """What is left for the network once frames and result (bytes a sample) have their place.
-
-    `max_memory_mb` is for the whole process. Without it, the network gets half of the free memory.
-    """
-    frames_mb = pixels * 3 * frames * frame_bytes / 2**20
-    result_mb = pixels * 3 * result_bytes / 2**20
-    if max_memory_mb is None:
-        left = (free_memory_bytes() / 2**20 - result_mb) / 2
-    else:
-        left = max_memory_mb - PROCESS_MB - frames_mb - result_mb
-    return MemoryPlan(frames_mb, result_mb, max(float(LEAST_MB), left))
 
 
 def bytes_per_pixel(network: nn.Module, spec: ModelSpec, frames: int, device: torch.device) -> float:
@@ -82,8 +46,7 @@ def bytes_needed(
     told = getattr(network, "held_bytes", None)
     if told is None:
         return pixels * bytes_per_pixel(network, spec, frames, device)
-    planes: float = 4 * 2 * 3 * frames * pixels
-    return planes + 1.25 * float(told(frames, pixels))
+    return needed_bytes(told, frames, pixels)
 
 
 class _Held(TorchFunctionMode):

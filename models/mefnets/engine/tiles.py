@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mefnets.engine.pixels import Frame, load_planes
+from mefnets.engine.frames import Frame, mirrored
+from mefnets.engine.pixels import load_planes
 
 Span = tuple[int, int]
 Run = Callable[[Tensor], Tensor]  # (N, 3, h, w) -> (C, h, w)
@@ -100,15 +100,6 @@ def make_grid(
 
 def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """Indices start..stop into a line of `size`, mirrored beyond its end as often as needed."""
-    index = np.arange(start, stop)
-    if size == 1:
-        return np.zeros_like(index)
-    index = index % (2 * size - 2)
-    return np.minimum(index, 2 * size - 2 - index)
 
 
 def cut_frames(frames: Sequence[Frame], rows: Span, cols: Span) -> Tensor:

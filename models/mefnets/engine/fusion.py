@@ -1,0 +1,200 @@
+"""From a stack of frames to a fused picture, whoever runs the network: order, memory, native or guided.
+
+`engine.fuser.Fuser` runs networks in torch, `engine.graphs.GraphFuser` exported ones without it. Imports
+nothing heavy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from mefnets.engine import guided
+from mefnets.engine.budget import plan_memory
+from mefnets.engine.frames import (
+    DTYPES,
+    Floats,
+    Frame,
+    all_identical,
+    checked,
+    convert,
+    distinct,
+    empty_picture,
+    in_order,
+)
+from mefnets.engine.sizes import WORKING_SIZE_MP, Mode, Resolution, mode_for
+from mefnets.engine.strategies import Schedule, Strategy, schedule
+from mefnets.spec import ModelSpec
+from mefnets.trouble import ModelError, TooLargeError, named
+
+Progress = Callable[[float, str], None]
+"""Called with how far the fusion is, 0..1, and what it is doing."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A network that fuses whole integer frames by itself, in bounded memory. The classics do."""
+
+    def stream(
+        self,
+        frames: Sequence[Frame],
+        out: Frame,
+        budget_bytes: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class FusionJob:
+    frames: Sequence[Frame]  # dark to bright
+    steps: Schedule
+    budget: int  # bytes for network and buffers
+    tile_px: int | None
+    report: Progress
+
+
+def refuse_half(spec: ModelSpec) -> ModelError:
+    return ModelError(
+        f"{spec.title} loses precision in half floats.",
+        f"Run it in full precision: leave out {named('half')}.",
+    )
+
+
+class Fusion(ABC):
+    """A model ready to fuse bracket after bracket. `notes` tells what the last `fuse` did."""
+
+    process_mb: float  # of the process, before the first pixel
+
+    def __init__(self, spec: ModelSpec, network: Any, remark: str = "") -> None:
+        self.spec = spec
+        self.network = network
+        self._remark = remark
+        self.notes: list[str] = []
+        """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
+
+    def fuse(
+        self,
+        frames: Sequence[Frame],
+        evs: Sequence[float] | None = None,
+        *,
+        resolution: Resolution = "auto",
+        working_size_mp: float | None = None,
+        strategy: Strategy = "auto",
+        max_memory_mb: float | None = None,
+        depth: int = 16,
+        tile_px: int | None = None,
+        on_step: Progress | None = None,
+    ) -> Frame:
+        """Fuse frames of one scene, (H, W, 3) each, into one picture of `depth` 8, 16 or 32 (float) bits.
+
+        Frames may come in any order: `evs` (stops), else their brightness, decides which is darker.
+        `max_memory_mb` is for the whole process, frames and result included; without it, half of the free
+        memory is used at most. On a graphics card the network takes from the card's own. `tile_px` forces
+        tiles of that side.
+        """
+        self.notes = [self._remark] if self._remark else []
+        report = on_step or (lambda done, note: None)
+        frames = in_order(checked(frames, depth, strategy, resolution), evs)
+        if all_identical(frames):
+            self.notes.append("All frames are identical; the result is that frame.")
+            return convert(frames[0], depth)
+        if self.spec.max_frames is not None:
+            frames = distinct(frames)  # fusing a frame with itself adds nothing
+        height, width, _ = frames[0].shape
+        plan = plan_memory(
+            height * width,
+            len(frames),
+            frames[0].itemsize,
+            np.dtype(DTYPES[depth]).itemsize,
+            max_memory_mb,
+            self.process_mb,
+        )
+        if not plan.fits:
+            self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
+        budget = self._budget(plan.budget_bytes)
+        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, report)
+        with self._settled():
+            out = empty_picture(height, width, depth)
+            if self._mode(resolution, job, height * width) == "guided":
+                self._guided(job, out, working_size_mp or WORKING_SIZE_MP)
+            else:
+                self._native(job, out)
+        return out
+
+    def _mode(self, resolution: Resolution, job: FusionJob, pixels: int) -> Mode:
+        """As `mode_for` has it, and guided where a network that is never cut does not find the memory."""
+        mode = mode_for(self.spec, resolution, pixels)
+        if mode == "guided" or not self.spec.tiling.whole or job.tile_px is not None:
+            return mode
+        need = self._held(job, pixels)
+        if need <= job.budget:
+            return mode
+        if resolution == "native":
+            raise TooLargeError(
+                f"{self.spec.title} sees a picture as a whole, which at {pixels / 1e6:.1f} MP takes "
+                f"{need / 2**20:.0f} MB; {job.budget / 2**20:.0f} MB are left for it.",
+                f"Use {named('resolution')} guided, or give more with {named('max_memory')}.",
+            )
+        return "guided"
+
+    def _native(self, job: FusionJob, out: Frame) -> None:
+        if isinstance(self.network, Streams):
+            self.network.stream(job.frames, out, job.budget, lambda done: job.report(done, "fusing"))
+        else:
+            self._fuse_native(job, out)
+
+    # ---- guided: the network at working size, its result carried to the full one ------------------------
+
+    def _guided(self, job: FusionJob, out: Frame, working_mp: float) -> None:
+        height, width, _ = out.shape
+        factor = guided.factor_for(height * width, working_mp * 1e6)
+        if self.spec.tiling.whole:
+            while (
+                self._held(job, height * width // factor**2) > job.budget
+                and factor < min(height, width) // 64
+            ):
+                factor += 1
+        small = guided.reduce_frames(job.frames, factor)  # (N, 3, h, w)
+        h, w = small.shape[-2:]
+        self.notes.append(f"Network run at {w} x {h}, carried to {width} x {height} by a local fit.")
+        job.report(0.1, "network")
+        little = replace(job, frames=list(small.transpose(0, 2, 3, 1)))
+        if isinstance(self.network, Streams):
+            picture = np.empty((h, w, 3), np.float32)
+            little = replace(little, frames=[np.ascontiguousarray(frame) for frame in little.frames])
+            self.network.stream(little.frames, picture, job.budget)
+            seen, fused = small, np.ascontiguousarray(picture.transpose(2, 0, 1))
+        else:
+            seen, fused = self._fuse_small(little, small)
+        coefficients = guided.fit(seen, fused)
+        job.report(0.75, "transfer")
+        carry = guided.apply_rgb if self.spec.colour == "rgb" else guided.apply_luma
+        carry(job.frames, coefficients, factor, out, lambda done: job.report(0.75 + 0.25 * done, "transfer"))
+
+    # ---- what the two engines do differently -------------------------------------------------------------
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Around the work of one fusion."""
+        yield
+
+    def _budget(self, left: int) -> int:
+        """Bytes that the network may take where `left` are left of the machine's."""
+        return left
+
+    @abstractmethod
+    def _held(self, job: FusionJob, pixels: int) -> float:
+        """Bytes that the network holds at its busiest."""
+
+    @abstractmethod
+    def _fuse_native(self, job: FusionJob, out: Frame) -> None:
+        """The network at full resolution."""
+
+    @abstractmethod
+    def _fuse_small(self, job: FusionJob, small: Floats) -> tuple[Floats, Floats]:
+        """At working size: what the network saw, (N, C, h, w), and what it made of it, (C, h, w)."""
