@@ -10,7 +10,8 @@ from mefcli.checkpoints import build_with_weights, load_fuser_weights
 from mefnets.engine.memory import _Held
 from mefnets.house.loss import MeasuresObjective, light_and_colour
 from mefnets.house.network import PyramidBlend, build
-from mefnets.house.pyramid import expand, pyramid_depth, reduce
+from mefnets.house.pyramid import expand, reduce
+from mefnets.house.shape import pyramid_depth
 from mefnets.recipe import Batch
 
 
@@ -35,7 +36,7 @@ def test_it_has_9315_parameters() -> None:
 
 @pytest.mark.parametrize("size", [(70, 97), (64, 64), (201, 50), (3, 3), (33, 47)])
 def test_strips_equal_the_whole_picture(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mefnets.house.network.STRIP_PIXELS", 1000)  # 2 to 10 strips
+    monkeypatch.setattr("mefnets.house.shape.STRIP_PIXELS", 1000)  # 2 to 10 strips
     network, frames = trained_like(), brackets(size=size)
     whole = network(frames)  # with gradients: every level whole
     with torch.no_grad():

@@ -7,22 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
-COARSEST_SIDE_PX = 2
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def luminance(x: Tensor) -> Tensor:  # (B, 3, H, W) -> (B, 1, H, W)
     r, g, b = torch.split(x, 1, dim=1)
     return LUMINANCE[0] * r + LUMINANCE[1] * g + LUMINANCE[2] * b
-
-
-def pyramid_depth(height: int, width: int) -> int:
-    """Levels until the shorter side is 2 or 3 pixels."""
-    depth, side = 1, min(height, width)
-    while side >= 2 * COARSEST_SIDE_PX:
-        side = (side + 1) // 2
-        depth += 1
-    return depth
 
 
 def reduce(x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2))

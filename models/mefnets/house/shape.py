@@ -1,0 +1,53 @@
+"""The shape of the house network's work: levels, strips, memory. Numbers only; both engines follow them."""
+
+from __future__ import annotations
+
+COARSEST_SIDE_PX = 2
+STRIP_PIXELS = 80_000  # of all frames together: buffers stay in the cache
+LEAST_ROWS = 4  # even; coarse levels compute four rows more than they keep
+EDGES = 3  # levels from either end of the pyramid that have something learned of their own
+
+
+def pyramid_depth(height: int, width: int) -> int:
+    """Levels until the shorter side is 2 or 3 pixels."""
+    depth, side = 1, min(height, width)
+    while side >= 2 * COARSEST_SIDE_PX:
+        side = (side + 1) // 2
+        depth += 1
+    return depth
+
+
+def place_of(level: int, depth: int) -> list[float]:
+    """What the finest three and the coarsest three levels have of their own: 1 where it is this level's."""
+    place = [0.0] * (2 * EDGES)
+    for start, from_end in ((0, level), (EDGES, depth - 1 - level)):
+        if from_end < EDGES:
+            place[start + from_end] = 1.0
+    return place
+
+
+def strip_rows(row_pixels: int) -> int:
+    """Rows of a strip, an even number."""
+    return max(LEAST_ROWS, STRIP_PIXELS // row_pixels // 2 * 2)
+
+
+def reach_of(level: int) -> int:
+    """Rows around a strip that its result depends on: of two 3x3 layers; the finest level's are pointwise."""
+    return 2 if level else 0
+
+
+def held_bytes(frames: int, pixels: int) -> int:
+    """What a fusion holds at its busiest: the pictures of all levels and the states above the finest, about
+    50 bytes a pixel of a frame, and the buffers of one strip."""
+    return 50 * frames * pixels + 60 * 2**20
+
+
+# Kinds of level that a graph is exported for: which level stands for the kind, and what lies below it.
+LEVEL = {"finest": 0, "upper": EDGES, "coarsest": EDGES, "only": 0}
+HAS_BELOW = {"finest": True, "upper": True, "coarsest": False, "only": False}
+
+
+def kind_of(level: int, depth: int) -> str:
+    if level == depth - 1:
+        return "coarsest" if level else "only"
+    return "upper" if level else "finest"
