@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 Paths = str | Path | Iterable[str | Path]  # one path is a pattern of several
 
@@ -31,7 +31,7 @@ def fuse(
     paths: Paths,
     *,
     ev: Sequence[float] | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
     **options: Any,
@@ -54,7 +54,7 @@ def fuse_files(
     outputs: Sequence[str | Path],
     *,
     ev: Sequence[float] | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
     **options: Any,
@@ -70,7 +70,7 @@ def fuse_bracket(
     outputs: Sequence[str | Path],
     *,
     job: Job | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     on_step: OnStep = silent,
 ) -> Done:
     """Fuse a bracket that `plan` has made into one or more files."""
@@ -89,7 +89,7 @@ def fuse_folder(
     same_look: bool = False,
     jobs: int = 1,
     cluster: str | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
     **options: Any,
@@ -121,7 +121,7 @@ def fuse_folder(
 
 def load_fuser(
     model: str = DEFAULT_MODEL, *, weights: str | None = None, device: str = "auto", half: bool = False
-) -> Fuser:
+) -> Fusion:
     """A model with its weights, verified, ready to fuse bracket after bracket.
 
     `half`: in half precision, where the device is a graphics card and the model bears it.
@@ -152,7 +152,7 @@ def prepare(bracket: Bracket, *, job: Job | None = None, on_step: OnStep = silen
 
 
 def fuse_stack(
-    stack: Stack, *, fuser: Fuser, job: Job | None = None, depth: int | None = None, on_step: OnStep = silent
+    stack: Stack, *, fuser: Fusion, job: Job | None = None, depth: int | None = None, on_step: OnStep = silent
 ) -> Fused:
     """The picture of a stack that `prepare` has made, at `depth` bits (8, 16, 32 for float)."""
     from mefcli.pipeline.fuse import fuse as fuse_frames

@@ -15,6 +15,7 @@ import pytest
 
 from mefcli.cli.app import COMMANDS
 from mefcli.cli.lazy import Entry, build, help_and_examples
+from mefnets import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "cv2", "rawpy", "imagecodecs", "tifffile", "PIL")
@@ -38,9 +39,23 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_networks_use_torch_and_numpy_only_and_never_the_tool() -> None:
+    """What runs without torch has OpenCV and ONNX Runtime instead: engine, classics, a room's graph.py."""
     allowed = {"torch", "numpy", "mefnets"} | set(sys.stdlib_module_names)
     for path in (ROOT / "models/mefnets").rglob("*.py"):
-        assert imported(path) <= allowed, path
+        light = path.parent.name in ("engine", "classic") or path.name == "graph.py"
+        assert imported(path) <= allowed | ({"cv2", "onnxruntime"} if light else set()), path
+
+
+@pytest.mark.parametrize("model", ["house", "mertens"])
+def test_a_photograph_on_a_cpu_needs_no_torch(model: str, pngs: list[Path], tmp_path: Path) -> None:
+    words = ["fuse", *map(str, pngs), "--ev", "-2,0,2", "-m", model, "-o", str(tmp_path / "fused.tif")]
+    if model == DEFAULT_MODEL:
+        words = words[:-4] + words[-2:]  # without saying so
+    loaded = loaded_by(f"from mefcli.cli.app import run\nassert run({words!r}) == 0")
+    assert "torch" not in loaded
+    assert (tmp_path / "fused.tif").is_file()
+    code = f"import mefcli\nmefcli.fuse({list(map(str, pngs))!r}, ev=[-2, 0, 2], model={model!r})"
+    assert "torch" not in loaded_by(code)
 
 
 def test_importing_mefcli_loads_nothing_heavy() -> None:

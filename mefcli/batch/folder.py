@@ -16,7 +16,7 @@ from mefcli.pipeline.results import Failed, Result
 from mefcli.values import OnStep, Shot, silent
 
 if TYPE_CHECKING:
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def fuse_folder(
     same_look: bool = False,
     jobs: int = 1,
     cluster: str | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     on_step: OnStep = silent,
 ) -> Iterator[Result]:
     """Fuse every bracket below a folder, or several, into the folder `output`, as you ask for the results.
@@ -118,7 +118,7 @@ def fuse_folder(
         journal.close()
 
 
-def _print(fuser: Fuser) -> str:
+def _print(fuser: Fusion) -> str:
     from mefcli.pipeline.fuse import weights_of
 
     return f"{fuser.spec.name} {weights_of(fuser)}"

@@ -21,7 +21,7 @@ from mefcli.pipeline.results import Result
 from mefcli.values import OnStep, Stack, silent
 
 if TYPE_CHECKING:
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 Finished = tuple[Work, Result]
 Runner = Callable[[Iterable[Work]], Iterator[Finished]]
@@ -32,7 +32,7 @@ def here(
     works: Iterable[Work],
     on_step: OnStep = silent,
     on_start: OnStart | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
 ) -> Iterator[Finished]:
     """One bracket is fused while the next, and no more than that, is read."""
     reader = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
@@ -152,10 +152,9 @@ def _settle_in(jobs: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
-    import torch
 
     threads = max(1, processors() // jobs)
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # the engine's, torch's too once it is loaded
     cv2.setNumThreads(threads)
 
 

@@ -35,9 +35,14 @@ def jobs_for(works: Sequence[Work]) -> int:
     worth = int(sum(guess.total_s - START_S for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:
         return 1
-    from mefnets.engine.devices import choose_device, free_memory_bytes
+    from mefcli.engines import runs_without_torch
+    from mefnets.engine.budget import free_memory_bytes
 
-    if choose_device(works[0].job.device).type != "cpu":
-        return 1
+    job = works[0].job
+    if not runs_without_torch(job.model, job.weights, job.device):
+        from mefnets.engine.devices import choose_device
+
+        if choose_device(job.device).type != "cpu":
+            return 1
     room = int(OF_MEMORY * free_memory_bytes() / 2**20 / max(guess.memory_mb for guess in guesses))
     return max(1, min(processors(), len(works), worth, room))

@@ -14,14 +14,14 @@ from mefcli.pipeline.results import Done, Failed, Result, done
 from mefcli.values import Bracket, OnStep, Stack, silent
 
 if TYPE_CHECKING:
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 
 def fuse_work(
     work: Work,
     on_step: OnStep = silent,
     stack: Stack | Exception | None = None,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
 ) -> Result:
     """Fuse and write. Whatever goes wrong with this bracket is told in the result, not raised."""
     start = time.perf_counter()
@@ -61,7 +61,7 @@ def complete(bracket: Bracket) -> Bracket:
     return one_bracket(bracket.shots)
 
 
-def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: Fuser | None) -> Done:
+def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: Fusion | None) -> Done:
     from mefcli.batch.look import apply_curve
     from mefcli.clock import Clock, peak_memory_mb
     from mefcli.pipeline import make

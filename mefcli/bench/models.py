@@ -13,7 +13,7 @@ from mefnets import Cost
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 SHUTTER_EV = (-2.0, 2.0)
 
@@ -34,7 +34,6 @@ def measure(
     import torch
 
     from mefcli.api import load_fuser
-    from mefnets.engine.memory import bytes_needed
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -45,10 +44,7 @@ def measure(
             on_model(name)
             spec = find_model(name)
             fuser = load_fuser(name, device="cpu")
-            held = None
-            if not spec.tiling.strips:
-                with torch.no_grad():
-                    held = round(bytes_needed(fuser.network, spec, 2, pixels, fuser.device) / pixels)
+            held = None if spec.tiling.strips else round(fuser.held_bytes(2, pixels) / pixels)
             spent = min(_cpu_s(fuser, frames) for _ in range(repeats))  # other programs only add to it
             yield ModelCost(name, pixels / 1e6, spent / pixels * 1e6, held, spec.cost)
     finally:
@@ -63,7 +59,7 @@ def _pair(megapixels: float) -> list[NDArray[Any]]:
     return [expose(light, ev, seed) for seed, ev in enumerate(SHUTTER_EV)]
 
 
-def _cpu_s(fuser: Fuser, frames: list[NDArray[Any]]) -> float:
+def _cpu_s(fuser: Fusion, frames: list[NDArray[Any]]) -> float:
     began = time.process_time()
     fuser.fuse(frames, SHUTTER_EV, resolution="native")
     return time.process_time() - began

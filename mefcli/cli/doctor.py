@@ -16,8 +16,8 @@ from mefcli.cli import options as o
 from mefcli.cli import screen
 
 LIBRARIES = (
-    "torch", "numpy", "opencv-python-headless", "rawpy", "imagecodecs", "tifffile", "pillow", "exifread",
-    "imageio", "safetensors", "typer", "rich",
+    "torch", "onnxruntime", "numpy", "opencv-python-headless", "rawpy", "imagecodecs", "tifffile", "pillow",
+    "exifread", "imageio", "safetensors", "typer", "rich",
 )  # fmt: skip
 EXTRAS = {"pillow-heif": "heif", "distributed": "cluster"}
 TOOLS = ("exiftool", "enfuse")  # used by tests and measurements only

@@ -21,6 +21,7 @@ COMMANDS = (
     Entry("list", "mefcli.cli.models:list_", "List the models and whether they are ready."),
     Entry("show", "mefcli.cli.models:show", "Show what is known about a model."),
     Entry("verify", "mefcli.cli.models:verify", "Check the weights against their SHA-256."),
+    Entry("export", "mefcli.cli.models:export", "Write a network as graphs that run without torch."),
     Entry("import", "mefcli.cli.models:import_", "Turn a checkpoint into weights that mef loads."),
 )
 
@@ -100,6 +101,24 @@ def verify(json: o.Json = False) -> None:
     broken = [result for result in results if result["state"] != "whole"]
     if broken:
         raise ModelError(f"{len(broken)} of {len(results)} files are not as shipped.", "Install mef again.")
+
+
+def export(name: Name = DEFAULT_MODEL) -> None:
+    """Write a network as graphs that run without torch.
+
+    They lie beside its weights, and are refused once those change. mef train export calls this by itself.
+
+    Examples:
+    mef models export house
+    """
+    from mefcli.training.graphs import export_graphs
+
+    spec = checkpoints.find_model(name)
+    weights = checkpoints.find_weights(spec)
+    if weights is None:
+        raise checkpoints.missing(spec)
+    for path in export_graphs(spec, weights):
+        screen.put(str(path))
 
 
 @o.with_groups

@@ -300,8 +300,10 @@ def export(
     mef train export house --which best
     mef train export ffmef --blend weights/ffmef.safetensors --share 0.6 --data train.mefdata
     """
+    from mefcli.checkpoints import find_model
     from mefcli.errors import UsageError
     from mefcli.training.export import Blend, export_run
+    from mefcli.training.graphs import can_export, export_graphs
     from mefcli.training.settings import Settings
 
     if blend and not data:
@@ -311,6 +313,10 @@ def export(
     path, digest, size = export_run(model, run.folder, variant, which, out, mixture, default)
     say(f"{size / 1e6:.2f} MB, SHA-256 {digest}")
     typer.echo(path)
+    spec = find_model(str(path))
+    if can_export(spec):
+        for graph in export_graphs(spec, path):
+            typer.echo(graph)
 
 
 # ---- the group -------------------------------------------------------------------------------------------

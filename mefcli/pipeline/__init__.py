@@ -17,7 +17,7 @@ from mefcli.pipeline.results import Done, done
 from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 
 if TYPE_CHECKING:
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 __all__ = ["Job", "make", "prepare", "run"]
 
@@ -27,7 +27,7 @@ def run(
     outputs: Sequence[Path],
     job: Job,
     on_step: OnStep = silent,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     *,
     clock: Clock | None = None,
 ) -> Done:
@@ -49,7 +49,7 @@ def make(
     bracket: Bracket,
     job: Job,
     on_step: OnStep = silent,
-    fuser: Fuser | None = None,
+    fuser: Fusion | None = None,
     *,
     depth: int | None = None,
     clock: Clock | None = None,
@@ -61,7 +61,7 @@ def make(
     clock = clock or Clock()
     if fuser is None:
         check_model(job)
-    import_engine_meanwhile()
+        import_engine_meanwhile(job)
     stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
@@ -81,15 +81,17 @@ def prepare(
 ) -> Stack:
     """A bracket's frames as fusion wants them: read, aligned, without ghosts."""
     from mefcli.pipeline.read import read
+    from mefcli.pipeline.threads import OPENCV
 
     clock = clock or Clock()
-    if stack is None:
-        with clock("read"):
-            stack = read(bracket, job, on_step)
-    with clock("align"):
-        stack = _align(stack, job, on_step)
-    with clock("deghost"):
-        return _deghost(stack, job, on_step)
+    with OPENCV.settled():
+        if stack is None:
+            with clock("read"):
+                stack = read(bracket, job, on_step)
+        with clock("align"):
+            stack = _align(stack, job, on_step)
+        with clock("deghost"):
+            return _deghost(stack, job, on_step)
 
 
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:

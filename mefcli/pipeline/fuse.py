@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,16 +17,14 @@ from mefcli.job import Job
 from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
 
 if TYPE_CHECKING:
-    from mefnets.engine.fuser import Fuser
+    from mefnets.engine.fusion import Fusion
 
 
-def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", half: bool = False) -> Fuser:
+def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", half: bool = False) -> Fusion:
     """The engine with a model's weights, verified, on a device. Use it for as many brackets as you like."""
-    from mefcli.checkpoints import build_with_weights, load_fuser_weights
-    from mefnets.engine.fuser import Fuser
+    from mefcli.engines import load
 
-    spec, tensors, sha256, _ = load_fuser_weights(model, weights)
-    fuser = Fuser(spec, build_with_weights(spec, tensors, device), device, half=half)
+    fuser, sha256 = load(model, weights, device, half)
     _HASHES[fuser] = sha256
     return fuser
 
@@ -44,19 +41,21 @@ def check_model(job: Job) -> None:
 IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end
 
 
-def import_engine_meanwhile() -> None:
-    """Importing torch costs about two seconds of CPU; let it happen while files are read."""
+def import_engine_meanwhile(job: Job) -> None:
+    """Importing torch takes about two seconds, where it is needed; let it happen while files are read."""
     if "torch" not in sys.modules:
-        threading.Thread(target=_import_engine, name=IMPORTING).start()
+        threading.Thread(target=_import_engine, args=(job,), name=IMPORTING).start()
 
 
-def _import_engine() -> None:
+def _import_engine(job: Job) -> None:
+    from mefcli.engines import import_engine
+
     with contextlib.suppress(Exception):  # whoever needs the engine imports it again, and is told
-        importlib.import_module("mefnets.engine.fuser")
+        import_engine(job.model, job.weights, job.device)
 
 
 @lru_cache(maxsize=1)
-def fuser_for(model: str, weights: str | None, device: str, half: bool) -> Fuser:
+def fuser_for(model: str, weights: str | None, device: str, half: bool) -> Fusion:
     """The same, loaded once in each process."""
     return load_fuser(model, weights=weights, device=device, half=half)
 
@@ -64,16 +63,16 @@ def fuser_for(model: str, weights: str | None, device: str, half: bool) -> Fuser
 GRID_PX = 65536  # pixels looked at to judge a result
 SURELY_LIGHT = 0.1  # of the full scale, in every frame and colour
 LOST_SHARE = 0.002  # of the pixels looked at; five models leave none of 14 development brackets black so
-_HASHES: WeakKeyDictionary[Fuser, str | None] = WeakKeyDictionary()
+_HASHES: WeakKeyDictionary[Fusion, str | None] = WeakKeyDictionary()
 
 
-def weights_of(fuser: Fuser) -> str | None:
+def weights_of(fuser: Fusion) -> str | None:
     """The SHA-256 of the weights that `load_fuser` gave it."""
     return _HASHES.get(fuser)
 
 
 def fuse(
-    stack: Stack, fuser: Fuser, job: Job, on_step: OnStep = silent, *, depth: int | None = None
+    stack: Stack, fuser: Fusion, job: Job, on_step: OnStep = silent, *, depth: int | None = None
 ) -> Fused:
     """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16."""
 

@@ -58,8 +58,7 @@ def write_weights(
         )
     data = save(stored, {**metadata, "dtype": "float16" if half else "float32"})
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data)
-    digest = hashlib.sha256(data).hexdigest()
+    digest = replace_file(path, data)
     record_hash(path, digest)
     return digest
 
@@ -69,16 +68,18 @@ def record_hash(path: Path, digest: str) -> None:
     table = path.parent / HASHES
     hashes = json.loads(table.read_text()) if table.is_file() else {}
     hashes[path.name] = digest
-    _replace(table, (json.dumps(dict(sorted(hashes.items())), indent=2) + "\n").encode())
+    replace_file(table, (json.dumps(dict(sorted(hashes.items())), indent=2) + "\n").encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> str:
+    """Write the whole file or nothing; its SHA-256."""
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True)

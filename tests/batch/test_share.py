@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import mefnets.engine.devices
+import mefnets.engine.budget
 from mefcli.batch import share
 from mefcli.batch.plan import Work
 from mefcli.brackets.row import make_bracket
@@ -26,7 +26,7 @@ def works(count: int, size_px: tuple[int, int] = (6000, 4000), job: Job | None =
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores and plenty of memory."""
     monkeypatch.setattr(share, "processors", lambda: 8)
-    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 256 << 30)
+    monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 256 << 30)
 
 
 def test_a_card_takes_all_cores_a_bracket_to_each() -> None:
@@ -42,9 +42,9 @@ def test_little_work_stays_in_one_process() -> None:
 
 
 def test_memory_limits_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 8 << 30)
+    monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 8 << 30)
     assert 1 < share.jobs_for(works(60)) < 5
-    monkeypatch.setattr(mefnets.engine.devices, "free_memory_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 1 << 30)
     assert share.jobs_for(works(60)) == 1
 
 
@@ -52,7 +52,7 @@ def test_a_graphics_card_takes_one_after_the_other(monkeypatch: pytest.MonkeyPat
     import torch
 
     monkeypatch.setattr(mefnets.engine.devices, "choose_device", lambda name: torch.device("cuda"))
-    assert share.jobs_for(works(60)) == 1
+    assert share.jobs_for(works(60, job=Job(device="cuda"))) == 1
 
 
 def test_a_model_nobody_knows_is_told_at_once() -> None:

@@ -87,8 +87,9 @@ class Fuser(Fusion):
         on_card = None if isinstance(self.network, Streams) else card_budget_bytes(self.device)
         return left if on_card is None else on_card
 
-    def _held(self, job: FusionJob, pixels: int) -> float:
-        return bytes_needed(self.network, self.spec, len(job.frames), pixels, self.device)
+    def held_bytes(self, frames: int, pixels: int) -> float:
+        with torch.no_grad():
+            return bytes_needed(self.network, self.spec, frames, pixels, self.device)
 
     def _fuse_native(self, job: FusionJob, out: Frame) -> None:
         def store(planes: Tensor, rows: tiles.Span) -> None:

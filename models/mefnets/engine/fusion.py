@@ -131,7 +131,7 @@ class Fusion(ABC):
         mode = mode_for(self.spec, resolution, pixels)
         if mode == "guided" or not self.spec.tiling.whole or job.tile_px is not None:
             return mode
-        need = self._held(job, pixels)
+        need = self.held_bytes(len(job.frames), pixels)
         if need <= job.budget:
             return mode
         if resolution == "native":
@@ -155,7 +155,7 @@ class Fusion(ABC):
         factor = guided.factor_for(height * width, working_mp * 1e6)
         if self.spec.tiling.whole:
             while (
-                self._held(job, height * width // factor**2) > job.budget
+                self.held_bytes(len(job.frames), height * width // factor**2) > job.budget
                 and factor < min(height, width) // 64
             ):
                 factor += 1
@@ -188,8 +188,8 @@ class Fusion(ABC):
         return left
 
     @abstractmethod
-    def _held(self, job: FusionJob, pixels: int) -> float:
-        """Bytes that the network holds at its busiest."""
+    def held_bytes(self, frames: int, pixels: int) -> float:
+        """What the network holds at its busiest for a picture of so many pixels."""
 
     @abstractmethod
     def _fuse_native(self, job: FusionJob, out: Frame) -> None:

@@ -1,0 +1,116 @@
+"""The house network without torch: its exported graphs over levels and strips, as `forward` in `network.py`.
+
+Strips are independent of each other, so each takes one thread from start to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from mefnets.engine.frames import Floats, strips
+from mefnets.engine.graphs import Run
+from mefnets.engine.threads import in_parallel
+from mefnets.house.shape import held_bytes, kind_of, place_of, pyramid_depth, reach_of, strip_rows
+
+Session = Callable[[str], Run]
+"""Gives the graph of a kind of level."""
+
+
+class GraphBlend:
+    held_bytes = staticmethod(held_bytes)
+
+    def __init__(self, graph: Session) -> None:
+        self.graph = graph
+
+    def __call__(self, frames: Floats) -> Floats:  # (N, 3, H, W) -> (3, H, W)
+        depth = pyramid_depth(*frames.shape[-2:])
+        pictures = [frames]
+        while len(pictures) < depth:
+            pictures.append(reduce(pictures[-1]))
+        below: Floats | None = None  # the next coarser pictures, states and fusion, bordered
+        state: Floats | None = None
+        fused: Floats | None = None
+        for level in range(depth - 1, -1, -1):
+            picture = pictures.pop()
+            fused, state = self._level(picture, below, state, fused, level, depth)
+            if level:
+                below, state, fused = bordered(picture), bordered(state), bordered(fused)
+        assert fused is not None
+        result: Floats = fused[0]
+        return result
+
+    def _level(
+        self,
+        picture: Floats,  # (N, 3, h, w)
+        below: Floats | None,
+        state: Floats | None,
+        fused: Floats | None,
+        level: int,
+        depth: int,
+    ) -> tuple[Floats, Floats]:
+        """One level: the fusion down to here and the new state (of the finest, none)."""
+        N, _, h, w = picture.shape
+        padded = np.pad(picture, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+        place = np.array(place_of(level, depth), np.float32)
+        run, reach = self.graph(kind_of(level, depth)), reach_of(level)
+        out = np.empty((1, 3, h, w), np.float32)
+        states: list[Floats] = []  # made where the first strip tells how many channels it has
+
+        def blend(span: tuple[int, int]) -> None:
+            first, last = span
+            start, end = max(0, first - reach), min(h, last + reach)
+            given = {"padded": np.ascontiguousarray(padded[..., start : end + 2, :]), "place": place}
+            if below is not None and state is not None and fused is not None:
+                given["below"] = rows_of(below, start, end)
+                given["state"] = doubled(rows_of(state, start, end), end - start, w)
+                given["fused"] = rows_of(fused, start, end)
+            kept = slice(first - start, last - start)
+            strip, *new_state = run(given, release=level == 0 and last == h)
+            out[..., first:last, :] = strip[..., kept, :]
+            if new_state:
+                states.append(new_state[0][..., kept, :])
+                order.append(first)
+
+        order: list[int] = []
+        in_parallel(blend, strips(h, strip_rows(N * w)))
+        if not states:
+            return out, padded[:, :0]
+        sorted_states = [states[i] for i in sorted(range(len(states)), key=order.__getitem__)]
+        return out, np.concatenate(sorted_states, axis=-2)
+
+
+def reduce(x: Floats) -> Floats:  # (N, 3, H, W) -> (N, 3, ceil(H/2), ceil(W/2))
+    """`pyramid.reduce`: blur with the five-tap kernel, borders replicated, and keep every second pixel."""
+    N, C, H, W = x.shape
+    out = np.empty((N, C, -(-H // 2), -(-W // 2)), np.float32)
+
+    def one(index: tuple[int, ...]) -> None:
+        out[index] = cv2.pyrDown(x[index], borderType=cv2.BORDER_REPLICATE)
+
+    in_parallel(one, list(np.ndindex(N, C)))
+    return out
+
+
+def bordered(x: Floats) -> Floats:
+    """One replicated pixel on every side."""
+    return np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+
+
+def rows_of(x: Floats, first: int, last: int) -> Floats:
+    """The rows of a bordered coarse level that rows [first, last) of the finer one need; `first` is even."""
+    return np.ascontiguousarray(x[..., first // 2 : (last + 1) // 2 + 2, :])
+
+
+def doubled(x: Floats, h: int, w: int) -> Floats:  # (N, C, ceil(h/2) + 2, ceil(w/2) + 2) -> (N, C, h, w)
+    """`pyramid.double_bordered`: twice the size, bilinear. OpenCV takes a quarter of ONNX Runtime's time."""
+    out = np.empty((*x.shape[:2], h, w), np.float32)
+    for index in np.ndindex(*x.shape[:2]):
+        out[index] = cv2.resize(x[index], None, fx=2, fy=2)[2 : 2 + h, 2 : 2 + w]
+    return out
+
+
+def build(graph: Session) -> GraphBlend:
+    return GraphBlend(graph)

@@ -1,0 +1,213 @@
+"""Without torch: exported graphs and classics give what torch gives, and nothing stale is run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from toolkit import Mef
+from torch import nn
+
+from mefcli import checkpoints, engines
+from mefcli.checkpoints import build_with_weights, load_fuser_weights
+from mefcli.errors import ModelError
+from mefnets import MODELS
+from mefnets.engine import threads
+from mefnets.engine.devices import THREADS
+from mefnets.engine.frames import Frame
+from mefnets.engine.fuser import Fuser
+from mefnets.engine.graphs import GraphFuser
+
+
+def bracket(height: int, width: int, count: int, dtype: type[np.generic] = np.uint8) -> list[Frame]:
+    rng = np.random.default_rng(height * width + count)
+    scene = cv2.resize(rng.random((7, 9, 3)).astype(np.float32), (width, height))
+    scene = scene + rng.normal(0, 0.02, scene.shape)
+    white = 1.0 if dtype == np.float32 else float(np.iinfo(dtype).max)
+    gains = np.geomspace(0.2, 4.0, count)
+    return [(np.clip(scene * gain, 0, 1) * white).astype(dtype) for gain in gains]
+
+
+def with_torch(model: str) -> Fuser:
+    spec, tensors, _, _ = load_fuser_weights(model)
+    return Fuser(spec, build_with_weights(spec, tensors))
+
+
+@pytest.mark.parametrize("model", ["house", "mertens", "average"])
+def test_these_run_without_torch_until_a_card_or_weights_are_named(model: str) -> None:
+    assert isinstance(engines.load(model)[0], GraphFuser)
+    assert engines.runs_without_torch(model, None, "cpu")
+    assert not engines.runs_without_torch(model, None, "cuda")
+    assert not engines.runs_without_torch(model, "mine.safetensors")
+    assert not engines.runs_without_torch("ffmef")
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [((2, 3), 2), ((1, 7), 3), ((5, 4), 3), ((7, 9), 2), ((16, 33), 9), ((45, 64), 5), ((151, 203), 4)],
+)
+@pytest.mark.parametrize("model", ["house", "mertens", "average"])
+def test_graphs_give_the_picture_of_torch(model: str, size: tuple[int, int], count: int) -> None:
+    frames = bracket(*size, count)
+    light, heavy = engines.load(model)[0], with_torch(model)
+    for depth, white in ((8, 255), (16, 65535), (32, 1)):
+        difference = light.fuse(frames, depth=depth).astype(float) - heavy.fuse(frames, depth=depth)
+        assert np.abs(difference).max() <= max(white / 1000, white > 1)
+        assert light.notes == heavy.notes
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_carried_up_they_agree_too(count: int, dtype: type[np.generic]) -> None:
+    frames = bracket(233, 311, count, dtype)
+    light, heavy = engines.load("house")[0], with_torch("house")
+    found, expected = (
+        fuser.fuse(frames, depth=16, resolution="guided", working_size_mp=0.008) for fuser in (light, heavy)
+    )
+    assert np.abs(found.astype(int) - expected).max() <= 65
+    assert light.notes == heavy.notes
+    assert "local fit" in light.notes[0]
+
+
+def test_strips_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = bracket(97, 131, 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    whole = engines.load("house")[0].fuse(frames, depth=32)
+    monkeypatch.setattr("mefnets.house.shape.STRIP_PIXELS", 3000)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    fuser = engines.load("house")[0]
+    cut = fuser.fuse(frames, depth=32)
+    assert np.abs(cut - whole).max() < 1e-4
+    assert np.array_equal(cut, fuser.fuse(frames, depth=32))
+
+
+def copied(folder: Path) -> Path:
+    weights = checkpoints.find_weights(MODELS["house"])
+    assert weights is not None
+    for file in (weights, *engines.graphs_of(MODELS["house"])):
+        shutil.copy(file, folder)
+    return folder / weights.name
+
+
+def test_graphs_of_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = copied(tmp_path)
+    tensors = load_file(weights)
+    save_file({name: tensor * 1.01 for name, tensor in tensors.items()}, weights)
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
+    with pytest.raises(ModelError, match="not exported from the weights beside it") as refusal:
+        engines.load("house")
+    assert "mef models export house" in refusal.value.hint
+
+
+def test_a_folder_of_weights_without_graphs_runs_in_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = copied(tmp_path)
+    for graph in tmp_path.glob("*.onnx"):
+        graph.unlink()
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
+    assert weights.is_file()
+    assert isinstance(engines.load("house")[0], Fuser)
+
+
+def test_an_export_is_run_and_has_its_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mef: Mef
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    from safetensors.torch import load_file, save_file
+
+    weights = copied(tmp_path)
+    tensors = {name: tensor * 1.01 for name, tensor in load_file(weights).items()}
+    save_file(tensors, weights)
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
+    answer = mef("models", "export", "house")
+    assert answer.code == 0, answer.err
+    hashes = json.loads((tmp_path / checkpoints.HASHES).read_text())
+    assert {Path(line).name for line in answer.out.split()} == set(hashes)
+    frames = bracket(40, 60, 3)
+    found, expected = engines.load("house")[0].fuse(frames), with_torch("house").fuse(frames)
+    assert np.abs(found.astype(int) - expected).max() <= 65
+
+
+def test_a_model_without_graphs_says_so(mef: Mef) -> None:
+    answer = mef("models", "export", "ffmef")
+    assert answer.code == 2
+    assert "runs in torch" in answer.err
+
+
+# ---- threads ---------------------------------------------------------------------------------------------
+
+
+def test_the_library_takes_free_processors_and_gives_them_back(
+    jpegs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four busy programs beside it, and torch's threads waiting for each other, made 54 CPU-s of 4."""
+    import mefcli
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "free_processors", lambda: 1)
+    seen: list[tuple[int, int]] = []
+    run = nn.Module.__call__
+
+    def watched(self: nn.Module, *given: object) -> object:
+        seen.append((torch.get_num_threads(), cv2.getNumThreads()))
+        return run(self, *given)
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        torch.set_num_threads(3)
+        cv2.setNumThreads(3)
+        monkeypatch.setattr(nn.Module, "__call__", watched)
+        mefcli.fuse(jpegs, model="ffmef", align="off")
+        assert {torch_threads for torch_threads, _ in seen} == {1}
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (3, 3)
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def test_two_at_a_time_give_back_what_the_first_found() -> None:
+    torch_threads = torch.get_num_threads()
+    with THREADS.settled():
+        with THREADS.settled():
+            pass
+        assert torch.get_num_threads() <= torch_threads
+    assert torch.get_num_threads() == torch_threads
+
+
+def test_strips_come_in_order_and_errors_come_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert list(threads.each(lambda n: n * n, range(50))) == [n * n for n in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        threads.in_parallel(lambda n: 1 // (n - 7), range(50))
+
+
+FORK = """
+import os, sys
+import mefcli
+files = sys.argv[2:]
+def go(): return mefcli.fuse(files, model=sys.argv[1], ev=[-2, 0, 2])
+expected = go()
+child = os.fork()
+if not child:
+    os._exit(0 if abs(go() - expected).max() < 1e-3 else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("model", ["house", "mertens", "ffmef"])
+def test_a_child_forked_after_a_fuse_fuses_too(model: str, pngs: list[Path]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, model, *map(str, pngs)], timeout=300, check=False
+    )
+    assert done.returncode == 0
