@@ -2,7 +2,8 @@
 
 The darkest frame keeps the highlights, the brightest opens the shadows. In the development brackets the mean
 of the darkest usable frame lies between 12 and 100 of 255 and that of the brightest between 120 and 243; the
-placement below draws from the same ranges, by highlights and shadows or by mean, each half of the time.
+placement below draws from the same ranges, by highlights and shadows or by mean, each half of the time. Long
+brackets reach further: their darkest frames show lamps and little else, their brightest are white to the eye.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mefcli.training.camera import Camera, Floats
 EVS = np.linspace(-14.0, 14.0, 57)  # half stops around "median at 0.18"
 
 DARK_MEAN, BRIGHT_MEAN = (12.0, 100.0), (120.0, 243.0)
+LONG = 4  # frames
+LONG_DARK_MEAN, LONG_BRIGHT_MEAN = (1.5, 60.0), (125.0, 246.0)
 TWO_UNDER_MEAN, TWO_OVER_MEAN = (8.0, 70.0), (185.0, 246.0)
 
 
@@ -57,16 +60,18 @@ def place(
         return Placement(_between(dark, bright, frames, rng), kind)
 
     luma = thumb.mean(-1)
-    darkest = (ev_for_mean(means, DARK_MEAN[0]), ev_for_mean(means, DARK_MEAN[1]))
-    brightest = (ev_for_mean(means, BRIGHT_MEAN[0]), ev_for_mean(means, BRIGHT_MEAN[1]))
+    reaches = frames >= LONG and spread_ev[1] > 10  # recipes that ask for long spreads
+    dark_means, bright_means = (LONG_DARK_MEAN, LONG_BRIGHT_MEAN) if reaches else (DARK_MEAN, BRIGHT_MEAN)
+    darkest = (ev_for_mean(means, dark_means[0]), ev_for_mean(means, dark_means[1]))
+    brightest = (ev_for_mean(means, bright_means[0]), ev_for_mean(means, bright_means[1]))
     if rng.random() < 0.5:
         highlight = float(np.percentile(luma, rng.uniform(96, 99.9)))
         shadow = float(np.percentile(luma, rng.uniform(2, 20)))
         dark = np.log2(rng.uniform(0.5, 1.0) / max(highlight, 1e-6))
         bright = np.log2(rng.uniform(0.04, 0.2) / max(shadow, 1e-6))
     else:
-        dark = ev_for_mean(means, float(np.exp(rng.uniform(*np.log(DARK_MEAN)))))
-        bright = ev_for_mean(means, rng.uniform(*BRIGHT_MEAN))
+        dark = ev_for_mean(means, float(np.exp(rng.uniform(*np.log(dark_means)))))
+        bright = ev_for_mean(means, rng.uniform(*bright_means))
     dark, bright = float(np.clip(dark, *darkest)), float(np.clip(bright, *brightest))
     dark, bright = _held(dark, bright, spread_ev)
     return Placement(_between(dark, bright, frames, rng), "bracket")

@@ -120,7 +120,7 @@ class Simulator:
         """Bracket number `index`."""
         rng = self.rng(0, index)
         view = self._pick(rng)
-        count = frames or int(rng.integers(self.data.frames[0], self.data.frames[1] + 1))
+        count = frames or self._count(rng)
         return self.bracket(view, rng, count)
 
     def bracket(self, view: int, rng: np.random.Generator, frames: int) -> Sample:
@@ -174,6 +174,13 @@ class Simulator:
         clean = _developed(camera, shaken.scenes[-1], proper) if self.data.clean else None
         return Sample(np.stack(shots), evs, placement.kind, name, target, shaken.moved, clean)
 
+    def _count(self, rng: np.random.Generator) -> int:
+        """How many frames a bracket has."""
+        fewest, most = self.data.frames
+        if self.data.fewer == 1:
+            return int(rng.integers(fewest, most + 1))
+        return fewest + int((most + 1 - fewest) * rng.random() ** self.data.fewer)
+
     def _pick(self, rng: np.random.Generator) -> int:
         kind = list(self._scenes)[int(np.searchsorted(self._shares, rng.random(), side="right"))]
         return int(rng.choice(self._scenes[kind]))
@@ -208,7 +215,7 @@ class Simulator:
     def batch(self, step: int) -> dict[str, NDArray[np.generic]]:
         """Everything step number `step` needs, as arrays; `loader.to_batch` makes tensors of it."""
         data = self.data
-        frames = int(self.rng(1, step).integers(data.frames[0], data.frames[1] + 1))
+        frames = self._count(self.rng(1, step))
         samples = [self.sample(step * data.batch + k, frames) for k in range(data.batch)]
         arrays: dict[str, NDArray[np.generic]] = {
             "frames": np.stack([s.frames for s in samples]),

@@ -240,6 +240,24 @@ def mef_ssim_by_plane(frames: Tensor, fused: Tensor) -> Tensor:
 # ---- edges -----------------------------------------------------------------------------------------------
 
 
+def chroma(x: Tensor) -> Tensor:
+    """CIELAB chroma of display-referred sRGB, `(..., 3, H, W)` to `(..., 1, H, W)`; 0 for greys."""
+    x = x.clamp(0, 1)
+    linear = torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+    r, g, b = torch.split(linear, 1, dim=-3)
+    # Over the white point, so that grey has X = Y = Z.
+    xyz = torch.stack(
+        (
+            0.433953 * r + 0.376219 * g + 0.189828 * b,
+            0.212671 * r + 0.715160 * g + 0.072169 * b,
+            0.017758 * r + 0.109477 * g + 0.872765 * b,
+        )
+    )
+    f = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    a, b = 500 * (f[0] - f[1]), 200 * (f[1] - f[2])
+    return torch.sqrt(a * a + b * b + 1e-6)
+
+
 def cast(fused: Tensor, target: Tensor, cell: int = 4) -> Tensor:
     """Mean absolute difference of colour, whatever the light, over cells of `cell` x `cell` pixels. No other
     measure here sees that a sky has gone green."""

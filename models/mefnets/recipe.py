@@ -44,6 +44,7 @@ class Data:
     """What the simulator should make for this recipe."""
 
     frames: tuple[int, int] = (2, 2)  # fewest and most frames of a bracket
+    fewer: float = 1.0  # above 1 short brackets are more frequent: 2 of 2 to 9 make 35 % pairs
     crop_px: int = 128
     batch: int = 8
     views: Literal["patches", "whole"] = "whole"  # native-scale patches, or whole views reduced to crop_px

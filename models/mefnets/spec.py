@@ -85,6 +85,7 @@ class ModelSpec:
     luma_range: Literal["full", "studio"] = "full"
     weights: str | None = None  # file name in weights/; None: nothing is learned
     options: Mapping[str, object] = field(default_factory=dict)  # passed to build()
+    tastes: bool = False  # the network takes a `Taste`, as its attribute of that name
     aligns: bool = False  # the network aligns its inputs itself
     summary: str = ""
     cost: Cost | None = None  # None: nobody has measured it

@@ -27,11 +27,13 @@ def trained_like() -> PyramidBlend:
     network = PyramidBlend()
     torch.nn.init.normal_(network.weigh.weight, std=0.3)
     torch.nn.init.normal_(network.amplify.weight, std=0.3)
+    torch.nn.init.normal_(network.light)
+    torch.nn.init.normal_(network.chroma)
     return network
 
 
-def test_it_has_9315_parameters() -> None:
-    assert sum(p.numel() for p in build().parameters()) == 9315
+def test_it_has_9329_parameters() -> None:
+    assert sum(p.numel() for p in build().parameters()) == 9329
 
 
 @pytest.mark.parametrize("size", [(70, 97), (64, 64), (201, 50), (3, 3), (33, 47)])
@@ -53,7 +55,9 @@ def test_the_order_of_the_frames_does_not_matter() -> None:
 def test_identical_frames_give_themselves_when_untrained() -> None:
     frames = brackets(1).expand(1, 3, 3, 70, 97)
     with torch.no_grad():
-        assert torch.allclose(PyramidBlend()(frames), frames[:, 0], atol=1e-5)
+        network = PyramidBlend()
+        network.chroma.zero_()
+        assert torch.allclose(network(frames), frames[:, 0], atol=1e-5)
 
 
 def test_reduce_and_expand_keep_a_smooth_picture() -> None:
@@ -76,6 +80,8 @@ def test_light_and_colour_feels_a_cast_and_a_blown_sky_but_not_small_changes_of_
     fused = frames[:, 0]
     assert light_and_colour(frames, fused) == 0
     assert light_and_colour(frames, fused + 0.05) < 1e-10
+    shadow = torch.full((1, 2, 3, 16, 16), 0.1)  # less freedom where there is little light
+    assert light_and_colour(shadow, shadow[:, 0] - 0.06) > 1e-5
     assert light_and_colour(frames, fused + 0.4) > 0.05
     cast = fused + torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
     assert light_and_colour(frames, cast) > 0.005
@@ -92,7 +98,7 @@ def test_the_objective_prefers_fusion_to_the_dark_frame() -> None:
     good, terms = MeasuresObjective()(PyramidBlend(), batch, 0.0)
     bad, _ = MeasuresObjective()(Dark(), batch, 0.0)
     assert good < bad
-    assert set(terms) == {"mef_ssim", "q_abf", "q_w", "q_cv", "light", "range"}
+    assert set(terms) == {"mef_ssim", "q_abf", "q_w", "q_cv", "light", "crushed", "blown", "colour"}
 
 
 def test_a_picture_at_half_the_size_is_fused_alike() -> None:

@@ -83,6 +83,30 @@ def test_brackets_are_placed_as_in_real_ones(store: Store) -> None:
         assert 110 < bright < 250
 
 
+def test_short_brackets_can_be_made_more_frequent(store: Store) -> None:
+    plain = Simulator(store, Data(frames=(2, 9), crop_px=32))
+    fewer = Simulator(store, Data(frames=(2, 9), fewer=3.0, crop_px=32))
+    rng = np.random.default_rng(0)
+    counts = np.array([fewer._count(rng) for _ in range(2000)])
+    assert {2, 9} <= set(counts.tolist()) <= set(range(2, 10))
+    assert (counts == 2).mean() == pytest.approx(0.5, abs=0.05)
+    assert np.mean([plain._count(rng) for _ in range(2000)]) == pytest.approx(5.5, abs=0.2)
+
+
+def test_long_brackets_reach_further_where_a_recipe_asks_for_it(store: Store) -> None:
+    camera, thumb = Camera(SRGB), store.thumbs[0]
+
+    def spread(frames: int, most_ev: float) -> float:
+        found = [
+            place(camera, thumb, frames, (1.5, most_ev), 0.0, np.random.default_rng(seed)).evs
+            for seed in range(40)
+        ]
+        return float(np.mean([evs[-1] - evs[0] for evs in found]))
+
+    assert spread(7, 14.0) > spread(7, 10.0) + 0.5
+    assert spread(3, 14.0) == pytest.approx(spread(3, 10.0), abs=0.3)
+
+
 def test_lopsided_pairs_are_all_under_or_all_over(store: Store) -> None:
     simulator = Simulator(store, Data(crop_px=48, lopsided=1.0))
     for index in range(30):

@@ -30,6 +30,7 @@ from mefnets.engine.frames import (
 from mefnets.engine.sizes import WORKING_SIZE_MP, Mode, Resolution, mode_for
 from mefnets.engine.strategies import Schedule, Strategy, schedule
 from mefnets.spec import ModelSpec
+from mefnets.taste import NATURAL, Taste, without_taste
 from mefnets.trouble import ModelError, TooLargeError, named
 
 Progress = Callable[[float, str], None]
@@ -76,6 +77,8 @@ class Fusion(ABC):
         self._remark = remark
         self.notes: list[str] = []
         """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
+        self.taster: Callable[[], Fusion] | None = None
+        """Gives the engine that meets a taste, where this one's network cannot."""
 
     def fuse(
         self,
@@ -88,6 +91,7 @@ class Fusion(ABC):
         max_memory_mb: float | None = None,
         depth: int = 16,
         tile_px: int | None = None,
+        taste: Taste = NATURAL,
         on_step: Progress | None = None,
     ) -> Frame:
         """Fuse frames of one scene, (H, W, 3) each, into one picture of `depth` 8, 16 or 32 (float) bits.
@@ -95,8 +99,27 @@ class Fusion(ABC):
         Frames may come in any order: `evs` (stops), else their brightness, decides which is darker.
         `max_memory_mb` is for the whole process, frames and result included; without it, half of the free
         memory is used at most. On a graphics card the network takes from the card's own. `tile_px` forces
-        tiles of that side.
+        tiles of that side. `taste` is for networks whose SPEC says that they take one.
         """
+        if taste != NATURAL:
+            if not self.spec.tastes:
+                raise ModelError(*without_taste(self.spec))
+            if self.taster is not None:
+                other = self.taster()
+                picture = other.fuse(
+                    frames,
+                    evs,
+                    resolution=resolution,
+                    working_size_mp=working_size_mp,
+                    strategy=strategy,
+                    max_memory_mb=max_memory_mb,
+                    depth=depth,
+                    tile_px=tile_px,
+                    taste=taste,
+                    on_step=on_step,
+                )
+                self.notes = other.notes
+                return picture
         self.notes = [self._remark] if self._remark else []
         report = on_step or (lambda done, note: None)
         frames = in_order(checked(frames, depth, strategy, resolution), evs)
@@ -118,13 +141,24 @@ class Fusion(ABC):
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
         budget = self._budget(plan.budget_bytes)
         job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, report)
-        with self._settled():
+        with self._settled(), self._tasting(taste):
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":
                 self._guided(job, out, working_size_mp or WORKING_SIZE_MP)
             else:
                 self._native(job, out)
         return out
+
+    @contextmanager
+    def _tasting(self, taste: Taste) -> Iterator[None]:
+        if taste == NATURAL:
+            yield
+            return
+        self.network.taste = taste
+        try:
+            yield
+        finally:
+            self.network.taste = NATURAL
 
     def _mode(self, resolution: Resolution, job: FusionJob, pixels: int) -> Mode:
         """As `mode_for` has it, and guided where a network that is never cut does not find the memory."""
@@ -161,7 +195,9 @@ class Fusion(ABC):
                 factor += 1
         small = guided.reduce_frames(job.frames, factor)  # (N, 3, h, w)
         h, w = small.shape[-2:]
-        self.notes.append(f"Network run at {w} x {h}, carried to {width} x {height} by a local fit.")
+        self.notes.append(
+            f"The network judged the frames at {w} x {h}; its choices hold for all {width} x {height} pixels."
+        )
         job.report(0.1, "network")
         little = replace(job, frames=list(small.transpose(0, 2, 3, 1)))
         if isinstance(self.network, Streams):

@@ -9,6 +9,7 @@ SPEC = ModelSpec(
     colour="rgb",
     tiling=Tiling(sees="whole"),
     max_frames=None,
+    tastes=True,
     weights="house.safetensors",
     summary="our own learned pyramid blend; any number of frames",
     cost=Cost(cpu_s=0.9, held_bytes=330),

@@ -13,7 +13,16 @@ import numpy as np
 from mefnets.engine.frames import Floats, strips
 from mefnets.engine.graphs import Run
 from mefnets.engine.threads import in_parallel
-from mefnets.house.shape import held_bytes, kind_of, place_of, pyramid_depth, reach_of, strip_rows
+from mefnets.house.shape import (
+    HULL_PX,
+    held_bytes,
+    kind_of,
+    place_of,
+    pyramid_depth,
+    reach_of,
+    strip_rows,
+)
+from mefnets.luma import BLUE, GREEN, RED
 
 Session = Callable[[str], Run]
 """Gives the graph of a kind of level."""
@@ -69,7 +78,10 @@ class GraphBlend:
                 given["fused"] = rows_of(fused, start, end)
             kept = slice(first - start, last - start)
             strip, *new_state = run(given, release=level == 0 and last == h)
-            out[..., first:last, :] = strip[..., kept, :]
+            strip = strip[..., kept, :]
+            if level == 0:
+                hold(strip[0], *hull(picture, first, last))
+            out[..., first:last, :] = strip
             if new_state:
                 states.append(new_state[0][..., kept, :])
                 order.append(first)
@@ -80,6 +92,32 @@ class GraphBlend:
             return out, padded[:, :0]
         sorted_states = [states[i] for i in sorted(range(len(states)), key=order.__getitem__)]
         return out, np.concatenate(sorted_states, axis=-2)
+
+
+def hull(frames: Floats, first: int, last: int) -> tuple[Floats, Floats]:
+    """`bounds.hull` of rows [first, last): the least and the greatest luminance around each pixel."""
+    start, end = max(0, first - HULL_PX), min(frames.shape[-2], last + HULL_PX)
+    y = luminance(frames[..., start:end, :].transpose(1, 0, 2, 3))  # (N, rows, w)
+    window = np.ones((2 * HULL_PX + 1, 2 * HULL_PX + 1), np.uint8)
+    rows = slice(first - start, last - start)
+    return cv2.erode(y.min(0), window)[rows], cv2.dilate(y.max(0), window)[rows]
+
+
+def hold(fused: Floats, least: Floats, greatest: Floats) -> None:
+    """`bounds.hold`, in place: luminance held in the hull, colour scaled back into [0, 1]."""
+    y = luminance(fused)
+    held = np.minimum(np.maximum(y, least), greatest)
+    fused -= y
+    above, under = np.maximum(fused.max(0), 1e-6), np.maximum(-fused.min(0), 1e-6)
+    room = np.clip(np.minimum((1 - held) / above, held / under), 0, 1)
+    fused *= room
+    fused += held
+    np.clip(fused, 0, 1, out=fused)
+
+
+def luminance(x: Floats) -> Floats:  # (3, ...) -> (...)
+    total: Floats = RED * x[0] + GREEN * x[1] + BLUE * x[2]
+    return total
 
 
 def reduce(x: Floats) -> Floats:  # (N, 3, H, W) -> (N, 3, ceil(H/2), ceil(W/2))

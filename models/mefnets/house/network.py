@@ -6,16 +6,21 @@ frames, and gives the frame a softmax weight and the band a bounded gain. It sta
 the Mertens weight is its prior, and the learned correction starts at zero. Every level is weighed by its own
 pixels, so a picture at half the size is weighed alike.
 
-The blend is convex at the coarsest level and nearly so above, so it cannot invent, crush or blow anything;
-colour follows the same weights as luminance. Frames may come in any number and order.
+The blend is convex at the coarsest level and nearly so above; what a pyramid can still overshoot is bounded
+(`bounds.py`): every pixel stays within what the frames show around it, and what a frame shows in its middle
+tones comes out neither black nor white. Colour follows the same weights as luminance. Frames may come in any
+number and order. A photographer's taste (`taste.py`) acts where the weights do.
 """
 
 from __future__ import annotations
+
+from dataclasses import astuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.house.bounds import FINE, hold, hull, keep_shown
 from mefnets.house.pyramid import (
     bordered,
     double_bordered,
@@ -25,15 +30,19 @@ from mefnets.house.pyramid import (
     reduce_rows,
     rows_of,
 )
-from mefnets.house.shape import EDGES, held_bytes, place_of, pyramid_depth, reach_of, strip_rows
+from mefnets.house.shape import EDGES, HULL_PX, held_bytes, place_of, pyramid_depth, reach_of, strip_rows
+from mefnets.house.taste import COLOUR, CONTRAST, TASTE_LEVEL, moved, preferred
+from mefnets.taste import NATURAL
 
 FEATURES = 9
+CHROMA_GAIN = 0.25  # a level's colour is scaled by exp(-0.25)..exp(0.25)
 
 
 class PyramidBlend(nn.Module):
     def __init__(self, channels: int = 16, gain: float = 0.3) -> None:
         super().__init__()
         self.channels = channels
+        self.taste = NATURAL
         self.gain = gain  # a band is scaled by exp(-gain)..exp(gain): 0.74..1.35
         self.level_offset = nn.Parameter(torch.zeros(2 * EDGES, channels))  # finest three, coarsest three
         self.look = nn.Conv2d(FEATURES + channels, channels, 3)
@@ -44,6 +53,9 @@ class PyramidBlend(nn.Module):
         self.weigh = nn.Conv2d(channels, 1, 1)
         self.amplify = nn.Conv2d(channels, 1, 1)
         self.prior = nn.Parameter(torch.ones(1))  # trust in the Mertens weight
+        # A brighter frame is worth more where shapes are large: in between, finest three, coarsest three.
+        self.light = nn.Parameter(torch.tensor([1.0, -1.0, -0.7, -0.4, 0.0, 0.0, 0.0]))
+        self.chroma = nn.Parameter(torch.tensor([0.5, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0]))
         for head in (self.weigh, self.amplify):
             nn.init.zeros_(head.weight)
             if head.bias is not None:
@@ -51,6 +63,7 @@ class PyramidBlend(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:  # (B, N, 3, H, W) -> (B, 3, H, W)
         B, N, _, H, W = frames.shape
+        taste = None if self.taste == NATURAL else frames.new_tensor(astuple(self.taste))
         depth = pyramid_depth(H, W)
         finest = F.pad(frames.reshape(B * N, 3, H, W), (1, 1, 1, 1), mode="reflect")
         pictures = self._coarse_pictures(finest, depth)
@@ -60,7 +73,7 @@ class PyramidBlend(nn.Module):
         fused, state, below = None, None, None  # below: the next coarser pictures, bordered
         for level in range(depth - 1, -1, -1):
             picture = padded.pop()
-            fused, state = self._level(picture, below, state, fused, level, depth, B)
+            fused, state = self._level(picture, below, state, fused, level, depth, B, taste)
             if level:
                 below, state, fused = bordered(picture[..., 1:-1, 1:-1]), bordered(state), bordered(fused)
         assert fused is not None
@@ -77,6 +90,7 @@ class PyramidBlend(nn.Module):
         level: int,
         depth: int,
         B: int,
+        taste: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """One level in strips of rows: the fusion down to here and the new state (of the finest, none)."""
         h, w = padded.shape[-2] - 2, padded.shape[-1] - 2
@@ -84,7 +98,10 @@ class PyramidBlend(nn.Module):
         rows = _strip_rows(padded.shape[0] * w, h)
         if rows >= h:
             state = None if state is None else double_bordered(state, (h, w))
-            return self._blend(*_cues(padded, B), below, state, fused, level, place, B)
+            whole, state = self._blend(*_cues(padded, B), below, state, fused, level, place, B, taste)
+            if level == 0:
+                whole = hold(whole, *hull(padded[..., 1:-1, 1:-1], B, 0, 0))
+            return whole, state
         out = padded.new_empty(B, 3, h, w)
         states = padded.new_empty(padded.shape[0], self.channels if level else 0, h, w)
         reach = reach_of(level)
@@ -94,8 +111,13 @@ class PyramidBlend(nn.Module):
             picture, cues = _cues(padded[..., start : end + 2, :], B)
             b, s, f = (None if t is None else rows_of(t, start, end) for t in (below, state, fused))
             s = None if s is None else double_bordered(s, (end - start, w))
-            strip, strip_state = self._blend(picture, cues, b, s, f, level, place, B)
-            out[..., first:last, :] = strip[..., first - start : last - start, :]
+            strip, strip_state = self._blend(picture, cues, b, s, f, level, place, B, taste)
+            strip = strip[..., first - start : last - start, :]
+            if level == 0:
+                above, under = min(HULL_PX, first), min(HULL_PX, h - last)
+                around = padded[..., first - above + 1 : last + under + 1, 1:-1]
+                strip = hold(strip, *hull(around, B, above, under))
+            out[..., first:last, :] = strip
             if level:
                 states[..., first:last, :] = strip_state[..., first - start : last - start, :]
         return out, states
@@ -110,6 +132,7 @@ class PyramidBlend(nn.Module):
         level: int,
         place: Tensor,  # (2 * EDGES,) as place_of has it
         B: int,
+        taste: Tensor | None = None,  # (4,)
     ) -> tuple[Tensor, Tensor]:
         """One level: what each frame is worth here, and the fusion down to here with the new state."""
         C, size = self.channels, picture.shape[-2:]
@@ -129,13 +152,28 @@ class PyramidBlend(nn.Module):
         step = F.leaky_relu(own + shared, 0.1).view(B * N, C, *size)
         state = step if state is None else state + step
 
+        y = luminance(picture)
         logits = self.prior * torch.log(cues[:, :1] + 1e-6) + 4 * self.weigh(state)
-        share = _shares(logits.view(B, N, 1, *size))
+        logits = (logits + _at(place, self.light) * y).view(B, N, 1, *size)
+        if taste is not None and level < TASTE_LEVEL:
+            logits = logits + preferred(y.view(B, N, 1, *size), taste)
+        share = _shares(logits)
         if below is not None:
             share = share * torch.exp(self.gain * torch.tanh(self.amplify(state))).view(B, N, 1, *size)
         blended = (share * band.view(B, N, 3, *size)).sum(1)  # (B, 3, h, w)
+        vivid = torch.exp(CHROMA_GAIN * torch.tanh(_at(place, self.chroma)))
+        blended = _coloured(blended, vivid)
+        if taste is not None and level:  # the finest level is left alone: there lies most of the noise
+            blended = _coloured(blended, torch.exp(COLOUR * taste[3]))
+            if below is not None:
+                blended = torch.exp(CONTRAST * taste[2]) * blended
         if fused is not None:
             blended = expand_bordered(fused, size) + blended
+        if taste is not None and level == TASTE_LEVEL:
+            blended = moved(picture.view(B, N, 3, *size), blended, taste)
+        if level:
+            strength = 1 - (1 - FINE) * place[1]  # FINE on the level above the finest
+            blended = keep_shown(picture.view(B, N, 3, *size), blended, strength)
         return blended, state
 
     @staticmethod
@@ -176,6 +214,17 @@ class PyramidBlend(nn.Module):
             ],
             dim=1,
         )  # (B*N, 9, h, w)
+
+
+def _at(place: Tensor, values: Tensor) -> Tensor:
+    """A level's share of `values`: that of all levels, and what the finest and the coarsest three add."""
+    return values[0] + place @ values[1:]
+
+
+def _coloured(x: Tensor, times: Tensor) -> Tensor:
+    """With its colour, the distance from grey, scaled."""
+    grey = luminance(x)
+    return grey + times * (x - grey)
 
 
 def _strip_rows(row_pixels: int, height: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 COARSEST_SIDE_PX = 2
 STRIP_PIXELS = 80_000  # of all frames together: buffers stay in the cache
 LEAST_ROWS = 4  # even; coarse levels compute four rows more than they keep
+HULL_PX = 3  # around a pixel: what frames show in windows of 7 x 7 bounds it
 EDGES = 3  # levels from either end of the pyramid that have something learned of their own
 
 
