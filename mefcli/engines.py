@@ -6,6 +6,7 @@ carry the SHA-256 of those weights. `mef models export` makes them.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +35,14 @@ def load(
 ) -> tuple[Fusion, str | None]:
     """The engine with a model's weights, verified, on a device; and the SHA-256 of the weights."""
     if runs_without_torch(model, weights, device):
-        return _load_graphs(find_model(model), half)
+        fuser, sha256 = _load_graphs(find_model(model), half)
+        # Graphs hold the network as it judges by itself.
+        fuser.taster = cache(lambda: _load_torch(model, weights, device, half)[0])
+        return fuser, sha256
+    return _load_torch(model, weights, device, half)
+
+
+def _load_torch(model: str, weights: str | None, device: str, half: bool) -> tuple[Fusion, str | None]:
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
     from mefnets.engine.fuser import Fuser
 

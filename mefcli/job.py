@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from mefcli.errors import UsageError, named
-from mefcli.options import FRAMES, FUSION, OUTPUT, RAW, checked, described, option
+from mefcli.options import FRAMES, FUSION, LOOK, OUTPUT, RAW, checked, described, option
 from mefnets import DEFAULT_MODEL
 
 Align = Literal["auto", "off", "shift", "rigid", "homography", "flow"]
@@ -20,7 +20,8 @@ StrategyName = Literal["auto", "sequential", "pairwise"]
 RawOrJpeg = Literal["raw", "jpeg"]
 RawSpace = Literal["srgb", "p3", "adobergb", "prophoto"]
 RawWhite = Literal["camera", "auto", "daylight"]
-Highlights = Literal["clip", "blend", "reconstruct"]
+RawHighlights = Literal["clip", "blend", "reconstruct"]
+Look = Literal["natural", "bright", "deep", "flat"]
 Compression = Literal["none", "deflate", "zstd", "lzw"]
 
 STRENGTHS = tuple(str(strength) for strength in range(1, 11))  # of ghost removal
@@ -37,6 +38,10 @@ def megabytes(text: str) -> float:
     if not 0 < size < float("inf"):
         raise UsageError(f"{named('max_memory')} cannot be {text!r}.", "Give a size, such as 2G or 800M.")
     return size
+
+
+def _slider(help: str) -> Any:
+    return option(0.0, help, LOOK, metavar="-100..100", least=-100, most=100)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,15 @@ class Job:
         least=1e-3,
         read=megabytes,
     )
+    look: Look = option(
+        "natural",
+        "bright opens mid-tones and keeps windows, deep is for nights and sunsets, flat for editing.",
+        LOOK,
+    )
+    shadows: float = _slider("Above 0, dark places take more of the brighter frames.")
+    highlights: float = _slider("Below 0, light places take more of the darker frames.")
+    contrast: float = _slider("Of shapes and details.")
+    colour: float = _slider("Above 0 further from grey, below 0 nearer.")
     align: Align = option(
         "auto", "auto aligns hand-held frames and leaves tripod brackets bit-identical.", FRAMES
     )
@@ -103,7 +117,7 @@ class Job:
         "--profile",
     )
     raw_wb: RawWhite = option("camera", "One white balance for the whole bracket.", RAW)
-    highlights: Highlights = option("clip", "What RAW development does above white.", RAW)
+    raw_highlights: RawHighlights = option("clip", "What RAW development does above white.", RAW)
     bit_depth: int | None = option(
         None,
         "8, 16 or 32 (float). Without it: 8 for JPEG, 10 for AVIF, else 16.",

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from mefcli.errors import UsageError, flag, named
 
 FUSION = "Fusion"
+LOOK = "Look"
 FRAMES = "Frames"
 RAW = "RAW"
 OUTPUT = "Output"

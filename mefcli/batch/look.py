@@ -53,7 +53,7 @@ def tone_of(work: Work) -> Tone:
     job, shots = work.job, work.bracket.shots
     raws = [shot for shot in shots if shot.kind == "raw"]
     development = (
-        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.highlights)
+        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights)
         if raws
         else None
     )

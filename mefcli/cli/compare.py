@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from mefcli.cli import options as o
 from mefcli.cli import screen
-from mefcli.job import Job
+from mefcli.job import Job, Look
 from mefcli.values import Stack
+from mefnets import DEFAULT_MODEL
 
 Maker = Callable[[Sequence[Any]], Any]
 
@@ -30,6 +31,9 @@ def compare(
         str, typer.Option("--models", help="all (that have weights here), or names with commas.")
     ] = "all",
     size: Annotated[float, typer.Option("--size", help="Megapixels to compare at.", min=0.01)] = 1.0,
+    looks: Annotated[
+        bool, typer.Option("--looks", help="Compare looks of one model (the default's) instead of models.")
+    ] = False,
     ev: o.Ev = None,
     *,
     job: Annotated[Job, o.Without("model", "weights", "debug_dir", "bit_depth", "compression", "quality")],
@@ -40,6 +44,7 @@ def compare(
     Examples:
     mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
     mef compare *.jpg --models mertens,ffmef --size 2       two models at 2 megapixels
+    mef compare *.jpg --looks -o looks.jpg                  natural, bright, deep and flat
     mef compare *.jpg --report models.html                  a page to look closely
     """
     from mefcli import api
@@ -55,7 +60,10 @@ def compare(
         stack = api.prepare(bracket, job=job, on_step=progress)
     stack = replace(stack, frames=tuple(reduced(frame, size) for frame in stack.frames))
     labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
-    makers = _makers(chosen_models(models), stack, models == "all", job)
+    if looks:
+        makers = _looks(DEFAULT_MODEL if models == "all" else models, stack, job)
+    else:
+        makers = _makers(chosen_models(models), stack, models == "all", job)
     result = run(
         stack.frames, labels, makers, bracket=bracket, on_model=lambda name: screen.say(f"Fusing: {name}")
     )
@@ -99,6 +107,24 @@ def _makers(names: Sequence[str], stack: Stack, optional: bool, job: Job) -> dic
     if not makers:
         raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
     return makers
+
+
+def _looks(model: str, stack: Stack, job: Job) -> dict[str, Maker]:
+    """One model's picture in every look; sliders given beside move all of them."""
+    from mefcli import api
+
+    fuser = api.load_fuser(model, device=job.device, half=job.half)
+
+    def maker(look: Look) -> Maker:
+        def make(frames: Sequence[Any]) -> Any:
+            chosen = replace(job, look=look)
+            return api.fuse_stack(
+                replace(stack, frames=tuple(frames)), fuser=fuser, job=chosen, depth=8
+            ).pixels
+
+        return make
+
+    return {look: maker(look) for look in get_args(Look)}
 
 
 def _write_sheet(path: Path, result: Any) -> None:

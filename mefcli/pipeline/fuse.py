@@ -14,7 +14,9 @@ import numpy as np
 
 from mefcli.errors import ModelError, named
 from mefcli.job import Job
+from mefcli.looks import taste_of
 from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
+from mefnets.taste import NATURAL, without_taste
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
@@ -30,12 +32,14 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", 
 
 
 def check_model(job: Job) -> None:
-    """A slip in the model's name, or weights that are not here, told before the work begins."""
+    """A slip in the model's name, or weights that are not here, whether it takes a taste: told early."""
     from mefcli.checkpoints import find_model, is_file, is_ready, missing
 
     spec = find_model(job.model)
     if job.weights is None and not is_file(job.model) and not is_ready(spec):
         raise missing(spec)
+    if taste_of(job) != NATURAL and not spec.tastes:
+        raise ModelError(*without_taste(spec))
 
 
 IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end
@@ -88,6 +92,7 @@ def fuse(
         strategy=job.strategy,
         max_memory_mb=job.max_memory,
         depth=depth or job.bit_depth or 16,
+        taste=taste_of(job),
         on_step=report,
     )
     check_result(pixels, stack.frames, fuser.spec.name)

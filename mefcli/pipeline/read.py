@@ -24,7 +24,7 @@ def read(bracket: Bracket, job: Job, on_step: OnStep = silent) -> Stack:
 
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     development = (
-        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.highlights)
+        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights)
         if raws
         else None
     )

@@ -205,7 +205,7 @@ def write_report(path: Path, result: Done | Fused) -> None:
             raws,
             wb=chosen.get("raw_wb", "camera"),
             space=chosen.get("raw_space", "srgb"),
-            highlights=chosen.get("highlights", "clip"),
+            highlights=chosen.get("raw_highlights", "clip"),
         )
         if raws
         else None
