@@ -35,7 +35,7 @@ def align(
 
     Examples:
     mef align IMG_01.jpg IMG_02.jpg IMG_03.jpg -o aligned
-    mef align *.CR3 -o aligned --crop reference       keep the reference's size
+    mef align *.CR3 -o aligned --crop common          only what every frame saw
     mef align *.jpg -o still --deghost auto           show people who walked by once
     """
     from mefcli.pipeline.frames import frame_outputs, make_folder, write_frames

@@ -18,7 +18,7 @@ from mefcli.motion.grey import greys
 from mefcli.values import Matrix, MotionModel, Placed, Reduced
 
 KEEP_PX = 0.5
-"""A frame of which no point lies farther off than this keeps its pixels: resampling would cost as much."""
+"""A frame that lies less than this off, rms over the picture, keeps its pixels."""
 STILL_PX = 0.1
 """Motion between neighbours below this is none."""
 TRIES = 3
@@ -47,14 +47,12 @@ def place_all(
         placed[index] = _compose(placed[via], best, via, reduced)
         if on_frame:
             on_frame(done + 1)
-    return tuple(_kept_if_near(placed[index], reduced.size_px) for index in range(count))
+    return tuple(_kept_if_near(placed[index]) for index in range(count))
 
 
-def _kept_if_near(one: Placed, size_px: tuple[int, int]) -> Placed:
+def _kept_if_near(one: Placed) -> Placed:
     """Only at the end: a neighbour's place is worth more digits than its pixels."""
-    if one.kept_identity or float(displacement(one.matrix, size_px).max()) >= KEEP_PX:
-        return one
-    return replace(one, model="identity", matrix=IDENTITY)
+    return one if one.moved_px >= KEEP_PX else replace(one, model="identity", matrix=IDENTITY)
 
 
 def _compose(base: Placed, link: Motion, via: int, reduced: Reduced) -> Placed:

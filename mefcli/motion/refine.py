@@ -71,7 +71,9 @@ def choose_points(reference: Detail, limit: int = 60_000) -> Points:
                 continue
             part = energy[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             if part.size > share:
-                floor = np.partition(part.ravel(), part.size - share)[part.size - share]
+                some = part[::2, ::2].ravel()  # a quarter tells the floor nearly as well
+                place = some.size - 1 - (some.size - 1) * share // part.size
+                floor = np.partition(some, place)[place]
             else:
                 floor = np.float32(0)
             keep[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = (part >= floor) & (part > 1e-4)
