@@ -82,10 +82,6 @@ def compare(
             screen.put(path)
 
 
-def _say_model(name: str) -> None:
-    screen.say(f"Fusing: {name}")
-
-
 def _makers(names: Sequence[str], stack: Stack, optional: bool, job: Job) -> dict[str, Maker]:
     from mefcli import api
     from mefcli.errors import ModelError

@@ -17,7 +17,6 @@ from mefcli.values import Kind
 
 UNSPECIFIED = 2  # code point
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
-RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
 ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
 
 

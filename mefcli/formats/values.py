@@ -7,7 +7,6 @@ from typing import Literal
 
 from mefcli.values import Pixels
 
-Space = Literal["srgb", "p3", "adobergb", "prophoto"]
 Compression = Literal["none", "deflate", "zstd", "lzw"]
 Format = Literal["tiff", "png", "jpeg", "jxl", "avif"]
 

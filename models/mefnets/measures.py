@@ -110,18 +110,6 @@ def magnitude(across: Tensor, down: Tensor, eps: float = 1e-6) -> Tensor:
     return torch.sqrt(across * across + down * down + eps * eps)
 
 
-def gradient_magnitude(x: Tensor, eps: float = 1e-6) -> Tensor:
-    """Sobel gradient magnitude, same shape as `x`."""
-    return magnitude(*sobel(x), eps)
-
-
-def total_variation(x: Tensor) -> Tensor:
-    """Mean absolute difference between neighbours, `(B,)`."""
-    across = (x[..., :, 1:] - x[..., :, :-1]).abs().flatten(1).mean(1)
-    down = (x[..., 1:, :] - x[..., :-1, :]).abs().flatten(1).mean(1)
-    return across + down
-
-
 # ---- structural similarity -------------------------------------------------------------------------------
 
 

@@ -18,7 +18,6 @@ from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.3
 MSE_WEIGHT = 5.0
-COLLAPSED_LEVELS = 3.0  # a residual below this many grey levels is a fixed mix of the two inputs
 
 
 def ssim_loss(under: Tensor, over: Tensor, fused: Tensor) -> Tensor:
