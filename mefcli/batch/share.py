@@ -1,7 +1,7 @@
 """How many brackets at a time, where nobody said.
 
 One bracket leaves cores idle while it is aligned and written; several, each in a process with its share of
-the cores, keep all of them busy. That costs an import of PyTorch and a bracket's memory for each process.
+the cores, keep all of them busy. That costs each process its start and a bracket's memory.
 The load of the moment does not count: a card takes longer than most of what else may be running.
 """
 
@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 
 from mefcli.batch.plan import Work
-from mefcli.estimate import START_S, estimate
+from mefcli.estimate import estimate
 
-WORTH_S = 10 * START_S  # estimated work that pays for a process
+WORTH_S = 12.0  # estimated work that pays for a process
 OF_MEMORY = 0.5  # of what is free; estimates are rough, and files are kept in memory by the system too
 
 
@@ -32,7 +32,7 @@ def jobs_for(works: Sequence[Work]) -> int:
 
     check_model(works[0].job)  # a slip in its name is told before anything is estimated
     guesses = [estimate(work.bracket, work.outputs, work.job) for work in works]
-    worth = int(sum(guess.total_s - START_S for guess in guesses) / WORTH_S)
+    worth = int(sum(guess.total_s - guess.start_s for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:
         return 1
     from mefcli.engines import runs_without_torch

@@ -108,6 +108,7 @@ def _codecs() -> Iterator[Check]:
 def _weights() -> Iterator[Check]:
     from mefcli import checkpoints
     from mefcli.cli.models import state_of
+    from mefcli.engines import runs_without_torch
     from mefcli.errors import MefError
     from mefnets import DEFAULT_MODEL
 
@@ -120,7 +121,8 @@ def _weights() -> Iterator[Check]:
             except MefError as error:
                 yield f"model {spec.name}", error.message, False
                 continue
-            yield f"model {spec.name}", f"ready, weights {sha256[:12]}", True
+            engine = "runs without torch" if runs_without_torch(spec.name) else "runs in torch"
+            yield f"model {spec.name}", f"ready, weights {sha256[:12]}, {engine}", True
         else:
             missing = False if spec.name == DEFAULT_MODEL else None
             yield f"model {spec.name}", found, found == "ready" or missing

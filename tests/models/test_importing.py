@@ -141,7 +141,7 @@ def crmef_as_described(w, frames, dilations):
 def test_crmefs_general_model_computes_what_its_authors_describe(tmp_path):
     state = state_of(crmef_layers())
     network, spec, metadata = imported("auto", state, tmp_path)
-    assert (spec.name, spec.mirror_px, spec.luma_range) == ("crmef", 0, "full")
+    assert (spec.name, spec.tiling.mirror_px, spec.luma_range) == ("crmef", 0, "full")
     assert metadata["left_out"].startswith("12 idle tensors")
     with torch.no_grad():
         expected = crmef_as_described(state, pair(), (2, 2, 1, 1))
@@ -285,7 +285,8 @@ def test_mgdns_exposure_weights_guide_as_its_code_does_and_see_no_mirrored_borde
     state["layers.0.residual_group.blocks.1.attn_mask"] = torch.zeros(4, 64, 64)
     state["layers.0.residual_group.blocks.1.attn.relative_position_index"] = torch.zeros(64, 64).long()
     network, spec, metadata = imported("mgdn", {"params": state}, tmp_path)
-    assert (spec.mirror_px, spec.options["exchange"], spec.options["norm_residual"]) == (0, "code", False)
+    assert spec.tiling.mirror_px == 0
+    assert (spec.options["exchange"], spec.options["norm_residual"]) == ("code", False)
     assert metadata["recognised"] == "the MGDN authors' weights for exposure"
     assert torch.equal(
         network.stages[1].filters[1].head.conv3.weight, state["layers.1.MGF.kernel_predictor_ext.2.weight"]
@@ -360,7 +361,7 @@ def test_lcndrs_released_network_computes_what_its_authors_code_does(tmp_path):
     state = state_of(lcndr_layers())
     assert sum(v.numel() for k, v in state.items() if "running" not in k) == 107_204  # as published
     network, spec, metadata = imported("auto", state, tmp_path)
-    assert (spec.name, spec.mirror_px, spec.whole) == ("lcndr", 0, True)
+    assert (spec.name, spec.tiling.mirror_px, spec.tiling.whole) == ("lcndr", 0, True)
     assert "not their paper's" in metadata["recognised"]
     frames = pair(1, 40, 56)
     with torch.no_grad():

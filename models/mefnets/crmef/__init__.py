@@ -51,7 +51,7 @@ ALIGN = ModelSpec(
     weights="crmef-align.safetensors",
     aligns=True,
     summary="CRMEF with deformable self-alignment for hand-held pairs",
-    cost=Cost(cpu_s=60, held_bytes=3357),
+    cost=Cost(cpu_s=57, held_bytes=3357),
 )
 
 

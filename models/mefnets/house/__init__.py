@@ -12,5 +12,5 @@ SPEC = ModelSpec(
     tastes=True,
     weights="house.safetensors",
     summary="our own learned pyramid blend; any number of frames",
-    cost=Cost(cpu_s=0.9, held_bytes=330),
+    cost=Cost(cpu_s=0.5, held_bytes=330),
 )

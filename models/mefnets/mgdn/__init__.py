@@ -22,7 +22,7 @@ SPEC = ModelSpec(
     paper=PAPER,
     weights="mgdn.safetensors",
     summary="mutual-guided dynamic filters and windowed transformers",
-    cost=Cost(cpu_s=53, held_bytes=1973),
+    cost=Cost(cpu_s=44, held_bytes=1973),
 )
 
 
