@@ -8,7 +8,7 @@ from mefnets.taste import Taste
 LOOKS = {
     "natural": Taste(),
     # Interiors: mid-tones open, windows kept.
-    "bright": Taste(shadows=0.6, highlights=0.1, contrast=0.0, colour=0.1),
+    "bright": Taste(shadows=0.4, highlights=0.1, contrast=0.1, colour=0.1),
     # Nights and sunsets.
     "deep": Taste(shadows=-0.5, highlights=-0.3, contrast=0.2, colour=0.2),
     # For further editing: nothing clipped, little contrast.
