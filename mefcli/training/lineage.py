@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ def joined(ours: Sequence[Leg], theirs: Sequence[Leg], note: str) -> tuple[Leg, 
     """The legs of a blend: what both sides share once, then theirs, then ours, then what was done."""
     shared = 0
     for one, other in zip(ours, theirs, strict=False):
-        if one != other:
+        # A leg gets its commit when it is exported; one that another run continued from never was.
+        if replace(one, commit="") != replace(other, commit=""):
             break
         shared += 1
     blend = Leg(recipe="blend", steps=0, note=note)

@@ -87,6 +87,8 @@ def test_a_blend_counts_what_both_sides_share_once() -> None:
     legs = joined((FIRST, ours), (FIRST, theirs), "0.6 of this run")
     assert [leg.steps for leg in legs] == [100, 60, 50, 0]
     assert legs[-1].note == "0.6 of this run"
+    exported = replace(FIRST, commit="abc")  # the same leg, once it was shipped
+    assert [leg.steps for leg in joined((FIRST, ours), (exported,), "")] == [100, 50, 0]
 
 
 def test_the_table_adds_up_all_legs_and_says_where_some_are_missing(tmp_path: Path) -> None:
