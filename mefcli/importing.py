@@ -12,12 +12,12 @@ import contextlib
 import hashlib
 import importlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mefcli import storage
 from mefcli.checkpoints import build_with_weights, find_model
 from mefcli.errors import ModelError, OutputError
 from mefnets import MODELS, ModelSpec
@@ -212,12 +212,4 @@ def _named(what: str, keys: list[str]) -> list[str]:
 def _save(tensors: dict[str, Tensor], out: Path, metadata: dict[str, str]) -> None:
     import safetensors.torch
 
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        safetensors.torch.save_file(tensors, partial, metadata=metadata)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}.", "Choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    storage.write_bytes(out, safetensors.torch.save(tensors, metadata=metadata))

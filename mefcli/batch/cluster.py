@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mefcli.batch.plan import Work
-from mefcli.batch.runners import Finished, OnStart, unheard
+from mefcli.batch.runners import Finished, OnStart, signals_held
 from mefcli.batch.work import failure, fuse_work
 from mefcli.errors import MefError, MissingExtraError, UsageError
 from mefcli.storage import remove_abandoned
@@ -46,7 +46,7 @@ def on_cluster(
             ) from error
         yield from _collect(client, distributed, iter(works), running, on_start)
     finally:
-        with unheard():  # a second Ctrl-C changes nothing
+        with signals_held():  # a second Ctrl-C changes nothing
             stack.close()
 
 
@@ -57,7 +57,7 @@ def _start_here(distributed: Any, jobs: int, stack: ExitStack) -> str:
     """
     import dask
 
-    with unheard():
+    with signals_held():
         stack.enter_context(dask.config.set(SILENT))
         cluster = distributed.LocalCluster(
             n_workers=jobs,

@@ -121,12 +121,12 @@ def _pool(workers: int, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Work) -> Future[Result]:
-    with unheard():  # until they are settled in
+    with signals_held():  # until they are settled in
         return pool.submit(_fuse_or_end, work)
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Signals wait for the end of the block; threads and processes started within never hear them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

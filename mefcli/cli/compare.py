@@ -128,8 +128,8 @@ def _write_sheet(path: Path, result: Any) -> None:
 
     from PIL import Image
 
-    from mefcli.report.files import write_bytes
     from mefcli.report.sheet import make_sheet
+    from mefcli.storage import write_bytes
 
     out = BytesIO()
     sheet = Image.fromarray(make_sheet(result))

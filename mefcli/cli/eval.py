@@ -81,7 +81,7 @@ def _write(output: Path, rows: Any, everything: Any) -> None:
     import json as encoder
 
     from mefcli.evaluation.ranking import to_csv
-    from mefcli.report.files import write_text
+    from mefcli.storage import write_text
 
     as_csv = output.suffix.lower() == ".csv"
     write_text(output, to_csv(rows) if as_csv else encoder.dumps(everything, indent=1) + "\n")

@@ -155,16 +155,9 @@ def _read_table(path: Path) -> Table:
 
 
 def _write(path: Path, content: Any) -> None:
-    from mefcli.errors import OutputError
+    from mefcli.storage import write_text
 
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        text = content if isinstance(content, str) else json.dumps(content, indent=1) + "\n"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
+    write_text(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
 
 
 def _pairs(

@@ -152,7 +152,7 @@ def _that_pay(
     """Without the richer models that explain no more than a simpler one, by Akaike's measure.
 
     Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork. Each
-    motion fits itself on its own ground, so where two grounds differ both are heard, with equal votes.
+    motion fits the points it was found on best, so where two sets of points differ both count alike.
     """
     heard = [(np.array(losses), points) for losses, points in verdicts if losses]
     if not heard:

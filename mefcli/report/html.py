@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.report.files import write_text
 from mefcli.report.images import Bytes, fitted, to_eight_bits
 from mefcli.report.lost import SMALLEST_PX, lost_section
 from mefcli.report.page import Item, Section, build_page, cards, table
+from mefcli.storage import write_text
 
 if TYPE_CHECKING:
     from mefcli.pipeline.results import Done

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from mefcli import storage
 from mefcli.errors import OutputError
 from mefcli.training.lineage import LEGS, joined, legs_of, of_metadata, to_json
 
@@ -73,12 +73,7 @@ def record_hash(path: Path, digest: str) -> None:
 
 def replace_file(path: Path, data: bytes) -> str:
     """Write the whole file or nothing; its SHA-256."""
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    storage.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

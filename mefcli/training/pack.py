@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.radiance import Radiance, from_aces, read_radiance, squeeze, unsqueeze
 
@@ -115,8 +116,7 @@ def pack(folder: Path, out: Path, on_item: Callable[[str, int, int], None] | Non
     }
     items: list[Item] = []
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with storage.written(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for count, (path, wanted) in enumerate(sources):
             name = f"{path.parent.name}/{path.name}"
             kind, coded, suffix, width, height = _encoded(path, wanted)
@@ -127,7 +127,6 @@ def pack(folder: Path, out: Path, on_item: Callable[[str, int, int], None] | Non
                 on_item(name, count + 1, len(sources))
         index = {"format": FORMAT, "items": [asdict(item) for item in items], "licences": licences}
         archive.writestr(zip_entry("index.json"), json.dumps(index, indent=1, ensure_ascii=False))
-    partial.replace(out)
     return items
 
 

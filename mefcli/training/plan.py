@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mefcli import storage
 from mefcli.errors import InputError, MefError, UsageError
 from mefcli.training.settings import Settings, find_recipe, parse_duration
 
@@ -195,10 +196,8 @@ class Journal:
 
     def write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".part")
         rows = {name: asdict(entry) for name, entry in self.entries.items()}
-        partial.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        storage.write_text(self.path, json.dumps(rows, indent=1) + "\n")
 
     def spent_s(self) -> float:
         return sum(entry.spent_s for entry in self.entries.values())

@@ -129,7 +129,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
     objective = recipe.objective().to(device)
-    give_eyes(objective, settings, device)
+    give_features(objective, settings, device)
     teacher = give_teacher(objective, settings, device)
     state = new_state(recipe, network, objective)
     dtype = precision.choose(settings.precision, recipe.wide, device)
@@ -191,7 +191,7 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
     return (sha256 or "")[:SHORT]
 
 
-def give_eyes(objective: Objective, settings: Settings, device: torch.device) -> None:
+def give_features(objective: Objective, settings: Settings, device: torch.device) -> None:
     """The frozen feature network, for objectives that look through one."""
     use = getattr(objective, "use_features", None)
     if use is None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.camera import Bytes, Floats
 from mefcli.training.pack import PHOTO_QUALITY, Part, content_hash, zip_entry
@@ -39,14 +40,12 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def pack_scenes(found: Found, out: Path) -> None:
     """Pack scenes into `out`; replaces it only when complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".part")
     rows = []
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with storage.written(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for number, scene in enumerate(found.scenes):
             rows.append(_packed(scene, number, archive))
         index = {"format": FORMAT, "layout": found.layout, "scenes": rows}
         archive.writestr(zip_entry("scenes.json"), json.dumps(index, indent=1, ensure_ascii=False))
-    partial.replace(out)
 
 
 def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, Any]:

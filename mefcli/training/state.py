@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mefcli import storage
 from mefcli.errors import UnreadableError
 from mefnets.recipe import Objective, Recipe
 
@@ -79,12 +79,8 @@ def save(state: State, path: Path, extra: dict[str, Any]) -> None:
         "random": _random_states(),
         **extra,
     }
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        torch.save(everything, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with storage.written(path) as partial:
+        torch.save(everything, partial)
 
 
 def load(state: State, path: Path, device: torch.device) -> dict[str, Any]:

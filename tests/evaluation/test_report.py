@@ -13,11 +13,11 @@ import pytest
 
 from mefcli.cli.app import run
 from mefcli.report.comparison import Comparison, compare, telling_crops
-from mefcli.report.files import write_text
 from mefcli.report.html import report_page, write_comparison
 from mefcli.report.images import histogram, to_eight_bits
 from mefcli.report.sheet import make_sheet
 from mefcli.report.terminal import ability, thumbnail_row
+from mefcli.storage import write_text
 from mefcli.values import Alignment, Bracket, Ghost, Ghosts, Placed, Record, Shot
 from tests.evaluation.vector import make_vector
 from tests.evaluation.webdriver import BROWSER, DRIVER, Browser
@@ -127,7 +127,7 @@ def test_an_interrupted_write_leaves_the_old_page(tmp_path, monkeypatch) -> None
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", broken)
-    with pytest.raises(Exception, match="No space left"):
+    with pytest.raises(Exception, match="disk is full"):
         write_text(page, "new")
     assert page.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]

@@ -121,14 +121,14 @@ def test_a_network_that_overflows_is_noticed(
     mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finite weights, a result that is none."""
-    import mefnets.engine.fuser as engine
+    import mefnets.engine.fusion as engine
 
-    real = engine.Fuser.fuse
+    real = engine.Fusion.fuse
 
     def fuse(self: Any, *arguments: Any, **options: Any) -> Any:
         return np.zeros_like(real(self, *arguments, **options))
 
-    monkeypatch.setattr(engine.Fuser, "fuse", fuse)
+    monkeypatch.setattr(engine.Fusion, "fuse", fuse)
     done = mef("fuse", *jpegs, "--align", "off", "-o", tmp_path / "x.png", "--json")
     assert done.code == 1
     assert "one colour" in done.err

@@ -85,10 +85,11 @@ def test_weights_that_are_not_the_shipped_ones_are_refused(tmp_path: Path) -> No
         checkpoints.read_checked(copy)
 
 
-def test_every_shipped_weight_file_has_a_hash() -> None:
+def test_every_shipped_file_of_weights_or_graphs_has_a_hash() -> None:
     for folder in checkpoints.weight_folders():
         named = checkpoints.known_hashes(folder)
-        assert {path.name for path in folder.glob("*.safetensors")} == set(named)
+        files = {path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")}
+        assert files == set(named)
 
 
 COMMANDS: list[list[str]] = [

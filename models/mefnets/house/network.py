@@ -63,7 +63,7 @@ class PyramidBlend(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:  # (B, N, 3, H, W) -> (B, 3, H, W)
         B, N, _, H, W = frames.shape
-        taste = None if self.taste == NATURAL else frames.new_tensor(astuple(self.taste))
+        taste = None if self.taste == NATURAL else torch.tensor(astuple(self.taste)).to(frames)
         depth = pyramid_depth(H, W)
         finest = F.pad(frames.reshape(B * N, 3, H, W), (1, 1, 1, 1), mode="reflect")
         pictures = self._coarse_pictures(finest, depth)
@@ -94,7 +94,7 @@ class PyramidBlend(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One level in strips of rows: the fusion down to here and the new state (of the finest, none)."""
         h, w = padded.shape[-2] - 2, padded.shape[-1] - 2
-        place = padded.new_tensor(place_of(level, depth))
+        place = torch.tensor(place_of(level, depth)).to(padded)
         rows = _strip_rows(padded.shape[0] * w, h)
         if rows >= h:
             state = None if state is None else double_bordered(state, (h, w))
