@@ -81,10 +81,10 @@ def prepare(
 ) -> Stack:
     """A bracket's frames as fusion wants them: read, aligned, without ghosts."""
     from mefcli.pipeline.read import read
-    from mefcli.pipeline.threads import OPENCV
+    from mefnets.engine import opencv
 
     clock = clock or Clock()
-    with OPENCV.settled():
+    with opencv.THREADS.settled():
         if stack is None:
             with clock("read"):
                 stack = read(bracket, job, on_step)

@@ -193,10 +193,15 @@ def test_strips_come_in_order_and_errors_come_through(monkeypatch: pytest.Monkey
 
 FORK = """
 import os, sys
+import cv2, numpy
 import mefcli
+from mefnets.engine import threads
 files = sys.argv[2:]
+threads.free_processors = lambda: 2
+cv2.setNumThreads(2)
 def go(): return mefcli.fuse(files, model=sys.argv[1], ev=[-2, 0, 2])
 expected = go()
+cv2.GaussianBlur(numpy.zeros((2000, 2000), numpy.float32), (9, 9), 2)  # leaves threads that wait for more
 child = os.fork()
 if not child:
     os._exit(0 if abs(go() - expected).max() < 1e-3 else 3)
@@ -206,7 +211,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("model", ["house", "mertens", "ffmef"])
-def test_a_child_forked_after_a_fuse_fuses_too(model: str, pngs: list[Path]) -> None:
+def test_a_child_forked_after_a_fuse_fuses_too(
+    model: str, pngs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK, model, *map(str, pngs)], timeout=300, check=False
     )

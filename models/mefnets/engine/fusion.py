@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mefnets.engine import guided
+from mefnets.engine import guided, opencv
 from mefnets.engine.budget import plan_memory
 from mefnets.engine.frames import (
     DTYPES,
@@ -141,7 +141,7 @@ class Fusion(ABC):
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
         budget = self._budget(plan.budget_bytes)
         job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, report)
-        with self._settled(), self._tasting(taste):
+        with opencv.THREADS.settled(most=1), self._settled(), self._tasting(taste):
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":
                 self._guided(job, out, working_size_mp or WORKING_SIZE_MP)

@@ -73,8 +73,8 @@ own_load = _OwnLoad().load
 class Lent:
     """A library's number of threads, ours while somebody is at work, and as it was when the last is done.
 
-    `settled`: for the length of a block, as many as processors are free, and no more than it had. In a forked
-    child there is one, since those of its parent are not there to be waited for.
+    `settled`: for the length of a block, as many as processors are free, no more than it had or than `most`.
+    In a forked child there is one, since those of its parent are not there to be waited for.
     """
 
     def __init__(self, read: Callable[[], int], write: Callable[[int], object]) -> None:
@@ -83,11 +83,13 @@ class Lent:
         self._users, self._before = 0, 0
 
     @contextmanager
-    def settled(self) -> Iterator[None]:
+    def settled(self, most: int | None = None) -> Iterator[None]:
         with self._lock:
+            now = self._read()
             if not self._users:
-                self._before = self._read()
-                self._write(1 if forked() else min(self._before, told() or free_processors()))
+                self._before = now
+                now = 1 if forked() else min(now, told() or free_processors())
+            self._write(min(now, most or now))
             self._users += 1
         try:
             yield
