@@ -24,6 +24,7 @@ from mefnets.engine.devices import THREADS
 from mefnets.engine.frames import Frame
 from mefnets.engine.fuser import Fuser
 from mefnets.engine.graphs import GraphFuser
+from mefnets.house import graph, pyramid
 
 
 def bracket(height: int, width: int, count: int, dtype: type[np.generic] = np.uint8) -> list[Frame]:
@@ -88,6 +89,13 @@ def test_strips_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.array_equal(cut, fuser.fuse(frames, depth=32))
 
 
+@pytest.mark.parametrize("size", [(4, 5), (7, 130), (97, 64), (131, 203)])
+def test_both_engines_reduce_to_the_last_bit(size: tuple[int, int]) -> None:
+    """Cues of flat and clipped places are differences of rounding."""
+    x = np.random.default_rng(2).random((2, 3, *size), dtype=np.float32)
+    assert np.array_equal(graph.reduce(x), pyramid.reduce(torch.from_numpy(x)).numpy())
+
+
 def copied(folder: Path) -> Path:
     weights = checkpoints.find_weights(MODELS["house"])
     assert weights is not None
@@ -112,8 +120,8 @@ def test_a_folder_of_weights_without_graphs_runs_in_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = copied(tmp_path)
-    for graph in tmp_path.glob("*.onnx"):
-        graph.unlink()
+    for file in tmp_path.glob("*.onnx"):
+        file.unlink()
     monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
     assert weights.is_file()
     assert isinstance(engines.load("house")[0], Fuser)
