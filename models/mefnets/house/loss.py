@@ -11,7 +11,7 @@ white in the result: it is the share of crushed and blown pixels, made smooth, w
 the light and the colour of every 8 x 8 block near what its well exposed frames show, with some freedom in
 light (less where there is little light), none in colour. L_vivid is how far the mean chroma leaves what
 people like: a little more than the frames show. Q_CV is made for pairs and likes the glare of the brightest
-frame; the more frames, the less it counts and the more L_light.
+frame; the more frames, the less it counts and the more MEF-SSIM and L_light.
 Luminance is judged, and in a third of the steps one colour channel for the edges, since Q_ABF, Q_W and Q_CV
 are read on R, G and B. The blend is convex, so the measures cannot be bribed with free pixels.
 """
@@ -125,7 +125,7 @@ class MeasuresObjective(Objective):
         ratio = vividness(batch.frames, fused)
         dull = (F.relu(VIVID[0] - ratio) + F.relu(ratio - VIVID[1])).clamp_max(0.5).mean()
         loss = (
-            W_STRUCTURE * (1 - structure)
+            W_STRUCTURE * (N / 2) * (1 - structure)
             + W_EDGES * (1 - edges)
             + W_EDGE_SHAPE * (1 - shape)
             + self.tone * (2 / N) * tone
