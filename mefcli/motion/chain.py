@@ -17,8 +17,8 @@ from mefcli.motion.geometry import IDENTITY, displacement, is_plausible, rescale
 from mefcli.motion.grey import greys
 from mefcli.values import Matrix, MotionModel, Placed, Reduced
 
-KEEP_PX = 0.5
-"""A frame that lies less than this off, rms over the picture, keeps its pixels."""
+KEEP_PX = 0.25
+"""A frame that lies less than this off, rms over the picture, keeps its pixels: moving gains little there."""
 STILL_PX = 0.1
 """Motion between neighbours below this is none."""
 TRIES = 3
