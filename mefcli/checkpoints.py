@@ -10,12 +10,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import MefError, ModelError, UnknownModelError, named
+from mefcli.errors import MefError, ModelError, UnknownModelError, did_you_mean, named
 from mefnets import MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ def find_model(name: str) -> ModelSpec:
     known = known_models()
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    hint = did_you_mean(name, known)
     raise UnknownModelError(f"There is no model called {name!r}.", f"{hint}Known: {', '.join(known)}.")
 
 

@@ -20,6 +20,8 @@ with `named`; shown by the command line it is the parameter's flag.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mefnets.trouble import (
     DeviceError,
     FramesError,
@@ -44,6 +46,7 @@ __all__ = [
     "UnknownModelError",
     "UnreadableError",
     "UsageError",
+    "did_you_mean",
     "flag",
     "named",
 ]
@@ -52,6 +55,14 @@ __all__ = [
 def flag(parameter: str) -> str:
     """How the command line calls a parameter: --max-memory for max_memory."""
     return f"--{parameter.replace('_', '-')}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the near names and a space after it; nothing where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}? " if near else ""
 
 
 class InputError(MefError):

@@ -46,7 +46,14 @@ def definition(arguments: Sequence[str]) -> str:
     if command == "bench":
         ways = {"--profile": "profile", "alignment": "displacement", "models": "model_cost"}
         return next((ways[word] for word in arguments if word in ways), "cost")
-    return {"align": "aligned", "compare": "comparison", "eval": "evaluation", "doctor": "checks"}[command]
+    of_commands = {
+        "align": "aligned",
+        "compare": "comparison",
+        "eval": "evaluation",
+        "reproduce": "reproduction",
+        "doctor": "checks",
+    }
+    return of_commands[command]
 
 
 def check(arguments: Sequence[str], out: str) -> None:

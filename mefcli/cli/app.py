@@ -41,6 +41,12 @@ COMMANDS = (
         alone="list",
     ),
     Entry("train", "mefcli.cli.train:app", "Train the networks from free data.", NETWORKS),
+    Entry(
+        "reproduce",
+        "mefcli.cli.reproduce:reproduce",
+        "Measure a paper's results and claims again.",
+        NETWORKS,
+    ),
     Entry("search", "mefcli.cli.search:search", "Search a network's architecture.", NETWORKS),
     Entry(
         "bench",

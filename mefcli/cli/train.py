@@ -105,13 +105,13 @@ def train_one(
         vgg16=vgg16,
         validate_every_s=parse_duration(validate_every),
     )
-    outcome = _run(settings)
+    outcome = run_shown(settings)
     typer.echo(outcome.folder)
     if outcome.why == "interrupted":
         raise typer.Exit(130)
 
 
-def _run(settings: Any) -> Outcome:
+def run_shown(settings: Any) -> Outcome:
     from mefcli.training.loop import Trainer
     from mefcli.training.prepare import prepare
 
@@ -218,7 +218,7 @@ def smoke_all(data: Path, runs: Path) -> None:
     from mefcli.training.settings import Settings, all_recipes
 
     for name in all_recipes():
-        _run(Settings(model=name, data=data, runs=runs, smoke=True, fresh=True))
+        run_shown(Settings(model=name, data=data, runs=runs, smoke=True, fresh=True))
 
 
 def features(
@@ -359,7 +359,7 @@ def train(
     if plan is not None:
         from mefcli.cli.train_plan import carry_out
 
-        carry_out(plan, _run)
+        carry_out(plan, run_shown)
         return
     if not smoke or data is None:
         typer.echo(context.get_help())

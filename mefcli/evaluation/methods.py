@@ -79,12 +79,14 @@ def evaluate(
     *,
     names: Sequence[str] | None = None,
     max_pixels: float | None = None,
+    ends: bool = False,
     on_row: Callable[[float, str], None] = lambda done, note: None,
 ) -> Iterator[Row]:
-    """One row for each scene and method that has a result."""
+    """One row for each scene and method that has a result; `ends`: of its darkest and brightest frame."""
     total, count = len(scenes) * len(makers), 0
     for scene in scenes:
         frames = read_scene(scene, max_pixels)
+        frames = [frames[0], frames[-1]] if ends else frames
         inputs = [Picture(frame) for frame in frames]
         truth = Picture(reduced(read_pixels(scene.reference), max_pixels)) if scene.reference else None
         for method, make in makers.items():

@@ -28,6 +28,7 @@ TESTED = {
     "info": ("FOLDER",),
     "info --groups": ("FOLDER",),
     "eval": ("SCENES", "--models", "average,mertens"),
+    "reproduce": ("ffmef", "--data", "SCENES", "--max-size", "0.01"),
     "compare": ("FRAMES", "--models", "average,mertens", "-o", "OUT.png"),
     "models list": (),
     "models show": ("house",),

@@ -99,11 +99,12 @@ def test_a_place_among_the_published_counts_those_that_are_better() -> None:
     assert "SD" not in places  # nobody published it
 
 
-def test_published_means_name_their_source_and_known_metrics() -> None:
+def test_published_means_are_of_known_metrics() -> None:
     from mefcli.evaluation.metrics import METRICS
 
     data = ranking.published()
-    assert "MEFB" in data["source"]
+    assert len(data["methods"]["FFMEF"]) == 14
+    assert data["methods"]["MGDN"] == {"CE": 2.3624, "Q_CB": 0.4883, "VIF": 0.8538}
     assert all(metric in METRICS for scores in data["methods"].values() for metric in scores)
 
 

@@ -1,0 +1,1 @@
+"""A paper's results measured again: its table beside ours, and its ablations by training."""
