@@ -130,11 +130,17 @@ def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
     if not isinstance(options, dict):
         raise ModelError("The weights' metadata is damaged: options is no table.", "Install them again.")
     luma_range = "studio" if metadata.get("luma_range") == "studio" else spec.luma_range
-    spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
-    room = import_module(spec.room)
-    adapt = getattr(room, "adapt", None)  # facts that follow from the options, where a room has such
-    adapted: ModelSpec = adapt(spec) if adapt and options else spec
-    return adapted
+    return adapted(replace(spec, luma_range=luma_range), options)
+
+
+def adapted(spec: ModelSpec, options: Mapping[str, object]) -> ModelSpec:
+    """The spec with build options of its own, and what follows from them where its room knows."""
+    if not options:
+        return spec
+    spec = replace(spec, options={**spec.options, **options})
+    adapt = getattr(import_module(spec.room), "adapt", None)
+    found: ModelSpec = adapt(spec) if adapt else spec
+    return found
 
 
 def missing(spec: ModelSpec) -> ModelError:

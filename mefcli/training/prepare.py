@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError
 from mefcli.training import pack as packing
 from mefcli.training import precision, scenes
@@ -118,7 +119,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
-    spec = replace(MODELS[recipe.model], options={**MODELS[recipe.model].options, **recipe.options})
+    spec = adapted(MODELS[recipe.model], recipe.options)
     store = source_at(settings.data, settings.runs / "cache", say)
     simulator: Simulator
     if isinstance(store, SceneStore):

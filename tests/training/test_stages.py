@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mefcli.training.loop import Trainer
-from mefcli.training.settings import data_in, shortened, varied
+from mefcli.training.prepare import prepare
+from mefcli.training.settings import Settings, data_in, shortened, varied
 from mefcli.training.store import Store
+from mefcli.training.validate import validate
 from mefnets.recipe import Data, Stage
 from tests.training.tiny import RECIPE, make_run
 
@@ -54,3 +56,15 @@ def test_a_smoke_test_goes_through_all_stages_on_small_pictures() -> None:
     small = shortened(STAGED)
     assert len(small.stages) == 2
     assert all(data_in(small, p).crop_px <= 64 and data_in(small, p).batch <= 2 for p in (0, 0.5, 0.9))
+
+
+def test_validation_sees_the_network_as_its_variant_wants_it(packed: Path, tmp_path: Path) -> None:
+    """Without colour coordination LCNDR works on RGB; the literal recipe shows no mirrored border."""
+    run = prepare(
+        Settings(
+            "lcndr", packed, runs=tmp_path, variant="paper_without_coordination", smoke=True, device="cpu"
+        )
+    )
+    assert run.spec.colour == "rgb"
+    assert run.spec.tiling.mirror_px == 0
+    validate(run.spec, run.state.network, run.held[:1])
