@@ -20,6 +20,7 @@ from mefcli.cli.app import COMMANDS
 from mefcli.cli.lazy import Entry, build, help_and_examples
 from mefcli.estimate import fusion_s
 from mefcli.formats.table import readme_table
+from mefcli.quality import quality_of
 from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
 from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 
@@ -42,6 +43,9 @@ def models() -> str:
         "what it does",
         "from",
         "frames",
+        "structure ↑",
+        "tone ↓",
+        "lost ↓",
         "CPU-s a megapixel, native",
         f"at {USED_MP:g} MP, as used",
     )
@@ -58,7 +62,16 @@ def _model_row(spec: ModelSpec) -> list[str]:
         seen, carried = (WORKING_SIZE_MP, USED_MP) if guided else (USED_MP, 0.0)
         native, as_used = f"{spec.cost.cpu_s:g}", f"{fusion_s(spec, 2, seen, carried) / USED_MP:.2f}"
     frames = "any number" if spec.max_frames is None else "pairs"
-    return [name, f"{spec.title}: {spec.summary}{room}", _paper(spec), frames, native, as_used]
+    words = f"{spec.title}: {spec.summary}{room}"
+    return [name, words, _paper(spec), frames, *_quality(spec), native, as_used]
+
+
+def _quality(spec: ModelSpec) -> list[str]:
+    found = quality_of(spec)
+    if found is None:
+        return ["–"] * 3
+    lost = 100 * (found["crushed"] + found["blown"])
+    return [f"{found['MEF_SSIM']:.3f}", f"{found['Q_CV']:.0f}", f"{lost:.1f} %"]
 
 
 def _paper(spec: ModelSpec) -> str:

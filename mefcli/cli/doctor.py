@@ -110,6 +110,7 @@ def _weights() -> Iterator[Check]:
     from mefcli.cli.models import state_of
     from mefcli.engines import runs_without_torch
     from mefcli.errors import MefError
+    from mefcli.quality import quality_of, words
     from mefnets import DEFAULT_MODEL
 
     for spec in checkpoints.known_models().values():
@@ -122,7 +123,8 @@ def _weights() -> Iterator[Check]:
                 yield f"model {spec.name}", error.message, False
                 continue
             engine = "runs without torch" if runs_without_torch(spec.name) else "runs in torch"
-            yield f"model {spec.name}", f"ready, weights {sha256[:12]}, {engine}", True
+            good = words(quality_of(spec))
+            yield f"model {spec.name}", f"ready: {good}; {engine}; weights {sha256[:12]}", True
         else:
             missing = False if spec.name == DEFAULT_MODEL else None
             yield f"model {spec.name}", found, found == "ready" or missing

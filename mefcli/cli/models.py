@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mefcli import api, checkpoints
+from mefcli import api, checkpoints, quality
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.lazy import Entry
@@ -18,7 +18,7 @@ from mefcli.training import lineage
 from mefnets import DEFAULT_MODEL, ModelSpec
 
 COMMANDS = (
-    Entry("list", "mefcli.cli.models:list_", "List the models and whether they are ready."),
+    Entry("list", "mefcli.cli.models:list_", "List the models, their quality and cost."),
     Entry("show", "mefcli.cli.models:show", "Show what is known about a model."),
     Entry("verify", "mefcli.cli.models:verify", "Check the weights against their SHA-256."),
     Entry("export", "mefcli.cli.models:export", "Write a network as graphs that run without torch."),
@@ -34,7 +34,7 @@ def state_of(spec: ModelSpec) -> str:
 
 
 def list_(json: o.Json = False) -> None:
-    """List the models and whether they are ready.
+    """List the models: what they are fit for, how good their pictures are, and what they cost.
 
     Examples:
     mef models list
@@ -47,15 +47,21 @@ def list_(json: o.Json = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "frames", "sees", "state", "what it does"):
+    for heading in ("model", "frames", "sees", "quality", "CPU-s a MP", "what it does"):
         table.add_column(heading)
     for spec in specs:
         name = f"{spec.name} (default)" if spec.name == DEFAULT_MODEL else spec.name
         frames = "any number" if spec.max_frames is None else f"{spec.max_frames} at a time"
-        table.add_row(
-            name, frames, "colour" if spec.colour == "rgb" else "lightness", state_of(spec), spec.summary
-        )
+        sees = "colour" if spec.colour == "rgb" else "lightness"
+        cost = f"{spec.cost.cpu_s:g}" if spec.cost else "-"
+        state = state_of(spec)
+        found = quality.words(quality.quality_of(spec)) if state == "ready" else state
+        table.add_row(name, frames, sees, found, cost, spec.summary)
     screen.stdout().print(table)
+    screen.say(
+        "Quality of pairs: structure (MEF-SSIM, more is better), tone (Q_CV, less is better), lost (what a "
+        "frame shows and the result does not). Costs are of a megapixel that the network sees."
+    )
 
 
 def show(name: Name, json: o.Json = False) -> None:
@@ -142,12 +148,13 @@ def import_(
 ) -> None:
     """Turn a checkpoint into weights that mef loads.
 
-    A .pth is read by PyTorch's safe loader, which runs no code. Its authors' names of layers are translated
-    where mef knows them; layers that do not fit are named. Use the result with mef fuse --weights.
+    A .pth is read by PyTorch's safe loader, which runs no code. What it is, its names of layers tell (MODEL
+    may be auto): they are translated, and padding and luminance range follow. Layers that do not fit are
+    named. The two flags are for weights that nobody recognises. Use the result with mef fuse --weights.
 
     Examples:
-    mef models import ffmef best.pth -o best.safetensors
-    mef models import ffmef authors.pth -o authors.safetensors --zero-padding --studio-luma
+    mef models import auto authors.pth -o authors.safetensors
+    mef models import ffmef own.pth -o own.safetensors --studio-luma
     """
     from mefcli.importing import import_checkpoint
 
@@ -157,7 +164,7 @@ def import_(
     if json:
         screen.put_json({**facts, "output": str(output)})
         return
-    screen.say(f"Use it: mef fuse --model {name} --weights {output} FILES")
+    screen.say(f"Use it: mef fuse --model {facts['model']} --weights {output} FILES")
     screen.put(output)
 
 
@@ -196,6 +203,8 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "reach_px": spec.tiling.reach,
         "licence": spec.licence,
         "state": state_of(spec),
+        "quality": quality.quality_of(spec),
+        "cpu_s_per_megapixel": spec.cost.cpu_s if spec.cost else None,
         "weights": str(path) if path else spec.weights,
         "trained": {key: words for key, words in metadata.items() if key != lineage.LEGS} if path else None,
         "lineage": [asdict(leg) for leg in lineage.of_metadata(metadata)],

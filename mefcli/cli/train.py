@@ -328,6 +328,7 @@ COMMANDS = (
     Entry("preview", "mefcli.cli.train_data:preview", "Show simulated brackets on a contact sheet.", "Data"),
     Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
     Entry("hours", "mefcli.cli.train_plan:hours", "Show what the weights have cost so far.", "Results"),
+    Entry("scores", "mefcli.cli.train_plan:scores", "Measure every model, for the lists.", "Results"),
 )
 
 

@@ -48,3 +48,28 @@ def hours(
     if not weights.is_dir():
         raise InputError(f"{weights} is not a folder.", "Name the folder of the weights with --weights.")
     typer.echo(table(weights), nl=False)
+
+
+def scores(
+    scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="One folder a scene.", show_default=False)],
+    weights: Annotated[Path, typer.Option("--weights", help="The weights folder.", show_default=True)] = Path(
+        "weights"
+    ),
+    models: Annotated[str | None, typer.Option("--models", help="Only these, with commas between.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Also those whose weights have not changed.")] = False,
+) -> None:
+    """Measure every model on a folder of scenes, and keep the means in scores.json beside the weights.
+
+    What mef models, the README and weights/README.md say of quality comes from there.
+
+    Examples:
+    mef train scores SCENES
+    """
+    from mefcli.evaluation.methods import chosen_models
+    from mefcli.quality import measure
+
+    names = chosen_models(models) if models else None
+    path = measure(
+        weights, scenes, anew=anew, names=names, on_model=lambda name, words: say(f"{name}: {words}.")
+    )
+    typer.echo(path)

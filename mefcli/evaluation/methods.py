@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mefcli.errors import InputError, ModelError
 from mefcli.evaluation.metrics import Picture, score
 from mefcli.evaluation.ranking import Row
-from mefcli.evaluation.scenes import Scene, find_fused, read_pixels, read_scene, reduced
+from mefcli.evaluation.scenes import Scene, find_fused, read_pixels, read_scene, reduced, usable_ends
 
 Frames = list[NDArray[Any]]
 Maker = Callable[[Scene, Frames], NDArray[Any] | None]  # None: no result for this scene
@@ -82,11 +82,11 @@ def evaluate(
     ends: bool = False,
     on_row: Callable[[float, str], None] = lambda done, note: None,
 ) -> Iterator[Row]:
-    """One row for each scene and method that has a result; `ends`: of its darkest and brightest frame."""
+    """One row for each scene and method that has a result; `ends`: of its two usable ends."""
     total, count = len(scenes) * len(makers), 0
     for scene in scenes:
         frames = read_scene(scene, max_pixels)
-        frames = [frames[0], frames[-1]] if ends else frames
+        frames = usable_ends(frames) if ends else frames
         inputs = [Picture(frame) for frame in frames]
         truth = Picture(reduced(read_pixels(scene.reference), max_pixels)) if scene.reference else None
         for method, make in makers.items():

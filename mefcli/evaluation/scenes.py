@@ -20,6 +20,7 @@ from mefcli.errors import InputError, UnreadableError
 
 Layout = Literal["plain", "mefb"]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+USABLE = (12 / 255, 243 / 255)  # mean values between which a frame shows something
 TRUTH = re.compile(r"(^|.*[_-])(gt|reference|target|label)$", re.IGNORECASE)
 
 
@@ -101,6 +102,15 @@ def read_scene(scene: Scene, max_pixels: float | None = None) -> list[NDArray[An
     """The inputs, dark to bright, reduced by area averaging to at most `max_pixels` megapixels."""
     frames = [reduced(read_pixels(path), max_pixels) for path in scene.inputs]
     return sorted(frames, key=lambda frame: float(frame.mean()))
+
+
+def usable_ends(frames: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The darkest and the brightest frame that show something: the ends of a pair as benchmarks have them."""
+    lightest = 65535 if frames[0].dtype == np.uint16 else 255
+    shares = [float(frame.mean()) / lightest for frame in frames]
+    usable = [frame for frame, share in zip(frames, shares, strict=True) if USABLE[0] <= share <= USABLE[1]]
+    frames = usable if len(usable) > 1 else frames
+    return [frames[0], frames[-1]]
 
 
 def reduced(pixels: NDArray[Any], max_megapixels: float | None) -> NDArray[Any]:

@@ -67,7 +67,7 @@ def test_models_alone_lists_them_and_marks_those_without_weights(
     monkeypatch.setattr(checkpoints, "find_weights", lambda spec: None if spec.name == "mgdn" else find(spec))
     lines = mef("models").out.splitlines()
     assert "not trained yet" in next(line for line in lines if line.startswith("mgdn"))
-    assert "ready" in next(line for line in lines if line.startswith("mertens"))
+    assert "structure 0.97" in next(line for line in lines if line.startswith("mertens"))
 
 
 def test_compare_takes_models_with_weights_and_self_aligning_ones_only_when_asked(

@@ -1,0 +1,102 @@
+"""How good each model's pictures are, as measured: `scores.json` beside the weights, for lists and tables.
+
+`mef train scores` writes it. A row names the weights it was measured with, and counts for no others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mefcli import checkpoints, storage
+from mefcli.errors import InputError
+from mefnets import ModelSpec
+
+SCORES = "scores.json"
+NAMES = ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV", "crushed", "blown", "colour")
+MEGAPIXELS = 0.25
+PICTURES = "darkest and brightest usable frame of {scenes} scenes, at most {megapixels:g} MP"
+DIGITS = 5
+
+
+def quality_of(spec: ModelSpec) -> Mapping[str, float] | None:
+    """The means of a model with the weights that are here; None where nobody measured them."""
+    for folder in checkpoints.weight_folders():
+        row = _read(folder / SCORES).get("models", {}).get(spec.name)
+        if row is None:
+            continue
+        if spec.weights and row["weights_sha256"] != checkpoints.known_hashes(folder).get(spec.weights):
+            return None
+        return {name: row[name] for name in NAMES}
+    return None
+
+
+def words(quality: Mapping[str, float] | None) -> str:
+    """structure 0.983, tone 274, lost 0.2 %"""
+    if quality is None:
+        return "not measured"
+    lost = 100 * (quality["crushed"] + quality["blown"])
+    return f"structure {quality['MEF_SSIM']:.3f}, tone {quality['Q_CV']:.0f}, lost {lost:.1f} %"
+
+
+def measure(
+    folder: Path,
+    scenes: Path,
+    *,
+    anew: bool = False,
+    names: Sequence[str] | None = None,
+    on_model: Callable[[str, str], None] = lambda name, words: None,
+) -> Path:
+    """Measure every model whose weights in `folder` have no row yet, all of them with `anew`."""
+    from mefcli.evaluation import methods, ranking
+    from mefcli.evaluation.scenes import find_scenes
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", "Name the folder of the weights.")
+    found = find_scenes(scenes)
+    path = folder / SCORES
+    pictures = PICTURES.format(scenes=len(found), megapixels=MEGAPIXELS)
+    kept = _load(path)
+    rows: dict[str, Any] = kept.get("models", {}) if kept.get("pictures") == pictures else {}
+    hashes = checkpoints.known_hashes(folder)
+    for name, spec in checkpoints.known_models().items():
+        sha256 = hashes.get(spec.weights) if spec.weights else None
+        wanted = not names or name in names
+        if not wanted or (spec.weights and sha256 is None):
+            continue
+        if not anew and name in rows and rows[name]["weights_sha256"] == sha256:
+            continue
+        makers = methods.from_models([name], optional=False, on_missing=lambda words: None)
+        scored = list(methods.evaluate(found, makers, names=NAMES, max_pixels=MEGAPIXELS, ends=True))
+        means = ranking.means(scored)[name]
+        rows[name] = {
+            "weights_sha256": sha256,
+            **{key: round(value, DIGITS) for key, value in means.items() if not math.isnan(value)},
+        }
+        on_model(name, words(rows[name]))
+        _write(path, pictures, rows)
+    _write(path, pictures, rows)
+    return path
+
+
+def _write(path: Path, pictures: str, rows: Mapping[str, Any]) -> None:
+    table = {"pictures": pictures, "models": dict(sorted(rows.items()))}
+    storage.write_text(path, json.dumps(table, indent=1) + "\n")
+    _read.cache_clear()
+
+
+@lru_cache
+def _read(path: Path) -> dict[str, Any]:
+    return _load(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
