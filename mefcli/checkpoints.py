@@ -147,8 +147,8 @@ def missing(spec: ModelSpec) -> ModelError:
     ready = ", ".join(name for name, other in MODELS.items() if is_ready(other))
     return ModelError(
         f"{spec.name} has no trained weights on this machine.",
-        f"Train it with mef train {spec.name}, name a file with --weights, or choose a model that is ready: "
-        f"{ready}.",
+        f"Train it with mef train {spec.name}, name a file with {named('weights')}, or choose a model "
+        f"that is ready: {ready}.",
     )
 
 
@@ -160,7 +160,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
     if path.suffix != ".safetensors":
         raise ModelError(
             f"{path} is not a .safetensors file; other formats can run code when loaded.",
-            "Convert it first: mef models import --help.",
+            "Convert it first: mef models import.",
         )
     data, sha256 = read_checked(path)
     try:

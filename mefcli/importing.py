@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mefcli import storage
 from mefcli.checkpoints import build_with_weights, find_model
-from mefcli.errors import ModelError, OutputError
+from mefcli.errors import ModelError, OutputError, named
 from mefnets import MODELS, ModelSpec
 from mefnets.published import Published, UnlikeError
 
@@ -46,20 +46,21 @@ def import_checkpoint(
     What its authors' network needs is found out; for weights that nobody recognises, `zero_padding` and
     `studio_luma` say it. It is kept in the file, so that whoever loads it gets the same function.
     """
-    named = None if model == ANY else find_model(model)
+    given = None if model == ANY else find_model(model)
     if out.exists() and path.exists() and out.samefile(path):
-        raise OutputError(f"{out} is the file to import.", "Name another file with -o.")
+        raise OutputError(f"{out} is the file to import.", "Give the output another name.")
     if out.suffix != ".safetensors":
-        raise OutputError(f"{out} does not end in .safetensors.", "Name such a file with -o.")
+        raise OutputError(f"{out} does not end in .safetensors.", "Give the output such a name.")
     theirs, sha256 = _read(path)
-    spec, published = _recognised(named, theirs)
+    spec, published = _recognised(given, theirs)
     options = {**(published.options if published else {}), **_options(spec, zero_padding)}
     luma_range = published.luma_range if published else spec.luma_range
     if studio_luma:
         luma_range = "studio"
         if spec.colour != "luma":
             raise ModelError(
-                f"{spec.name} works on RGB: there is no luminance range.", "Leave out --studio-luma."
+                f"{spec.name} works on RGB: there is no luminance range.",
+                f"Leave out {named('studio_luma')}.",
             )
     spec = replace(spec, options={**spec.options, **options}, luma_range=luma_range)
     ours = _fitted(spec, published.tensors if published else theirs)
@@ -133,7 +134,7 @@ def _options(spec: ModelSpec, zero_padding: bool) -> dict[str, object]:
 
     build = importlib.import_module(spec.module).build
     if "padding" not in inspect.signature(build).parameters:
-        raise ModelError(f"{spec.name} has no choice of padding.", "Leave out --zero-padding.")
+        raise ModelError(f"{spec.name} has no choice of padding.", f"Leave out {named('zero_padding')}.")
     return {"padding": "zeros"}
 
 

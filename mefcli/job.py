@@ -97,7 +97,7 @@ class Job:
     )
     debug_dir: str | None = option(
         None,
-        "With --deghost: also write what was replaced, and where frames agree, as pictures in here.",
+        "Also write what deghosting replaced, and where frames agree, as pictures in here.",
         FRAMES,
         metavar="FOLDER",
     )

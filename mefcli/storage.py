@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from mefcli.errors import MefError, OutputError
+from mefcli.errors import MefError, OutputError, named
 
 try:
     import fcntl
@@ -31,6 +31,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What systems say of a file or folder that they cannot sync; EIO and a full disk are another matter.
 UNSYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EROFS)
 ABANDONED_S = 24 * 3600  # age of a temporary file that is surely nobody's, where locks cannot tell
+
+
+REPLACE = f"Use {named('overwrite')} to replace it, or give another name."
 
 
 def ignored(_: str) -> None:
@@ -121,14 +124,15 @@ def put(temporary: Path, target: Path, *, overwrite: bool) -> str:
     """Move a settled file to its place. Returns what to tell where the move may not outlast a power cut."""
     if target.exists():
         if not overwrite:
-            raise OutputError(
-                f"{target} appeared while it was being made.",
-                "Use --overwrite to replace it, or give another name.",
-            )
+            raise OutputError(f"{target} appeared while it was being made.", REPLACE)
         with contextlib.suppress(OSError):
             shutil.copymode(target, temporary)
     temporary.replace(target)
     return sync_folder(target.parent)
+
+
+def exists_already(output: Path) -> OutputError:
+    return OutputError(f"{output} exists already.", REPLACE)
 
 
 def sync_folder(folder: Path) -> str:
@@ -162,7 +166,7 @@ def words_for_trouble(output: Path) -> Iterator[None]:
         if number in FULL:
             raise OutputError(
                 f"The disk is full: {output} could not be written, and nothing was left behind.",
-                "Make room, or give -o a place on another disk.",
+                "Make room, or give the output a place on another disk.",
             ) from error
         if isinstance(error, MefError) or not isinstance(error, OSError):
             raise

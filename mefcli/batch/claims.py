@@ -15,7 +15,6 @@ from pathlib import Path
 
 from mefcli import storage
 from mefcli.batch.plan import Work
-from mefcli.errors import OutputError
 
 
 def content_hash(path: Path) -> str:
@@ -41,7 +40,7 @@ def check_ours(work: Work) -> None:
     known = work.ours | (claimed(work.claim) if work.claim else frozenset())
     for output in work.outputs:
         if output.exists() and content_hash(output) not in known:
-            raise OutputError(f"{output} exists already.", "Use --overwrite to replace it, or another -o.")
+            raise storage.exists_already(output)
 
 
 def claimed(note: Path) -> frozenset[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from mefcli.batch.plan import Work
 from mefcli.batch.runners import Finished, OnStart, signals_held
 from mefcli.batch.work import failure, fuse_work
-from mefcli.errors import MefError, MissingExtraError, UsageError
+from mefcli.errors import MefError, MissingExtraError, UsageError, named
 from mefcli.storage import remove_abandoned
 
 HANDED_OUT = 2  # brackets per worker: one in work, one waiting
@@ -31,7 +31,8 @@ def on_cluster(
     try:
         import distributed
     except ImportError as error:
-        raise MissingExtraError("--cluster needs Dask.", "Install it: pip install 'mef[cluster]'.") from error
+        hint = "Install it: pip install 'mef[cluster]'."
+        raise MissingExtraError(f"{named('cluster')} needs Dask.", hint) from error
     running: dict[Any, Work] = {}
     stack = ExitStack()
     try:

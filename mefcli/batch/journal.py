@@ -20,7 +20,7 @@ from typing import Any
 from mefcli.batch.claims import claimed as read_claim
 from mefcli.batch.claims import content_hash
 from mefcli.batch.plan import Work
-from mefcli.errors import OutputError
+from mefcli.errors import OutputError, named
 from mefcli.pipeline.results import Done, Failed, done_before, result_object
 
 NAME = ".mef-journal.sqlite"
@@ -82,7 +82,7 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise OutputError(
-                f"Cannot write into {folder}: {reason}.", "Give another folder with -o."
+                f"Cannot write into {folder}: {reason}.", "Give another folder for the results."
             ) from error
         try:
             self._open()
@@ -138,7 +138,9 @@ class Journal:
         for output in work.outputs:
             if output.exists() and output not in ours:
                 what = "was changed since it was fused" if self._key(output) in known else "exists already"
-                raise OutputError(f"{output} {what}.", "Use --overwrite to replace it, or another -o.")
+                raise OutputError(
+                    f"{output} {what}.", f"Use {named('overwrite')} to replace it, or give another folder."
+                )
 
     def begin(self, work: Work) -> Work:
         """The work as it is handed out: it knows what it may replace, and where to note what it writes."""
@@ -219,7 +221,7 @@ class Journal:
         if _identity(self.path) != self.file:  # SQLite would go on with the file that nobody sees any more
             raise OutputError(
                 f"{self.path} vanished during the run.",
-                "Pictures fused so far are whole. Run the same command again, with --overwrite.",
+                f"Pictures fused so far are whole. Run the same again, with {named('overwrite')}.",
             )
         values = [self._key(work.outputs[0]), state, self._settings(work)]
         values += [json.dumps(sources), json.dumps(outputs), json.dumps(result)]
@@ -238,7 +240,8 @@ class Journal:
             reason = "is damaged: it holds no text"
         words = "".join(c if c.isprintable() else "?" for c in " ".join(str(reason).split()))
         return OutputError(
-            f"{self.path} {words[:200]}.", "Move it away, or give another folder with -o; sources are safe."
+            f"{self.path} {words[:200]}.",
+            "Move it away, or give another folder for the results; sources are safe.",
         )
 
     def _key(self, output: Path) -> str:

@@ -1,4 +1,4 @@
-"""`--name`: the template that outputs' names are made from, checked before anything is planned."""
+"""The template that outputs' names are made from, checked before anything is planned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from string import Formatter
 
 from mefcli.brackets.frames import Frame, in_order
-from mefcli.errors import UsageError
+from mefcli.errors import UsageError, named
 from mefcli.job import Job
 from mefcli.values import Bracket, Shot
 
@@ -41,13 +41,13 @@ def check_name(name: str) -> None:
     for _, field, wanted, _ in parts:
         if field is not None and field not in FIELDS:
             known = ", ".join(f"{{{one}}}" for one in FIELDS)
-            raise UsageError(f"--name knows no {{{field}}}.", f"Use {known}.")
+            raise UsageError(f"{named('name')} knows no {{{field}}}.", f"Use {known}.")
         if WIDE.search(wanted or ""):
             raise _unreadable(name, f"{wanted} is too wide")
     _filled(name, {**dict.fromkeys(FIELDS, "a"), "date": Day(datetime(2024, 5, 1))})
 
 
-def named(name: str, bracket: Bracket, job: Job) -> Path:
+def place_of(bracket: Bracket, name: str, job: Job) -> Path:
     """A bracket's name, below the folder of its results, without a suffix."""
     reference = bracket.shots[bracket.reference]
     taken = in_time(bracket)
@@ -74,7 +74,7 @@ def _filled(name: str, values: Mapping[str, object]) -> PurePath:
     path = PurePath(filled)
     if path.is_absolute() or ".." in path.parts or not path.name.strip() or filled.endswith("/"):
         raise UsageError(
-            f"--name {name!r} leads out of the output folder.", "Give a name such as {stem}_fused."
+            f"{named('name')} {name!r} leads out of the output folder.", "Give a name such as {stem}_fused."
         )
     if "\0" in filled:
         raise _unreadable(name, "a zero byte is no part of a name")
@@ -82,4 +82,6 @@ def _filled(name: str, values: Mapping[str, object]) -> PurePath:
 
 
 def _unreadable(name: str, why: object) -> UsageError:
-    return UsageError(f"--name {name!r} cannot be read: {why}.", "Write {stem}_fused, or {date:%Y}/{stem}.")
+    return UsageError(
+        f"{named('name')} {name!r} cannot be read: {why}.", "Write {stem}_fused, or {date:%Y}/{stem}."
+    )

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mefcli.batch.names import NAME, check_name, named
-from mefcli.errors import UsageError
+from mefcli.batch.names import NAME, check_name, place_of
+from mefcli.errors import UsageError, named
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
 from mefcli.values import Bracket
@@ -62,7 +62,7 @@ def make_plan(
 def _place(bracket: Bracket, folder: Path, job: Job, roots: Mapping[Path, Path], name: str) -> Path:
     source = bracket.shots[bracket.reference].path
     root = roots.get(source, source.parent)
-    return folder / source.parent.relative_to(root) / named(name, bracket, job)
+    return folder / source.parent.relative_to(root) / place_of(bracket, name, job)
 
 
 def _kind(bracket: Bracket) -> str:
@@ -79,7 +79,7 @@ def _refuse_collisions(works: Sequence[Work]) -> None:
                 one, two = (w.bracket.paths[w.bracket.reference] for w in (owners[key], work))
                 raise UsageError(
                     f"{output} would be written for two brackets: {one} and {two}.",
-                    "Let --name tell them apart, for example with {stem}.",
+                    f"Let {named('name')} tell them apart, for example with {{stem}}.",
                 )
             if output.resolve() in sources:
                 raise UsageError(f"{output} is a source.", "Sources are never touched: give another folder.")

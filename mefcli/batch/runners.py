@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mefcli.batch.plan import Work
 from mefcli.batch.share import processors
 from mefcli.batch.work import failure, fuse_work, read_stack
-from mefcli.errors import MefError
+from mefcli.errors import MefError, named
 from mefcli.pipeline.results import Result
 from mefcli.values import OnStep, Stack, silent
 
@@ -102,7 +102,8 @@ def _alone(pool: ProcessPoolExecutor, work: Work) -> Result:
     try:
         return _submit(pool, work).result()
     except BrokenProcessPool:
-        return failure(work, MefError("Its process was killed, perhaps for want of memory.", "Use --jobs 1."))
+        hint = f"Use {named('jobs')} 1."
+        return failure(work, MefError("Its process was killed, perhaps for want of memory.", hint))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from mefcli.brackets.frames import (
 from mefcli.brackets.looks import Look, look_at, same_scene
 from mefcli.brackets.row import RECORDED, UNRECORDED, make_bracket, told_alike
 from mefcli.brackets.score import Terms, divide, pattern
-from mefcli.errors import UsageError
+from mefcli.errors import UsageError, named
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
 
@@ -304,7 +304,8 @@ def parse_mode(text: str) -> Mode:
         return "auto" if text == "auto" else "folder"
     if text.isdecimal() and 2 <= int(text) <= LONGEST:
         return int(text)
-    raise UsageError(f"--group cannot be {text!r}.", f"Choose auto, folder, or a number from 2 to {LONGEST}.")
+    choices = f"Choose auto, folder, or a number from 2 to {LONGEST}."
+    raise UsageError(f"{named('group')} cannot be {text!r}.", choices)
 
 
 __all__ = ["GAP_S", "Grouping", "Mode", "group", "parse_mode", "series"]

@@ -16,7 +16,7 @@ from mefcli.brackets.frames import SAME_EV
 from mefcli.brackets.group import group, surely_several
 from mefcli.brackets.looks import Look, look_at, same_scene
 from mefcli.brackets.row import NAMED, RECORDED, UNRECORDED, listed, make_bracket, some, told_alike
-from mefcli.errors import MismatchError, UsageError
+from mefcli.errors import MismatchError, UsageError, named
 from mefcli.values import Bracket, Shot
 
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
@@ -69,8 +69,8 @@ def _alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[st
     if evs[order[-1]] - evs[order[0]] < SAME_EV:
         raise MismatchError(
             f"{listed([shots[i].path.name for i in order])} {trouble}.",
-            "A bracket needs two exposures: give others, or say what they are with --ev (in the order of the "
-            f"files), such as --ev {_example(len(shots))}.",
+            f"A bracket needs two exposures: give others, or say what they are with {named('ev')} (in the "
+            f"order of the files), such as {named('ev')} {_example(len(shots))}.",
         )
     return told_alike(shots, evs, trouble)
 
@@ -89,12 +89,12 @@ def _check_count(shots: Sequence[Shot], evs: Sequence[float] | None) -> None:
     if evs is not None and len(evs) != len(shots):
         names = some([shot.path.name for shot in shots])
         raise UsageError(
-            f"--ev gives {len(evs)} exposure values for {len(shots)} frames ({names}).",
+            f"{named('ev')} gives {len(evs)} exposure values for {len(shots)} frames ({names}).",
             "Give one for each, in order.",
         )
     odd = [ev for ev in evs or () if not abs(ev) <= EV_LIMIT]  # a NaN compares as odd too
     if odd:
-        raise UsageError(f"{odd[0]} is no exposure value in stops.", "For example --ev -2,0,2.")
+        raise UsageError(f"{odd[0]} is no exposure value in stops.", f"For example {named('ev')} -2,0,2.")
 
 
 def _check_sizes(shots: Sequence[Shot]) -> None:
@@ -111,7 +111,7 @@ def _check_cameras(shots: Sequence[Shot]) -> None:
     if len(cameras) > 1:
         raise MismatchError(
             f"These frames come from {len(cameras)} cameras: {_by(shots, _camera)}.",
-            f"{_commands(shots, _camera)} With --ev they are fused as given.",
+            f"{_commands(shots, _camera)} With {named('ev')} they are fused as given.",
         )
 
 
@@ -135,7 +135,7 @@ def _check_one_scene(shots: Sequence[Shot], surely_several: Callable[[Sequence[B
     raise MismatchError(
         f"These {len(shots)} files look like {len(found.brackets)} brackets: {plan}"
         + (f" (and {some(alone)} belonging to none)." if alone else "."),
-        f"Fuse each by itself ({commands}), or all with mef batch; with --ev they are fused as one.",
+        f"Fuse each by itself ({commands}), or all with mef batch; with {named('ev')} they are fused as one.",
     )
 
 

@@ -93,7 +93,7 @@ def _makers(names: Sequence[str], stack: Stack, optional: bool, job: Job) -> dic
         except ModelError as error:
             if not optional:
                 raise
-            screen.warn(f"{name} is left out: {error.message}")
+            screen.left_out(name, error)
             continue
 
         def make(frames: Sequence[Any], fuser: Any = fuser) -> Any:

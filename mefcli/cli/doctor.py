@@ -109,7 +109,7 @@ def _weights() -> Iterator[Check]:
     from mefcli import checkpoints
     from mefcli.cli.models import state_of
     from mefcli.engines import runs_without_torch
-    from mefcli.errors import MefError
+    from mefcli.errors import MefError, flag
     from mefcli.quality import quality_of, words
     from mefnets import DEFAULT_MODEL
 
@@ -120,7 +120,7 @@ def _weights() -> Iterator[Check]:
             try:
                 sha256 = checkpoints.read_checked(path)[1] if path else ""
             except MefError as error:
-                yield f"model {spec.name}", error.message, False
+                yield f"model {spec.name}", error.spelled(flag)[0], False
                 continue
             engine = "runs without torch" if runs_without_torch(spec.name) else "runs in torch"
             good = words(quality_of(spec))

@@ -59,7 +59,7 @@ def evaluate(
     if models:
         wanted = methods.chosen_models(models)
         makers |= methods.from_models(
-            wanted, optional=models == "all", device=job.device, on_missing=screen.warn
+            wanted, device=job.device, on_missing=screen.left_out if models == "all" else None
         )
     rows = []
     for row in methods.evaluate(scenes, makers, names=names, max_pixels=max_size):

@@ -123,7 +123,7 @@ def _as_bracket(shots: Sequence[Shot], *, measure: bool) -> tuple[Bracket | None
     try:
         return api.bracket_of(shots), None
     except MefError as error:
-        return None, error.message
+        return None, error.spelled(flag)[0]
 
 
 def _clippings(shots: Sequence[Shot], bad: list[tuple[Path, MefError]]) -> dict[Path, Clipping]:

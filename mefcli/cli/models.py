@@ -12,7 +12,7 @@ from mefcli import api, checkpoints, quality
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.lazy import Entry
-from mefcli.errors import MefError, ModelError, OutputError
+from mefcli.errors import MefError, ModelError, OutputError, flag
 from mefcli.job import Job
 from mefcli.training import lineage
 from mefnets import DEFAULT_MODEL, ModelSpec
@@ -184,7 +184,7 @@ def _verified(folder: Path, name: str) -> dict[str, Any]:
     try:
         _, facts["sha256"] = checkpoints.read_checked(path)
     except MefError as error:
-        return facts | {"state": error.message}
+        return facts | {"state": error.spelled(flag)[0]}
     known = name in checkpoints.known_hashes(folder)
     return facts | {"state": "whole" if known else f"not in {checkpoints.HASHES}"}
 

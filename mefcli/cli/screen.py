@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from mefcli.cli import state
+from mefcli.errors import MefError, flag
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderHook
@@ -108,6 +109,11 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     if not state.quiet:
         _say_of("Note:", "yellow", message)
+
+
+def left_out(name: str, error: MefError) -> None:
+    """A model that cannot be loaded, where the others do."""
+    warn(f"{name} is left out: {error.spelled(flag)[0]}")
 
 
 def _say_of(word: str, style: str, message: str) -> None:

@@ -48,9 +48,12 @@ def chosen_models(text: str) -> list[str]:
 
 
 def from_models(
-    names: Sequence[str], *, optional: bool, device: str = "auto", on_missing: Callable[[str], None]
+    names: Sequence[str],
+    *,
+    device: str = "auto",
+    on_missing: Callable[[str, ModelError], None] | None = None,
 ) -> dict[str, Maker]:
-    """Methods that are our models. With `optional`, a model that cannot be loaded is told and left out."""
+    """Methods that are our models. One that cannot be loaded is told to `on_missing`, where there is one."""
     from mefcli import api
 
     makers: dict[str, Maker] = {}
@@ -58,9 +61,9 @@ def from_models(
         try:
             fuser = api.load_fuser(name, device=device)
         except ModelError as error:
-            if not optional:
+            if on_missing is None:
                 raise
-            on_missing(f"{name} is left out: {error.message}")
+            on_missing(name, error)
             continue
 
         def make(scene: Scene, frames: Frames, fuser: Any = fuser) -> NDArray[Any]:

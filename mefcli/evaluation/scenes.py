@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.errors import InputError, UnreadableError
+from mefcli.errors import InputError, UnreadableError, named
 
 Layout = Literal["plain", "mefb"]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
@@ -53,7 +53,8 @@ def find_scenes(folder: Path, layout: Layout = "plain") -> list[Scene]:
             scenes.append(Scene(place.name, tuple(inputs), truth[0] if truth else None))
     if not scenes:
         raise InputError(
-            f"{folder} holds no scenes.", "A scene is a folder with two or more pictures; see --layout."
+            f"{folder} holds no scenes.",
+            f"A scene is a folder with two or more pictures; see {named('layout')}.",
         )
     return scenes
 
@@ -61,7 +62,7 @@ def find_scenes(folder: Path, layout: Layout = "plain") -> list[Scene]:
 def find_fused(folder: Path, scenes: Sequence[Scene]) -> dict[str, dict[str, Path]]:
     """Results by method, then scene: `<scene>.*` or `<scene>_<method>.*`, also inside `<method>/`."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder.", "--fused names the folder with the results.")
+        raise InputError(f"{folder} is not a folder.", f"{named('fused')} names the folder with the results.")
     found: dict[str, dict[str, Path]] = {}
     by_length = sorted((scene.name for scene in scenes), key=len, reverse=True)
     places = [(folder, folder.name), *((p, p.name) for p in sorted(folder.iterdir()) if p.is_dir())]

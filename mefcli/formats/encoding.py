@@ -77,7 +77,7 @@ def encode(
         if converted is None:
             raise OutputError(
                 f"{path} cannot be written: JPEG XL wants sRGB, and the profile of these pixels is damaged.",
-                "Give -o another suffix.",
+                "Give the output another suffix.",
             )
         pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
     beside = companions(kind, pixels, icc, metadata or Metadata(), record)

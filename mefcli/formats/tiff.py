@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mefcli.errors import UnreadableError
+from mefcli.errors import UnreadableError, named
 from mefcli.formats.facts import Header
 from mefcli.formats.ifd import SHORT
 from mefcli.formats.pixels import Array, rgb, straight, upright, widened
@@ -102,7 +102,7 @@ def too_large(path: Path, size_px: tuple[int, int], max_pixels: int) -> Unreadab
     return UnreadableError(
         f"{path} claims {size_px[0]} x {size_px[1]} pixels ({megapixels:,.0f} MP), more than the limit of "
         f"{max_pixels / 1e6:,.0f} MP.",
-        "If the file is honest, raise the limit with --max-pixels.",
+        f"If the file is honest, raise the limit with {named('max_pixels')}.",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mefcli.errors import AlignmentError
+from mefcli.errors import AlignmentError, named
 from mefcli.job import Crop, Job
 from mefcli.motion.chain import place_all
 from mefcli.motion.geometry import common_box, union_box
@@ -47,7 +47,8 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
         raise AlignmentError(
             f"{_listed([names[index] for index in lost])} cannot be aligned with {names[reference]}: "
             "too little detail in common.",
-            "Leave out --strict to keep such frames where they are, or use --align off for a tripod.",
+            f"Leave out {named('strict')} to keep such frames where they are, or use {named('align')} off "
+            "for a tripod.",
         )
     notes = [
         f"{names[index]}: not aligned, too little detail in common with its neighbours; kept in place."
@@ -91,7 +92,7 @@ def _left_in_place(stack: Stack, job: Job, on_step: OnStep) -> Stack:
     height, width = stack.frames[0].shape[:2]
     trouble = f"Frames of {width} x {height} px are too small to align"
     if job.strict:
-        raise AlignmentError(f"{trouble}.", "Leave out --strict to keep them where they are.")
+        raise AlignmentError(f"{trouble}.", f"Leave out {named('strict')} to keep them where they are.")
     on_step(Step("align", 1.0, "too small"))
     return replace(stack, notes=(*stack.notes, f"{trouble}; kept in place."))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mefcli.errors import OutputError
+from mefcli.errors import OutputError, named
 from mefcli.job import Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
@@ -75,7 +75,7 @@ def _movement_told(stack: Stack) -> tuple[str, ...]:
     others = f", and {len(moved) - 1} more times" if len(moved) > 1 else ""
     return (
         f"Something moved between {first} and {second}{others}; it may show twice. "
-        "--deghost auto shows it once.",
+        "Deghosting (auto) shows it once.",
     )
 
 
@@ -101,5 +101,6 @@ def _write_debug(folder: Path, name: str, movement: Movement) -> None:
             (folder / f"{Path(name).stem}.{kind}.png").write_bytes(data.tobytes())
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot take pictures: {error.strerror}.", "Name another folder with --debug-dir."
+            f"{folder} cannot take pictures: {error.strerror}.",
+            f"Name another folder with {named('debug_dir')}.",
         ) from error

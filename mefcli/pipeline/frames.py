@@ -29,7 +29,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"The folder {folder} cannot be made: {error.strerror}.", "Give another with -o."
+            f"The folder {folder} cannot be made: {error.strerror}.", "Give another."
         ) from error
 
 

@@ -44,9 +44,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
                     f"{output} is the source {source.name}.", "Sources are never touched: give another name."
                 )
         if output.exists() and not overwrite:
-            raise OutputError(
-                f"{output} exists already.", "Use --overwrite to replace it, or give another name."
-            )
+            raise storage.exists_already(output)
         _check_folder(output)
     targets = [output.resolve() for output in outputs]
     if len(set(targets)) < len(targets):
@@ -60,10 +58,10 @@ def _check_name(output: Path) -> None:
         output.resolve()
     except OSError as error:
         raise OutputError(
-            f"{output} cannot be written: {error.strerror}.", "Give another name with -o."
+            f"{output} cannot be written: {error.strerror}.", "Give the output another name."
         ) from error
     except (RuntimeError, ValueError) as error:  # a circle of links; a zero byte
-        raise OutputError(f"{output} leads to no file: {error}.", "Give another name with -o.") from error
+        raise OutputError(f"{output} leads to no file: {error}.", "Give the output another name.") from error
 
 
 def _is_same(output: Path, source: Path) -> bool:
@@ -79,15 +77,13 @@ def _check_folder(output: Path) -> None:
     if not folder.is_dir():
         if folder.exists():
             raise OutputError(f"{folder} is not a folder.", "Give the output a place in a folder.")
-        raise OutputError(
-            f"There is no folder {folder} for {output.name}.", f"Create it first: mkdir -p {folder}"
-        )
+        raise OutputError(f"There is no folder {folder} for {output.name}.", "Make it first.")
     try:
         with storage.unfinished(output.resolve()):
             pass
     except OSError as error:
         raise OutputError(
-            f"Cannot write into {folder}: {error.strerror}.", "Give the output another folder with -o."
+            f"Cannot write into {folder}: {error.strerror}.", "Give the output another folder."
         ) from error
 
 

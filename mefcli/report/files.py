@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mefcli.errors import OutputError, UsageError
+from mefcli.storage import exists_already
 
 
 def check_target(
@@ -20,6 +21,6 @@ def check_target(
         if any(source.exists() and path.samefile(source) for source in sources):
             raise OutputError(f"{path} is one of the sources.", "Choose another name.")
         if not overwrite:
-            raise OutputError(f"{path} exists.", "Add --overwrite to replace it.")
+            raise exists_already(path)
     if not path.absolute().parent.is_dir():
         raise OutputError(f"There is no folder {path.parent}.", "Make it first.")

@@ -88,7 +88,7 @@ def _makers(
         absent.append(f"{spec.name} has no weights here")
     found: dict[str, Maker] = {}
     for shown, model in wanted.items():
-        makers = methods.from_models([model], optional=False, device=device, on_missing=absent.append)
+        makers = methods.from_models([model], device=device)
         found[shown] = makers[model]
     return found
 

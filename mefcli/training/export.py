@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from mefcli import storage
-from mefcli.errors import OutputError
+from mefcli.errors import OutputError, named
 from mefcli.training.lineage import LEGS, joined, legs_of, of_metadata, to_json
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def export_run(
     checkpoint = folder / f"{which}.pt"
     if not checkpoint.is_file():
         raise InputError(
-            f"There is no {checkpoint}.", "Train first, or name the run's --seed, --variant and --crop."
+            f"There is no {checkpoint}.",
+            f"Train first, or name the run's {named('seed')}, {named('variant')} and {named('crop')}.",
         )
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     recipe = find_recipe(model, variant)
@@ -156,7 +157,7 @@ def _blended(
     from mefnets.engine.fuser import build_network
 
     if not 0 < blend.share < 1:
-        raise UsageError("A blend needs some of both.", "Give --share between 0 and 1.")
+        raise UsageError("A blend needs some of both.", f"Give {named('share')} between 0 and 1.")
     others, sha256, about = read_weights(blend.weights)
     alike = {n: t.shape for n, t in others.items()} == {n: t.shape for n, t in state.items()}
     if not alike or about.get("luma_range", spec.luma_range) != spec.luma_range:

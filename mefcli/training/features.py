@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mefcli.checkpoints import read_weights, weight_folders
-from mefcli.errors import ModelError
+from mefcli.errors import ModelError, named
 from mefcli.training.pack import Part
 from mefcli.training.simulator import Simulator
 from mefcli.training.store import Store
@@ -42,9 +42,7 @@ def load_features(path: Path | None = None) -> FeatureNet:
     """The trained feature network: of a file, or the one that lies with the other weights."""
     path = path or next((at for folder in weight_folders() if (at := folder / WEIGHTS).is_file()), None)
     if path is None or not path.is_file():
-        raise ModelError(
-            "The feature network of MEF-CL is not trained yet.", "Run mef train features --data DIR first."
-        )
+        raise ModelError("The feature network of MEF-CL is not trained yet.", "Run mef train features first.")
     tensors, _, _ = read_weights(path)
     network = FeatureNet()
     try:
@@ -52,7 +50,7 @@ def load_features(path: Path | None = None) -> FeatureNet:
     except RuntimeError as error:
         raise ModelError(
             f"{path.name} holds no feature network of MEF-CL.",
-            "Give --features a file of mef train features.",
+            f"Give {named('features')} a file of mef train features.",
         ) from error
     return network.eval().requires_grad_(False)
 

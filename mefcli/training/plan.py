@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mefcli import storage
-from mefcli.errors import InputError, MefError, UsageError
+from mefcli.errors import InputError, MefError, UsageError, named
 from mefcli.training.settings import Settings, find_recipe, parse_duration
 
 if sys.version_info >= (3, 11):
@@ -90,7 +90,7 @@ def read(path: Path) -> Plan:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror}.", "Check the name given to --plan."
+            f"{path} cannot be read: {error.strerror}.", f"Check the name given to {named('plan')}."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(

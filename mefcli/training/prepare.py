@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mefcli.checkpoints import adapted
-from mefcli.errors import InputError, ModelError
+from mefcli.errors import InputError, ModelError, named
 from mefcli.training import pack as packing
 from mefcli.training import precision, scenes
 from mefcli.training.lineage import Leg, legs_of, of_metadata
@@ -75,7 +75,9 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
             packing.pack(path, packed)
         path = packed
     if not path.is_file():
-        raise InputError(f"{path} does not exist.", "Give --data the training folder or a packed file.")
+        raise InputError(
+            f"{path} does not exist.", f"Give {named('data')} the training folder or a packed file."
+        )
     if is_scene_pack(path):
         raise InputError(f"{path} holds scenes as they were photographed.", "This needs mef's free pictures.")
     say("Opening the views (rendered on first use, about a minute).")
@@ -161,7 +163,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
 def start(network: torch.nn.Module, weights: Path) -> tuple[tuple[Leg, ...], str]:
     """Begin from given weights, a safetensors file or a checkpoint of another run: their legs and hash."""
     if not weights.is_file():
-        raise InputError(f"There is no {weights}.", "Give --from weights or a checkpoint.")
+        raise InputError(f"There is no {weights}.", f"Give {named('from')} weights or a checkpoint.")
     if weights.suffix == ".safetensors":
         from mefcli.checkpoints import read_weights
 
@@ -174,7 +176,9 @@ def start(network: torch.nn.Module, weights: Path) -> tuple[tuple[Leg, ...], str
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()})
     except RuntimeError as error:
-        raise ModelError(f"{weights.name} does not fit this network.", "Start without --from.") from error
+        raise ModelError(
+            f"{weights.name} does not fit this network.", f"Start without {named('from')}."
+        ) from error
     return legs, sha256[:SHORT]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError, UsageError
+from mefcli.errors import ModelError, UsageError, named
 
 if TYPE_CHECKING:
     from mefcli.training.precision import Precision
@@ -171,7 +171,9 @@ def check_length(recipe: Recipe, budget_s: float | None, steps: int | None) -> i
     """How many steps end the run. A budget replaces the recipe's steps; given both, whichever ends first."""
     for value in (budget_s, steps):
         if value is not None and value <= 0:
-            raise UsageError("A run needs more than no time.", "Give a positive --budget or --steps.")
+            raise UsageError(
+                "A run needs more than no time.", f"Give a positive {named('budget')} or {named('steps')}."
+            )
     if steps is not None:
         return steps
     return None if budget_s else recipe.steps

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mefcli import storage
-from mefcli.errors import UnreadableError
+from mefcli.errors import UnreadableError, named
 from mefnets.recipe import Objective, Recipe
 
 FORMAT = 1
@@ -97,7 +97,7 @@ def load(state: State, path: Path, device: torch.device) -> dict[str, Any]:
             state.critic_optimiser.load_state_dict(kept["critic_optimiser"])
     except (KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
         raise UnreadableError(
-            f"The checkpoint {path} does not fit this recipe.", "Start again with --fresh."
+            f"The checkpoint {path} does not fit this recipe.", f"Start again with {named('fresh')}."
         ) from error
     state.step, state.elapsed_s, state.best = kept["step"], kept["elapsed_s"], kept["best"]
     state.cpu_s, state.brackets = kept.get("cpu_s", 0.0), kept.get("brackets", 0)
