@@ -2,8 +2,9 @@
 
 It is written beside its place under a temporary name, synced, and moved there in one step; then the folder is
 synced, where the system can. What a killed process left behind is removed by the next that writes the same
-file. One file: `written`, `write_bytes`, `write_text`. Several that belong together: `unfinished` for each,
-`settle`, and `put` for all of them once each is whole.
+file. One file: `written`, `write_bytes`, `write_text`. Several that belong together:
+`written_together`, which moves them once each is whole, and takes back the first where a later one cannot be
+moved.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -52,23 +53,80 @@ def write_text(path: Path, text: str, *, overwrite: bool = True, on_note: OnNote
 @contextmanager
 def written(path: Path, *, overwrite: bool = True, on_note: OnNote = ignored) -> Iterator[Path]:
     """A temporary path to write to; it takes the place of `path` when the block ends without an error."""
-    path = Path(path)
-    with words_for_trouble(path):
-        target = path.resolve()  # a link stays a link; what it leads to is replaced
-        with unfinished(target) as temporary:
-            yield temporary
-            settle(temporary)
-            note = put(temporary, target, overwrite=overwrite)
-    if note:
+    together = written_together([path], overwrite=overwrite, on_note=on_note)
+    with words_for_trouble(path), together as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def written_together(
+    paths: Sequence[Path], *, overwrite: bool = True, on_note: OnNote = ignored
+) -> Iterator[list[Path]]:
+    """The same for several files: all of them take their places, or none does."""
+    with ExitStack() as stack:
+        places = list[tuple[Path, Path, Path]]()
+        for path in map(Path, paths):
+            with words_for_trouble(path):
+                target = path.resolve()  # a link stays a link; what it leads to is replaced
+                places.append((path, target, stack.enter_context(unfinished(target))))
+        yield [temporary for _, _, temporary in places]
+        for path, _, temporary in places:
+            with words_for_trouble(path):
+                settle(temporary)
+        notes = _put_all(places, overwrite=overwrite)
+    for note in notes:
         on_note(note)
+
+
+def _put_all(places: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) -> list[str]:
+    notes = set[str]()
+    with ExitStack() as kept, ExitStack() as undo:
+        for path, target, temporary in places:
+            with words_for_trouble(path):
+                if len(places) > 1:
+                    undo.callback(_take_back, target, kept.enter_context(_kept(target)), _identity(temporary))
+                notes.add(put(temporary, target, overwrite=overwrite))
+        undo.pop_all()  # all are there
+    return sorted(notes - {""})
+
+
+@contextmanager
+def _kept(target: Path) -> Iterator[Path | None]:
+    """A second name of what lies at `target`, while it may have to come back; None where nothing does."""
+    if not target.exists():
+        yield None
+        return
+    second = _temporary(target)
+    try:
+        try:
+            second.hardlink_to(target)
+        except OSError:  # a card's file system knows one name a file
+            shutil.copy2(target, second)
+        yield second
+    finally:
+        second.unlink(missing_ok=True)
+
+
+def _take_back(target: Path, before: Path | None, ours: tuple[int, int]) -> None:
+    """What lay at `target` before comes back, if the file there is ours by now."""
+    if not target.exists() or _identity(target) != ours:
+        return
+    if before is None:
+        target.unlink()
+    else:
+        before.replace(target)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
     """A new, locked file beside `target`; removed at the end unless it was moved away."""
     remove_abandoned(target)
-    name = f".mef-unfinished-{_key(target)}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
-    temporary = target.parent / name
+    temporary = _temporary(target)
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         if fcntl is None:
@@ -81,6 +139,11 @@ def unfinished(target: Path) -> Iterator[Path]:
         if fcntl is not None:
             os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    name = f".mef-unfinished-{_key(target)}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
+    return target.parent / name
 
 
 def remove_abandoned(target: Path) -> None:

@@ -63,6 +63,46 @@ def test_trouble_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_if_a_later_file_cannot_be_moved_the_earlier_ones_are_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    new, old, last = (tmp_path / name for name in ("new.txt", "old.txt", "last.txt"))
+    old.write_text("before")
+    move = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if target == last:
+            raise OSError(errno.EIO, "Input/output error")
+        return move(path, target)
+
+    def hardlink_to(path: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", hardlink_to)
+    together = storage.written_together([new, old, last])
+    with (  # noqa: PT012 - as above
+        pytest.raises(OutputError, match=r"last.txt could not be written: Input/output error. Nothing was"),
+        together as temporaries,
+    ):
+        for temporary in temporaries:
+            temporary.write_text("ours")
+    assert old.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_several_files_replace_what_was_there_and_leave_nothing_else(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.txt", "b.txt")]
+    files[0].write_text("before")
+    with storage.written_together(files) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("ours")
+    assert [file.read_text() for file in files] == ["ours", "ours"]
+    assert sorted(tmp_path.iterdir()) == files
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, errno.EIO])
 def test_a_folder_that_cannot_be_synced_costs_a_note_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -99,6 +139,16 @@ def test_a_fusion_into_a_folder_that_cannot_be_synced_is_done_with_a_note(
     assert done.out.count("cannot be synced") == 1
     for output in outputs:
         assert formats.decode(output).pixels.shape == (96, 144, 3)
+
+
+def test_aligned_frames_in_a_folder_that_cannot_be_synced_are_there_with_a_note(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing_sync(errno.EACCES, folders=True))
+    done = mef("align", *jpegs, "-o", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    assert done.out.count("cannot be synced") == 1
+    assert len(list((tmp_path / "out").iterdir())) == len(jpegs)
 
 
 def test_a_raw_file_that_cannot_be_finished_leaves_the_old_one(

@@ -38,23 +38,22 @@ def align(
     mef align *.CR3 -o aligned --crop common          only what every frame saw
     mef align *.jpg -o still --deghost auto           show people who walked by once
     """
-    from mefcli.pipeline.frames import frame_outputs, make_folder, write_frames
-    from mefcli.pipeline.write import check_outputs
+    from mefcli.pipeline.write import check_outputs, frame_outputs, write_frames
 
     bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
     outputs = frame_outputs(bracket, folder)
-    make_folder(folder)
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
     with screen.Progress() as progress:
         stack = api.prepare(bracket, job=job, on_step=progress)
-        written = write_frames(stack, outputs, job, progress)
-    _show(stack, written, json=talk.json)
+        notes = list(stack.notes)
+        written = write_frames(stack, outputs, job, progress, notes.append)
+    _show(stack, written, notes, json=talk.json)
 
 
-def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
+def _show(stack: Stack, written: list[Path], notes: list[str], *, json: bool) -> None:
     findings = alignment_objects(stack.bracket, stack.alignment) or []
     ghosts = ghost_objects(stack.bracket, stack.ghosts)
-    for note in stack.notes:
+    for note in notes:
         screen.warn(note)
     if json:
         height, width = stack.frames[0].shape[:2]
@@ -64,7 +63,7 @@ def _show(stack: Stack, written: list[Path], *, json: bool) -> None:
             "alignment": findings,
             "box_px": list(stack.alignment.box) if stack.alignment else None,
             "ghosts": ghosts,
-            "warnings": list(stack.notes),
+            "warnings": notes,
         }
         screen.put_json(report)
         return

@@ -1,4 +1,4 @@
-"""Finished pictures onto the disk: the whole file or nothing, and never onto a source.
+"""Finished pictures, or the aligned frames themselves, onto the disk: whole or not, and never onto a source.
 
 Outputs are checked before anything is decoded. All are written beside their places, and moved there when all
 are whole (`mefcli.storage`).
@@ -6,19 +6,40 @@ are whole (`mefcli.storage`).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mefcli import storage
 from mefcli.errors import OutputError, UsageError
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
-from mefcli.values import Fused, OnStep, Step, silent
+from mefcli.storage import OnNote
+from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, silent
+
+BeforeMove = Callable[[Sequence[tuple[Path, Path]]], None]
 
 
 def default_output(first: Path, suffix: str = ".tif") -> Path:
     return first.with_name(f"{first.stem}_fused{suffix}")
+
+
+def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:
+    """`<stem>_aligned.tif` for each frame, dark to bright, in a folder that is made if it is missing.
+
+    Frames of one name are numbered.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}.", "Give another folder.") from error
+    names: list[str] = []
+    for path in bracket.paths:
+        name, number = f"{path.stem}_aligned.tif", 2
+        while name in names:
+            name, number = f"{path.stem}_aligned_{number}.tif", number + 1
+        names.append(name)
+    return [folder / name for name in names]
 
 
 def depth_of(path: Path, job: Job) -> int:
@@ -92,27 +113,50 @@ def write(
     outputs: Sequence[Path],
     job: Job,
     on_step: OnStep = silent,
-    on_note: Callable[[str], None] = lambda note: None,
-    before_move: Callable[[Sequence[tuple[Path, Path]]], None] = lambda moves: None,
+    on_note: OnNote = storage.ignored,
+    before_move: BeforeMove = lambda moves: None,
 ) -> list[Path]:
-    """Write every output, then move all into place; on any trouble none of them appears.
+    """One picture to every output; on any trouble none of them appears.
 
     `on_note` hears what a format could not hold and how that was met. `before_move` is shown each output with
     the file that is about to take its place, and may still refuse.
     """
+    return _write([(output, fused) for output in outputs], job, on_step, on_note, before_move)
+
+
+def write_frames(
+    stack: Stack,
+    outputs: Sequence[Path],
+    job: Job,
+    on_step: OnStep = silent,
+    on_note: OnNote = storage.ignored,
+) -> list[Path]:
+    """Every frame of a stack to its output, with the metadata of the file it came from, at 16 bits."""
+    record = Record(ALIGNED, None, job.settings, notes=stack.notes)
+    frames = [
+        Fused(replace(stack.bracket, reference=index), frame, stack.icc, record)
+        for index, frame in enumerate(stack.frames)
+    ]
+    job = replace(job, bit_depth=job.bit_depth or 16)
+    return _write(list(zip(outputs, frames, strict=True)), job, on_step, on_note)
+
+
+def _write(
+    pictures: Sequence[tuple[Path, Fused]],
+    job: Job,
+    on_step: OnStep,
+    on_note: OnNote,
+    before_move: BeforeMove = lambda moves: None,
+) -> list[Path]:
     from mefcli import formats
 
-    metadata = formats.read_metadata(fused.bracket.shots[fused.bracket.reference].path)
-    with contextlib.ExitStack() as stack:
-        finished = []
-        for index, output in enumerate(outputs):
+    outputs = [output for output, _ in pictures]
+    encoding = formats.Encoding(bit_depth=job.bit_depth, compression=job.compression, quality=job.quality)
+    with storage.written_together(outputs, overwrite=job.overwrite, on_note=on_note) as temporaries:
+        for index, ((output, fused), temporary) in enumerate(zip(pictures, temporaries, strict=True)):
             on_step(Step("write", index / len(outputs), output.name))
-            target = output.resolve()  # a link stays a link; what it leads to is replaced
+            metadata = formats.read_metadata(fused.bracket.shots[fused.bracket.reference].path)
             with storage.words_for_trouble(output):
-                temporary = stack.enter_context(storage.unfinished(target))
-                encoding = formats.Encoding(
-                    bit_depth=job.bit_depth, compression=job.compression, quality=job.quality
-                )
                 notes = formats.encode(
                     temporary,
                     fused.pixels,
@@ -121,16 +165,8 @@ def write(
                     options=encoding,
                     record=fused.record,
                 )
-                for note in notes:
-                    on_note(f"{output.name}: {note}")
-                storage.settle(temporary)
-            finished.append((output, target, temporary))
-        before_move([(output, temporary) for output, _, temporary in finished])
-        unsure = set[str]()
-        for output, target, temporary in finished:
-            with storage.words_for_trouble(output):
-                unsure.add(storage.put(temporary, target, overwrite=job.overwrite))
-    for note in sorted(unsure - {""}):
-        on_note(note)
+            for note in notes:
+                on_note(f"{output.name}: {note}")
+        before_move(list(zip(outputs, temporaries, strict=True)))
     on_step(Step("write", 1.0))
-    return list(outputs)
+    return outputs

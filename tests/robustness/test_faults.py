@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from toolkit import Mef
 
+from mefcli import formats, storage
 from tests.robustness.faults import ENDS, Runs, hidden, shoot
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and forks are for Unix")
@@ -63,21 +65,23 @@ def test_a_source_that_vanishes_during_the_run_is_named(
         assert not hidden(tmp_path)
 
 
+@pytest.mark.parametrize("moment", ["decode", "encode", "settle", "put"])
 def test_an_output_folder_that_vanishes_during_the_run_is_named(
-    runs: Runs, jpegs: list[Path], tmp_path: Path
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    out = tmp_path / "out"
-    for moment in (0.02, 0.1, 0.2, 0.3):
-        out.mkdir(exist_ok=True)
-        runs.start("fuse", *jpegs, "--model", "mertens", "-o", out / "x.tif", "--overwrite")
-        time.sleep(moment)
+    place = formats if moment in ("decode", "encode") else storage
+    real, out = getattr(place, moment), tmp_path / "out"
+
+    def robbed(*arguments: object, **options: object) -> object:
         shutil.rmtree(out, ignore_errors=True)
-        code, said = runs.end()
-        assert "Traceback" not in said
-        assert "fault in mef" not in said
-        assert code in (0, 1), said
-        assert code == 0 or "x.tif" in said, said
-        shutil.rmtree(out, ignore_errors=True)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(place, moment, robbed, raising=False)
+    out.mkdir()
+    done = mef("fuse", *jpegs, "--model", "mertens", "-o", out / "x.tif")
+    assert done.code == 1
+    assert f"{out / 'x.tif'} could not be written: No such file or directory" in done.err
+    assert not out.exists()
 
 
 def test_an_impatient_second_ctrl_c_changes_nothing(runs: Runs, jpegs: list[Path], tmp_path: Path) -> None:
