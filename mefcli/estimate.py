@@ -15,6 +15,7 @@ from mefcli.formats.table import READ_S
 from mefcli.job import Job
 from mefcli.values import Bracket, StageName
 from mefnets import Cost, ModelSpec
+from mefnets.engine.budget import PROCESS_MB, TORCH_PROCESS_MB
 from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 
 FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
@@ -22,8 +23,7 @@ MOVE = 0.02  # a megapixel and frame
 GHOSTS = 0.06  # a megapixel and frame
 CARRY = 0.01  # a megapixel and frame: a small result to full size
 WRITE = {"none": 0.005, "zstd": 0.02, "deflate": 0.06, "lzw": 0.08}
-START_S, BASE_MB = 0.5, 150.0  # of a process, before its first picture
-TORCH_S, TORCH_MB = 1.5, 300.0  # more, for models that run in PyTorch
+START_S, TORCH_S = 0.5, 2.0  # of a process, before its first picture; with torch
 TYPICAL = Cost(cpu_s=10.0, held_bytes=1500)  # of a network that nobody has measured
 
 
@@ -57,9 +57,8 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     frames_mb = 3 * (2 if deep else 1) * count * megapixels
     moved_mb = frames_mb / count * 2 if job.align != "off" else 0.0
     network_mb = min((spec.cost or TYPICAL).held_bytes * seen, job.max_memory or 4000.0)
-    start_s, base_mb = START_S, BASE_MB
-    if not runs_without_torch(job.model, job.weights, job.device):
-        start_s, base_mb = START_S + TORCH_S, BASE_MB + TORCH_MB
+    light = runs_without_torch(job.model, job.weights, job.device)
+    start_s, base_mb = (START_S, PROCESS_MB) if light else (TORCH_S, TORCH_PROCESS_MB)
     return Estimate(seconds, base_mb + frames_mb + moved_mb + 6 * megapixels + network_mb, start_s)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LEAST_MB = 96  # a fusion is not cut finer than this
+PROCESS_MB = 150.0  # before the first pixel: Python, OpenCV, ONNX Runtime and their code
+TORCH_PROCESS_MB = 320.0  # with torch
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mefnets import colour
 from mefnets.engine import guided, tiles
+from mefnets.engine.budget import TORCH_PROCESS_MB
 from mefnets.engine.devices import THREADS, card_budget_bytes, choose_device
 from mefnets.engine.frames import Floats, Frame
 from mefnets.engine.fusion import Fusion, FusionJob, Streams, refuse_half
@@ -58,7 +59,7 @@ _Fuse = Callable[[Tensor, Schedule], Tensor]  # (N, 3, h, w) -> (C, h, w)
 
 
 class Fuser(Fusion):
-    process_mb = 320  # Python, torch and their code
+    process_mb = TORCH_PROCESS_MB
 
     @shortage_told()
     def __init__(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mefnets.engine.budget import needed_bytes
+from mefnets.engine.budget import PROCESS_MB, needed_bytes
 from mefnets.engine.frames import Floats, Frame, as_floats, mirrored, store
 from mefnets.engine.fusion import Fusion, FusionJob, Streams
 from mefnets.spec import ModelSpec
@@ -71,7 +71,7 @@ def _share_memory() -> None:
 
 
 class GraphFuser(Fusion):
-    process_mb = 150  # Python, OpenCV, ONNX Runtime and their code
+    process_mb = PROCESS_MB
 
     def __init__(self, spec: ModelSpec, network: Graph | Streams, remark: str = "") -> None:
         super().__init__(spec, network, remark)
