@@ -18,6 +18,7 @@ from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError, flag
+from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
 from mefcli.pipeline.results import Done, Failed, Result, exit_code, result_object
@@ -46,7 +47,7 @@ Name = Annotated[
 ]
 Formats = Annotated[
     list[str],
-    typer.Option("--format", help="tif png jpg jxl avif. Several are possible.", rich_help_panel=OUTPUT),
+    typer.Option("--format", help=f"{written()}. Several are possible.", rich_help_panel=OUTPUT),
 ]
 Jobs = Annotated[
     int | None,

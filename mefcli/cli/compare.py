@@ -11,6 +11,7 @@ import typer
 
 from mefcli.cli import options as o
 from mefcli.cli import screen
+from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
 from mefcli.values import Stack
 from mefnets import DEFAULT_MODEL
@@ -54,7 +55,7 @@ def compare(
     from mefcli.report.files import check_target
 
     bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
-    check_target(output, (".jpg", ".jpeg", ".png"), bracket.paths, overwrite=job.overwrite)
+    check_target(output, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
     with screen.Progress() as progress:
         stack = api.prepare(bracket, job=job, on_step=progress)

@@ -13,6 +13,7 @@ from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.errors import OutputError
+from mefcli.formats.table import suffixes_of
 from mefcli.job import Job
 from mefcli.pipeline.results import result_object
 from mefcli.pipeline.write import check_outputs
@@ -67,14 +68,14 @@ def _free(folder: Path) -> Path:
 
 
 def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step: OnStep) -> list[Path]:
-    from mefcli.demo import STOPS, SUFFIXES, DemoKind, make_bracket
+    from mefcli.demo import STOPS, DemoKind, make_bracket
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}.", "Give another folder.") from error
     kind: DemoKind = "raw" if raw else "jpeg"
-    names = [folder / f"room_{number + 1}{SUFFIXES[kind]}" for number in range(len(STOPS))]
+    names = [folder / f"room_{number + 1}{suffixes_of(kind)[0]}" for number in range(len(STOPS))]
     check_outputs([folder / "room_fused.tif", folder / "room_fused.jpg"], [], overwrite=overwrite)
     for name in names:
         if name.exists() and not overwrite:

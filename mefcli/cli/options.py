@@ -18,6 +18,7 @@ import typer
 
 from mefcli.cli import state
 from mefcli.errors import UsageError
+from mefcli.formats.table import written
 from mefcli.options import FRAMES, OUTPUT, TALK, Described, checked, described, option
 
 
@@ -153,7 +154,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Where to write, the format by suffix: tif png jpg jxl avif. Several are possible. "
+        help=f"Where to write, the format by suffix: {written()}. Several are possible. "
         "Without it: <first file>_fused.tif beside the first file.",
         metavar="FILE",
         rich_help_panel=OUTPUT,

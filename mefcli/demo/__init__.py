@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.demo.camera import STOPS, Exposure
+from mefcli.formats.table import suffixes_of
 
 __all__ = ["STOPS", "frames", "make_bracket", "scene"]
 
 DemoKind = Literal["jpeg", "png", "tiff", "raw"]
-SUFFIXES = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "raw": ".dng"}
 
 
 def scene(width: int = 1536) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def make_bracket(
     light = scene(width) if light is None else light
     paths = []
     for number, stop in enumerate(stops):
-        path = Path(folder) / f"room_{number + 1}{SUFFIXES[kind]}"
+        path = Path(folder) / f"room_{number + 1}{suffixes_of(kind)[0]}"
         exposure = Exposure(stop, number)
         if kind == "raw":
             from mefcli.demo.files import write_raw

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.errors import InputError, UnreadableError, named
+from mefcli.formats.table import OPENCV_READS
 
 Layout = Literal["plain", "mefb"]
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 USABLE = (12 / 255, 243 / 255)  # mean values between which a frame shows something
 TRUTH = re.compile(r"(^|.*[_-])(gt|reference|target|label)$", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class Scene:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in OPENCV_READS and p.is_file())
 
 
 def find_scenes(folder: Path, layout: Layout = "plain") -> list[Scene]:

@@ -1,7 +1,8 @@
 """The one table of formats: what mef reads and writes, under which suffixes, in which depths.
 
-Everything else derives from it: what counts as a picture in a folder, what `-o` takes, the depths written,
-the time a plan allows for reading, the sentences that say what is accepted, and the README's table.
+Everything else derives from it: what counts as a picture in a folder, what an output may be called, in which
+depths it is written, the time a plan allows for reading, the sentences that say what is accepted, and the
+README's table.
 Imports nothing heavy.
 """
 
@@ -16,7 +17,7 @@ from mefcli.values import Kind
 class Format:
     title: str
     kind: Kind | None  # what `sniff` says of such a file; None: not read
-    suffixes: tuple[str, ...]  # looked for in folders, and taken by -o; the first is the usual one
+    suffixes: tuple[str, ...]  # looked for in folders, and for outputs; the first is the usual one
     reads: str = "–"  # for people
     writes: str = "–"
     name: str | None = None  # in `Encoding.format`; None: not written
@@ -123,6 +124,20 @@ RAW_SUFFIXES = frozenset(  # believed where content alone does not decide
     suffix for format in READ if format.kind == "raw" for suffix in format.suffixes + format.named_only
 )
 READ_S: dict[Kind, float] = {format.kind: format.read_s for format in READ if format.kind is not None}
+
+
+def suffixes_of(*kinds: Kind) -> tuple[str, ...]:
+    """The suffixes of some kinds of file, the usual one of each first."""
+    formats = [format for kind in kinds for format in READ if format.kind == kind]
+    return tuple(suffix for format in formats for suffix in format.suffixes)
+
+
+OPENCV_READS = suffixes_of("jpeg", "png", "tiff", "bmp", "webp")  # for measuring and training
+
+
+def written() -> str:
+    """The usual suffixes of what mef writes, for people: jpg tif png avif jxl."""
+    return " ".join(format.suffixes[0].lstrip(".") for format in BY_NAME.values())
 
 
 def accepted() -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
+from mefcli.formats.table import suffixes_of
 from mefcli.training.radiance import Radiance, from_aces, read_radiance, squeeze, unsqueeze
 
 Part = Literal["train", "val"]
@@ -35,7 +36,7 @@ COLLECTIONS: dict[str, ItemKind] = {
     "normal_light_crops": "normal",
 }
 IN_ACES = {"Carrots.hdr"}
-PICTURES = {".hdr", ".png", ".jpg", ".jpeg"}
+PICTURES = {".hdr", *suffixes_of("png", "jpeg")}
 HELD_OUT_PHOTOS = 0.12  # share of the photographs kept for validation, by a hash of the name
 
 

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mefcli.errors import InputError
+from mefcli.formats.table import OPENCV_READS
 from mefcli.training.pack import Part
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 HELD_OUT = 0.12  # share of the scenes kept for validation
 REFERENCE = re.compile(r"(.*[_-])?(reference|ref|gt|label|target|truth)", re.IGNORECASE)
 REFERENCES = (
@@ -157,7 +157,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> list[Path]:
     return sorted(
-        (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()),
+        (path for path in folder.iterdir() if path.suffix.lower() in OPENCV_READS and path.is_file()),
         key=_by_number,
     )
 
