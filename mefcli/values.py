@@ -68,6 +68,7 @@ class Shot:
     focal_mm: float | None = None
     orientation: int = 1  # as stored, EXIF 1..8
     drive: Drive = Drive()
+    icc: bytes | None = None  # of the colours as stored
     icc_name: str | None = None
     fused: bool = False  # by this program, from other shots
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from mefcli.formats.spaces import same_colours
 from mefcli.values import Shot
 
 DCF_FOLDER = re.compile(r"\d{3}[A-Za-z0-9_]{5}")  # 100CANON; after file 9999 comes 101CANON (DCF 2.0)
@@ -172,7 +173,7 @@ def parted(one: Frame, two: Frame) -> str | None:
         return "the lens was changed"
     if a.focal_mm and b.focal_mm and abs(a.focal_mm - b.focal_mm) > 0.02 * a.focal_mm:
         return "the lens was zoomed"
-    if a.kind != "raw" and a.icc_name != b.icc_name:
+    if not same_colours(a, b):
         return "the colour profile changes"
     if one.start_s is not None and two.start_s is not None and two.start_s < one.start_s - 1.5:
         return "the clock was set back"

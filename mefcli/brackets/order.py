@@ -17,6 +17,7 @@ from mefcli.brackets.group import group, surely_several
 from mefcli.brackets.looks import Look, look_at, same_scene
 from mefcli.brackets.row import NAMED, RECORDED, UNRECORDED, listed, make_bracket, some, told_alike
 from mefcli.errors import MismatchError, UsageError, named
+from mefcli.formats.spaces import mixed, same_colours
 from mefcli.values import Bracket, Shot
 
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
@@ -116,12 +117,9 @@ def _check_cameras(shots: Sequence[Shot]) -> None:
 
 
 def _check_profiles(shots: Sequence[Shot]) -> None:
-    profiles = {shot.icc_name for shot in shots if shot.icc_name and shot.kind != "raw"}
-    if len(profiles) > 1:
-        raise MismatchError(
-            f"These frames have {len(profiles)} colour profiles: {_by(shots, lambda shot: shot.icc_name)}.",
-            "Export all frames of the bracket with one profile.",
-        )
+    for shot in shots[1:]:
+        if not same_colours(shots[0], shot):
+            raise mixed(shots[0].path, shots[0].icc_name, shot.path, shot.icc_name)
 
 
 def _check_one_scene(shots: Sequence[Shot], surely_several: Callable[[Sequence[Bracket]], bool]) -> None:

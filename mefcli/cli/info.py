@@ -148,6 +148,7 @@ def _object(
 ) -> dict[str, Any]:
     def plain(shot: Shot) -> dict[str, Any]:
         facts = asdict(shot)
+        del facts["icc"]  # its name is told
         facts["path"] = str(shot.path)
         facts["taken_at"] = shot.taken_at.isoformat() if shot.taken_at else None
         facts["ev"] = None if shot.ev is None else round(shot.ev, 3)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def read_shot(path: Path) -> Shot:
             focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
             orientation=orientation,
             drive=_drive(header, maker),
+            icc=_shared(header.icc) if header.icc and header.kind != "raw" else None,
             icc_name=_icc_name(header),
             fused=FUSED.match(_text(header.main, 0x0131)) is not None,
         )
@@ -221,6 +223,12 @@ def is_dcf_adobe_rgb(header: Header) -> bool:
             or (space is not None and space.integer == 2)
         )
     )
+
+
+@lru_cache(maxsize=64)
+def _shared(icc: bytes) -> bytes:
+    """One copy of a profile for all the shots of a card."""
+    return icc
 
 
 def _icc_name(header: Header) -> str | None:

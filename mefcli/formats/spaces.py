@@ -9,11 +9,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.errors import MismatchError
 from mefcli.formats.icc import SRGB_CURVE, colour_model, icc_profile, profile_name, profile_tag
+from mefcli.values import Shot
 
 Floats = NDArray[np.float64]
 SAMPLES = np.linspace(0.0, 1.0, 33)
@@ -102,6 +105,24 @@ def same_space(one: bytes | None, other: bytes | None) -> bool:
     )
 
 
+def same_colours(one: Shot, other: Shot) -> bool:
+    """Whether two files' colours mean the same, as far as headers tell; RAW is developed alike."""
+    if one.icc and other.icc:
+        return same_space(one.icc, other.icc)
+    return "raw" in (one.kind, other.kind) or (one.icc_name or "sRGB") == (other.icc_name or "sRGB")
+
+
+def mixed(one: Path, its: str | None, other: Path, others: str | None) -> MismatchError:
+    """Two frames of a bracket whose colours mean different things."""
+    names = [its or "sRGB", others or "sRGB"]
+    if names[0] == names[1]:
+        names[1] = f"another space of that name ({names[1]})"
+    return MismatchError(
+        f"{one.name} is in {names[0]}, {other.name} in {names[1]}.",
+        "Export all frames of the bracket with one colour profile.",
+    )
+
+
 def code_points(icc: bytes) -> tuple[int, int] | None:
     """Primaries and transfer of ISO/IEC 23091-2, where the profile names them (ICC.1:2022, section 10.3)."""
     tag = profile_tag(icc, b"cicp")
@@ -114,8 +135,8 @@ def is_srgb(icc: bytes) -> bool:
 
 
 def space_name(icc: bytes | None) -> str:
-    """What a profile calls itself, but one name for everything that is sRGB."""
-    return "sRGB" if icc and is_srgb(icc) else profile_name(icc)
+    """What a profile calls itself, but one name for everything that is sRGB, as no profile is."""
+    return "sRGB" if icc is None or is_srgb(icc) else profile_name(icc)
 
 
 def half_light(icc: bytes) -> float | None:

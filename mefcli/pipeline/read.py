@@ -75,19 +75,13 @@ def _check_sizes(shots: Sequence[Shot], pictures: Sequence[Picture]) -> None:
 
 def _one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
     """The profile all frames share, by what it means and not by its name. Untagged pictures count as sRGB."""
-    from mefcli.formats.spaces import same_space, space_name
+    from mefcli.formats.spaces import mixed, same_space, space_name
 
     profiles = [picture.icc for picture in pictures]
-    reference = profiles[bracket.reference]
+    reference, chosen = profiles[bracket.reference], bracket.paths[bracket.reference]
     for shot, profile in zip(bracket.shots, profiles, strict=True):
         if not same_space(profile, reference):
-            names = [space_name(other) if other else "sRGB" for other in (reference, profile)]
-            if names[0] == names[1]:
-                names[1] = f"another space of that name ({names[1]})"
-            raise MismatchError(
-                f"{bracket.paths[bracket.reference].name} is in {names[0]}, {shot.path.name} in {names[1]}.",
-                "Export all frames of the bracket with one colour profile.",
-            )
+            raise mixed(chosen, space_name(reference), shot.path, space_name(profile))
     return reference or next((profile for profile in profiles if profile), None)
 
 

@@ -18,7 +18,9 @@ from mefcli import api, formats
 from mefcli.brackets.group import group
 from mefcli.brackets.order import one_bracket
 from mefcli.errors import MismatchError
+from mefcli.formats.spaces import space_name
 from mefcli.values import Shot
+from tests.formats.profiles import named
 
 FAST = ("--model", "average", "--align", "off")
 
@@ -29,6 +31,35 @@ def taken(exposures: list[float], pause_s: float = 0.2, biases: list[float] | No
         card.shoot(exposure, biases[place] if biases else 0.0)
         card.pause(pause_s, pause_s)
     return card.shots
+
+
+@pytest.mark.parametrize(
+    ("names", "spaces", "one"),
+    [
+        (("Adobe RGB (1998)", "Camera RGB"), ("adobergb", "adobergb"), True),
+        (("Camera RGB", "Camera RGB"), ("adobergb", "p3"), False),
+        (("Camera RGB", None), ("srgb", None), True),
+        (("Camera RGB", None), ("p3", None), False),
+    ],
+    ids=["two names", "two spaces of a name", "untagged sRGB", "untagged and P3"],
+)
+def test_profiles_are_compared_by_what_they_mean(
+    names: tuple[str, str | None], spaces: tuple[str, str | None], one: bool
+) -> None:
+    profiles = [
+        named(name, space) if name and space else None for name, space in zip(names, spaces, strict=True)
+    ]
+    shots = [
+        replace(shot, icc=profile, icc_name=space_name(profile) if profile else None)
+        for shot, profile in zip(taken([1 / 60, 1 / 250]), profiles, strict=True)
+    ]
+    parts = group(shots, look=None)
+    assert len(parts.brackets) == one
+    if one:
+        assert len(one_bracket(shots).shots) == 2
+    else:
+        with pytest.raises(MismatchError, match=r"IMG_0001.JPG is in \S+ .*IMG_0002.JPG in "):
+            one_bracket(shots)
 
 
 def test_an_exposure_taken_twice_counts_once_and_is_told() -> None:
