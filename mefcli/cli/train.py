@@ -60,7 +60,9 @@ def train_one(
     start_from: Annotated[
         Path | None, typer.Option("--from", help="Begin with these weights (.safetensors or a checkpoint).")
     ] = None,
-    eyes: Annotated[Path | None, typer.Option("--features", help="MEF-CL's feature network.")] = None,
+    features: Annotated[
+        Path | None, typer.Option("--features", help="MEF-CL's feature network; else the shipped one.")
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option("--teacher", help="Weights of the default model, to learn from instead of the shipped."),
@@ -100,7 +102,7 @@ def train_one(
         smoke=smoke,
         fresh=fresh or smoke,
         start_from=start_from,
-        eyes=eyes,
+        features=features,
         teacher=teacher,
         vgg16=vgg16,
         validate_every_s=parse_duration(validate_every),

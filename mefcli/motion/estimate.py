@@ -154,14 +154,14 @@ def _that_pay(
     Lights of a night that grow with exposure, or waves, would otherwise bend all the rest by guesswork. Each
     motion fits the points it was found on best, so where two sets of points differ both count alike.
     """
-    heard = [(np.array(losses), points) for losses, points in verdicts if losses]
-    if not heard:
+    told = [(np.array(losses), points) for losses, points in verdicts if losses]
+    if not told:
         return fits
     parameters = np.array([PARAMETERS[model] for model in fits])
     price = np.array([math.log(bent_price) if model == "homography" else 0.0 for model in fits])
     costs = sum(
         np.log(losses.clip(1e-9)) + np.log1p(2 * parameters * SHARED_NOISE / points) + price
-        for losses, points in heard
+        for losses, points in told
     )
     models = list(fits)
     while len(models) > 1 and costs[len(models) - 1] >= min(costs[: len(models) - 1]):

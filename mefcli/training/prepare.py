@@ -197,7 +197,7 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
 
 
 def give_features(objective: Objective, settings: Settings, device: torch.device) -> None:
-    """The frozen feature network, for objectives that look through one."""
+    """The frozen feature network, for objectives that compare by one."""
     use = getattr(objective, "use_features", None)
     if use is None:
         return
@@ -211,4 +211,4 @@ def give_features(objective: Objective, settings: Settings, device: torch.device
         except (OSError, ValueError) as error:
             raise ModelError(str(error)) from error
         return
-    use((untrained_features() if settings.smoke else load_features(settings.eyes)).to(device))
+    use((untrained_features() if settings.smoke else load_features(settings.features)).to(device))

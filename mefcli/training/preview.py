@@ -1,4 +1,4 @@
-"""A contact sheet of simulated brackets, for eyes: do they look like photographs?"""
+"""A contact sheet of simulated brackets, to see whether they look like photographs."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Settings:
     smoke: bool = False
     fresh: bool = False  # start again even where a checkpoint exists
     start_from: Path | None = None  # weights to begin with (fine-tuning)
-    eyes: Path | None = None  # MEF-CL's feature network; the shipped one by default
+    features: Path | None = None  # MEF-CL's feature network; the shipped one by default
     teacher: Path | None = None  # weights of the network that taught recipes learn from; the default model
     vgg16: Path | None = None  # look through torchvision's VGG-16 instead, as the paper does
     save_every_s: float = 60.0

@@ -165,10 +165,10 @@ def test_own_sources_join_the_negatives_where_the_paper_wants_them():
 @pytest.mark.parametrize("variant", ["untaught", "paper"])
 def test_vgg16_splits_planes_once(variant):
     """Shown by a loss that splits them, too, it gave 1152 and 4608 channels at three times the cost."""
-    eyes, looks = VGG16Features(), []
-    eyes.features[0].register_forward_pre_hook(lambda _, inputs: looks.append(len(inputs[0])))
+    network, looks = VGG16Features(), []
+    network.features[0].register_forward_pre_hook(lambda _, inputs: looks.append(len(inputs[0])))
     made = find_recipe("mefcl", variant).objective()
-    made.use_features(eyes)
+    made.use_features(network)
     maps = made._maps(torch.rand(2, 3, 32, 32))
     assert {name: x.shape[1] for name, x in maps.items()} == {"shallow": 384, "deep": 1536}
     assert looks == [6]  # three grey pictures each
@@ -188,7 +188,7 @@ def test_every_objective_of_the_recipe_gives_finite_gradients(name: str):
     loss, _ = objective(network, batch(), 0.0)
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
-    assert all(p.grad is None for p in objective.eyes.parameters()), "the features must stay frozen"
+    assert all(p.grad is None for p in objective.features.parameters()), "the features must stay frozen"
 
 
 def test_contrastive_term_without_features_says_what_to_do():

@@ -146,12 +146,12 @@ def test_the_memory_of_mef_cls_contrastive_term_survives_a_checkpoint() -> None:
         frames, extreme = torch.rand(2, 2, 3, 32, 32), torch.rand(4, 3, 32, 32)
         return Batch(frames, torch.zeros(2, 2), normal=torch.rand(2, 3, 32, 32), extreme=extreme)
 
-    eyes = untrained_features()
-    first = MEFCLObjective(eyes, style=True, swap=False)
+    features = untrained_features()
+    first = MEFCLObjective(features, style=True, swap=False)
     network = torch.nn.Identity()
     network.forward = lambda frames: frames.mean(1)  # type: ignore[method-assign]
     first(network, batch(), 0.0)
-    again, forgetful = (MEFCLObjective(eyes, style=True, swap=False) for _ in range(2))
+    again, forgetful = (MEFCLObjective(features, style=True, swap=False) for _ in range(2))
     again.load_state_dict(first.state_dict())
     later = batch()
     loss, recalled = (float(one(network, later, 0.0)[0]) for one in (first, again))

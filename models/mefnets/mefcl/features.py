@@ -1,4 +1,4 @@
-"""The frozen eyes of MEF-CL's contrastive term: a network with two taps, shallow (texture) and deep (scene).
+"""The frozen feature networks of MEF-CL's contrastive term: two taps, shallow (texture) and deep (scene).
 
 Two of them. `FeatureNet` is ours: VGG-like, small, trained on free photographs to tell how a picture was
 altered (`alter`): exposure, gamma, saturation, blur and noise, which is what its taps must sense.
@@ -23,7 +23,7 @@ MAX_EV, MAX_LOG2_GAMMA, MAX_SATURATION, MAX_NOISE = 3.0, 0.8, 0.8, 0.08
 
 
 class Taps(Protocol):
-    """Eyes. Those that show themselves R, G and B one by one have `by_plane = True`."""
+    """A feature network. One that shows itself R, G and B one by one has `by_plane = True`."""
 
     def taps(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -86,7 +86,7 @@ def alter(x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, 
     return y, torch.cat((ev, gamma, saturation, blur, noise), 1).flatten(1)
 
 
-# ---- the paper's eyes ------------------------------------------------------------------------------------
+# ---- the paper's features --------------------------------------------------------------------------------
 
 VGG16_WIDTHS = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512)  # up to relu4_3
 SHALLOW_LAYERS = 9  # layers up to and including relu2_2

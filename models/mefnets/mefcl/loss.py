@@ -93,14 +93,14 @@ class Memory(nn.Module):
 
 
 class MEFCLObjective(Objective):
-    """The whole loss. `use_features` must have given it its frozen eyes before the first step.
+    """The whole loss. `use_features` must have given it its frozen features before the first step.
 
     `style=True` averages each feature map over its positions first. The paper compares position by
     position, although positives show other scenes: then no result can ever be closer to its positive than
     to 360 negatives, and the term never comes to rest (README.md).
 
-    `by_plane=True` shows R, G and B to the eyes one by one, each as a grey picture, as the paper does; eyes
-    that do so themselves (VGG-16) are shown the picture.
+    `by_plane=True` shows R, G and B to the feature network one by one, each as a grey picture, as the paper
+    does; one that does so itself (VGG-16) is shown the picture.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class MEFCLObjective(Objective):
         self.subtract_mean, self.style, self.own_sources, self.swap = subtract_mean, style, own_sources, swap
         self.memories = nn.ModuleDict({name: Memory(negatives) for name in self.taps})
         self.means: dict[str, Tensor] = {}
-        self.eyes: Taps | None = None
+        self.features: Taps | None = None
         if features is not None:
             self.use_features(features)
 
@@ -138,7 +138,7 @@ class MEFCLObjective(Objective):
         """Take `FeatureNet` with its trained weights, or VGG-16; it is frozen here."""
         if isinstance(features, nn.Module):
             features.eval().requires_grad_(False)
-        self.eyes = features
+        self.features = features
 
     def get_extra_state(self) -> dict[str, dict[str, Tensor]]:
         """What a resumed run must find again beside the parameters: negatives kept and mean features."""
@@ -155,14 +155,14 @@ class MEFCLObjective(Objective):
             memory.kept = units
 
     def _maps(self, picture: Tensor) -> dict[str, Tensor]:
-        if self.eyes is None:
+        if self.features is None:
             raise ValueError("MEF-CL's contrastive term has no feature network. Call use_features() first.")
-        if self.by_plane and not getattr(self.eyes, "by_plane", False):
+        if self.by_plane and not getattr(self.features, "by_plane", False):
             B = picture.shape[0]
             planes = picture.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)  # (3B, 3, H, W)
-            taps = [tap.reshape(B, -1, *tap.shape[2:]) for tap in self.eyes.taps(planes)]
+            taps = [tap.reshape(B, -1, *tap.shape[2:]) for tap in self.features.taps(planes)]
         else:
-            taps = list(self.eyes.taps(picture))
+            taps = list(self.features.taps(picture))
         maps = dict(zip(("shallow", "deep"), taps, strict=True))
         return {
             name: maps[name].mean((2, 3), keepdim=True) if self.style else maps[name] for name in self.taps
