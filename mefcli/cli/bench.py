@@ -29,14 +29,14 @@ COMMANDS = (
 
 Megapixels = Annotated[str, typer.Option(help="Picture sizes, with commas between.")]
 OnlyMef = Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a row, on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a row, on standard output.")]
 Repeats = Annotated[int, typer.Option(help="Runs of each.", min=1)]
 
 
 def fusion(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILES]...", help="With --profile: your exposures, else made-up ones."),
+        typer.Argument(metavar="[FILES]...", help="With --stages: your exposures, else made-up ones."),
     ] = None,
     megapixels: Megapixels = "6,24",
     frames: Annotated[str, typer.Option(help="Numbers of exposures, with commas between.")] = "3",
@@ -48,8 +48,8 @@ def fusion(
     align: Annotated[
         Align, typer.Option(help="Passed on to mef fuse; unless off, brackets are as from the hand.")
     ] = "off",
-    profile: Annotated[
-        bool, typer.Option("--profile", help="One run of mef, stage by stage: CPU seconds and memory.")
+    stages: Annotated[
+        bool, typer.Option("--stages", help="One run of mef, stage by stage: CPU seconds and memory.")
     ] = False,
     only_mef: OnlyMef = False,
     json: Json = False,
@@ -64,18 +64,18 @@ def fusion(
     mef bench fusion                            6 and 24 MP, three exposures
     mef bench --megapixels 24,50 --frames 3,9   sizes and numbers of exposures
     mef bench -m house,mertens --json           for scripts
-    mef bench --profile -m house                where the time of one run goes
-    mef bench fusion --profile *.jpg            the same on exposures of your own
+    mef bench --stages -m house                 where the time of one run goes
+    mef bench fusion --stages *.jpg             the same on exposures of your own
     """
     from mefcli.bench import suite
     from mefnets import DEFAULT_MODEL
 
     names = _models(models) or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
     sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
-    if files and not profile:
-        raise UsageError("The benchmark makes its own pictures.", "Add --profile to measure yours.")
+    if files and not stages:
+        raise UsageError("The benchmark makes its own pictures.", "Add --stages to measure yours.")
     with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
-        if profile:
+        if stages:
             job = {"align": align, "max_memory": max_memory}
             _profile(Path(folder), files, names, sizes, counts, job, json=json)
             return

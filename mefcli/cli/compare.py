@@ -29,9 +29,11 @@ def compare(
         Path | None, typer.Option("--report", help="Write a page with a before/after slider here, .html.")
     ] = None,
     models: Annotated[
-        str, typer.Option("--models", help="all (that have weights here), or names with commas.")
+        str, typer.Option("--models", "-m", help="all (that have weights here), or names with commas.")
     ] = "all",
-    size: Annotated[float, typer.Option("--size", help="Megapixels to compare at.", min=0.01)] = 1.0,
+    megapixels: Annotated[
+        float, typer.Option("--megapixels", help="Reduce the frames to this size.", min=0.01)
+    ] = 1.0,
     looks: Annotated[
         bool, typer.Option("--looks", help="Compare looks of one model (the default's) instead of models.")
     ] = False,
@@ -44,7 +46,7 @@ def compare(
 
     Examples:
     mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
-    mef compare *.jpg --models mertens,ffmef --size 2       two models at 2 megapixels
+    mef compare *.jpg --models mertens,ffmef --megapixels 2       two models at 2 megapixels
     mef compare *.jpg --looks -o looks.jpg                  natural, bright, deep and flat
     mef compare *.jpg --report models.html                  a page to look closely
     """
@@ -59,7 +61,7 @@ def compare(
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
     with screen.Progress() as progress:
         stack = api.prepare(bracket, job=job, on_step=progress)
-    stack = replace(stack, frames=tuple(reduced(frame, size) for frame in stack.frames))
+    stack = replace(stack, frames=tuple(reduced(frame, megapixels) for frame in stack.frames))
     labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
     if looks:
         makers = _looks(DEFAULT_MODEL if models == "all" else models, stack, job)

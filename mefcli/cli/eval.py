@@ -21,15 +21,16 @@ def evaluate(
         Path | None, typer.Option("--fused", help="Score the results in this folder: <scene>[_<method>].*")
     ] = None,
     models: Annotated[
-        str | None, typer.Option("--models", help="Run and score these models: all, or names with commas.")
+        str | None,
+        typer.Option("--models", "-m", help="Run and score these models: all, or names with commas."),
     ] = None,
     layout: Annotated[Layout, typer.Option("--layout", help="mefb: the benchmark's folders.")] = "plain",
     metrics: Annotated[
         str | None,
         typer.Option("--metrics", help="Names with commas. Without it: the default ones."),
     ] = None,
-    max_size: Annotated[
-        float | None, typer.Option("--max-size", help="Reduce scenes to this many megapixels.", min=0.002)
+    megapixels: Annotated[
+        float | None, typer.Option("--megapixels", help="Reduce the scenes to this size.", min=0.002)
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write every score to this .csv or .json file.")
@@ -62,7 +63,7 @@ def evaluate(
             wanted, device=job.device, on_missing=screen.left_out if models == "all" else None
         )
     rows = []
-    for row in methods.evaluate(scenes, makers, names=names, max_pixels=max_size):
+    for row in methods.evaluate(scenes, makers, names=names, max_pixels=megapixels):
         rows.append(row)
         screen.say(f"{row.scene}: {row.method} scored ({len(rows)} of {len(scenes) * len(makers)}).")
     everything = ranking.to_object(rows)

@@ -48,8 +48,8 @@ def reproduce(
         "runs"
     ),
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
-    max_size: Annotated[
-        float | None, typer.Option("--max-size", help="Reduce scenes to this many megapixels.", min=0.002)
+    megapixels: Annotated[
+        float | None, typer.Option("--megapixels", help="Reduce the scenes to this size.", min=0.002)
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write everything to this .md or .json file.")
@@ -90,7 +90,7 @@ def reproduce(
             layout_of(data, layout),
             authors=authors,
             device=job.device,
-            max_megapixels=max_size,
+            max_megapixels=megapixels,
             on_row=lambda scene, method: screen.say(f"{scene}: {method} measured."),
         )
     if train is None:
@@ -98,7 +98,7 @@ def reproduce(
 
         findings = not_measured(chosen, "no training data was given")
     else:
-        scenes = (data, layout_of(data, layout), max_size) if data else None
+        scenes = (data, layout_of(data, layout), megapixels) if data else None
         shared = {
             "budget_s": None if steps else _seconds(budget),
             "steps": steps,

@@ -34,7 +34,7 @@ def search(
         Path | None, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where the data cache is kept.")] = Path("runs"),
-    width: Annotated[int, typer.Option("--width", min=2, help="Channels of detail repletion.")] = 32,
+    channels: Annotated[int, typer.Option("--channels", min=2, help="Channels of detail repletion.")] = 32,
     eta: Annotated[float, typer.Option("--eta", min=0.0, help="What speed counts.")] = 0.5,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the weights.")] = 12_000,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Steps before operators are weighed.")] = 400,
@@ -42,9 +42,9 @@ def search(
     lr_weights: Annotated[float, typer.Option("--lr-weights", help="Learning rate of the weights.")] = 3e-4,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs a step.")] = 4,
     crop: Annotated[int, typer.Option("--crop", min=32, help="Side of the crops, in pixels.")] = 128,
-    size: Annotated[
+    side: Annotated[
         list[int] | None,
-        typer.Option("--size", min=8, help="Sides at which operators are timed; 32 and 64 by default."),
+        typer.Option("--side", min=8, help="Sides at which operators are timed; 32 and 64 by default."),
     ] = None,
     timing_batch: Annotated[int, typer.Option("--timing-batch", min=1, help="Pictures a timed call.")] = 16,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timed calls an operator.")] = 100,
@@ -79,7 +79,7 @@ def search(
     if latency:
         table = _read_table(latency)
     else:
-        table = _measure(64 if aligns else width, aligns, size or None, timing_batch, repeats, where)
+        table = _measure(64 if aligns else channels, aligns, side or None, timing_batch, repeats, where)
     if measure_latency:
         _write(out, table.to_json())
         typer.echo(out)
@@ -93,7 +93,7 @@ def search(
     from mefnets.crmef.search import search as run
 
     settings = Settings(
-        width=64 if aligns else width,
+        width=64 if aligns else channels,
         aligns=aligns,
         eta=eta,
         steps=steps,
@@ -107,7 +107,7 @@ def search(
             *_pairs(data, runs, batch, crop, aligns, seed), table, settings, where, _Lines(steps, alpha_log)
         )
     except ValueError as error:
-        raise UsageError(str(error), "Measure a table with the same --width.") from error
+        raise UsageError(str(error), "Measure a table with the same --channels.") from error
     _write(out, asdict(chosen))
     typer.echo(out)
 

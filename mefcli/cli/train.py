@@ -230,7 +230,7 @@ def features(
     steps: Annotated[int | None, typer.Option("--steps", help="End after this many steps.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     threads: Annotated[int | None, THREADS] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+    out: Annotated[Path, typer.Option("--output", "-o", help="The weights folder.")] = Path("weights"),
 ) -> None:
     """Train the feature network of MEF-CL, and show that it separates exposures of unseen scenes.
 
@@ -283,7 +283,7 @@ def export(
     variant: Annotated[str, typer.Option("--variant")] = "",
     seed: Annotated[int, typer.Option("--seed")] = 0,
     which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
-    out: Annotated[Path, typer.Option("--out", "-o", help="The weights folder.")] = Path("weights"),
+    out: Annotated[Path, typer.Option("--output", "-o", help="The weights folder.")] = Path("weights"),
     crop: Annotated[int | None, typer.Option("--crop", help="As the run was given it.")] = None,
     default: Annotated[
         bool, typer.Option("--default", help="A variant's weights as MODEL's own, not as MODEL@VARIANT.")

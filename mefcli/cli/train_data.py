@@ -17,7 +17,7 @@ RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs and the dat
 
 def pack(
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("train.mefdata"),
+    out: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("train.mefdata"),
 ) -> None:
     """Pack the training data into one file: mef's free pictures, or a folder of scenes of your own.
 
@@ -46,9 +46,11 @@ def pack(
 
 def preview(
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The contact sheet to write.")] = Path("sheet.jpg"),
+    out: Annotated[Path, typer.Option("--output", "-o", help="The contact sheet to write.")] = Path(
+        "sheet.jpg"
+    ),
     runs: RunsOption = Path("runs"),
-    model: Annotated[str | None, typer.Option("--model", help="As this network's recipe asks.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="As this network's recipe asks.")] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Brackets.")] = 16,
     frames: Annotated[int | None, typer.Option("--frames", min=2, max=9)] = None,
     lopsided: Annotated[float, typer.Option("--lopsided", help="Share of all-under, all-over.")] = 0.0,

@@ -33,9 +33,7 @@ def carry_out(path: Path, train: Callable[[Any], Outcome]) -> None:
 
 
 def hours(
-    weights: Annotated[Path, typer.Option("--weights", help="The weights folder.", show_default=True)] = Path(
-        "weights"
-    ),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The weights folder.")] = Path("weights"),
 ) -> None:
     """Show what every file of weights has cost: legs, steps, brackets and CPU-hours, from its metadata.
 
@@ -45,16 +43,14 @@ def hours(
     from mefcli.errors import InputError
     from mefcli.training.lineage import table
 
-    if not weights.is_dir():
-        raise InputError(f"{weights} is not a folder.", "Name the folder of the weights with --weights.")
-    typer.echo(table(weights), nl=False)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", "Name the folder of the weights.")
+    typer.echo(table(folder), nl=False)
 
 
 def scores(
     scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="One folder a scene.", show_default=False)],
-    weights: Annotated[Path, typer.Option("--weights", help="The weights folder.", show_default=True)] = Path(
-        "weights"
-    ),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The weights folder.")] = Path("weights"),
     models: Annotated[str | None, typer.Option("--models", help="Only these, with commas between.")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Also those whose weights have not changed.")] = False,
 ) -> None:
@@ -70,6 +66,6 @@ def scores(
 
     names = chosen_models(models) if models else None
     path = measure(
-        weights, scenes, anew=anew, names=names, on_model=lambda name, words: say(f"{name}: {words}.")
+        folder, scenes, anew=anew, names=names, on_model=lambda name, words: say(f"{name}: {words}.")
     )
     typer.echo(path)

@@ -113,7 +113,7 @@ def test_the_command_prints_one_json_object_a_program_with_its_stages(
 def test_a_profile_tells_processor_and_memory_of_every_stage(
     jpegs: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code = app.run(["bench", "fusion", *map(str, jpegs), "--profile", "-m", "average", "--json"])
+    code = app.run(["bench", "fusion", *map(str, jpegs), "--stages", "-m", "average", "--json"])
     out, err = capfd.readouterr()
     assert code == 0, err
     told = json.loads(out)

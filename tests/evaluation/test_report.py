@@ -290,7 +290,16 @@ def test_compare_writes_sheet_page_and_json(bracket_files, tmp_path, capsys) -> 
     import json
 
     sheet, page = tmp_path / "sheet.jpg", tmp_path / "page.html"
-    command = ["compare", *bracket_files, "--ev", "-2,0,2", "--models", "average,mertens", "--size", "0.05"]
+    command = [
+        "compare",
+        *bracket_files,
+        "--ev",
+        "-2,0,2",
+        "--models",
+        "average,mertens",
+        "--megapixels",
+        "0.05",
+    ]
     command += ["-o", str(sheet), "--report", str(page), "--quiet"]
     assert run([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

@@ -199,7 +199,7 @@ def test_the_command_measures_a_table(tmp_path):
     from mefcli.cli.app import app
 
     out = tmp_path / "table.json"
-    arguments = ["search", "crmef", "--measure-latency", "-o", str(out), "--width", "4", "--size", "8"]
+    arguments = ["search", "crmef", "--measure-latency", "-o", str(out), "--channels", "4", "--side", "8"]
     result = CliRunner().invoke(app, [*arguments, "--repeats", "1", "--timing-batch", "1"])
     assert result.exit_code == 0, result.output
     Latency(layers(4), table_from(json.loads(out.read_text())))
@@ -210,7 +210,16 @@ def test_the_command_needs_pictures_to_search(tmp_path):
 
     table = tmp_path / "table.json"
     table.write_text(json.dumps(flat_table(layers(4)).to_json()))
-    arguments = ["search", "crmef", "-o", str(tmp_path / "g.json"), "--latency", str(table), "--width", "4"]
+    arguments = [
+        "search",
+        "crmef",
+        "-o",
+        str(tmp_path / "g.json"),
+        "--latency",
+        str(table),
+        "--channels",
+        "4",
+    ]
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 

@@ -32,7 +32,7 @@ def test_only_what_has_changed_is_measured_again(mef: Mef, jpegs: list[Path], tm
     (scenes / "room").mkdir()
     for path in jpegs:
         shutil.copy(path, scenes / "room" / path.name)
-    words = ("train", "scores", scenes, "--weights", weights, "--models", "average,mertens")
+    words = ("train", "scores", scenes, weights, "--models", "average,mertens")
     done = mef(*words)
     assert done.code == 0, done.err
     assert "average: structure 0." in done.err

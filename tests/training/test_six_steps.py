@@ -85,7 +85,7 @@ def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
         ["models"],
         ["fuse", *files, "--model", "toy", "--dry-run"],
         ["fuse", *files, "--model", "toy", "-o", str(house / "fused.tif")],
-        ["compare", *files, "--models", "toy,average", "--size", "0.01"],
+        ["compare", *files, "--models", "toy,average", "--megapixels", "0.01"],
         ["bench", "models", "--models", "toy", "--megapixels", "0.02", "--repeats", "1"],
         ["bench", "--models", "toy", "--megapixels", "0.05", "--frames", "2", "--repeats", "1", "--only-mef"],
     ]
