@@ -75,7 +75,7 @@ def _movement_told(stack: Stack) -> tuple[str, ...]:
     others = f", and {len(moved) - 1} more times" if len(moved) > 1 else ""
     return (
         f"Something moved between {first} and {second}{others}; it may show twice. "
-        "Deghosting (auto) shows it once.",
+        "With deghost auto it shows once.",
     )
 
 

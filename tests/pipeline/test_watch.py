@@ -60,10 +60,10 @@ def told(stack: Stack, **options: str) -> list[str]:
     return [note for note in deghost(align(stack, job), job).notes if "moved" in note]
 
 
-def test_a_walker_is_told_with_the_command_that_helps() -> None:
+def test_a_walker_is_told_with_what_helps() -> None:
     (note,) = told(stack_of((100, 200, 300)))
     assert "IMG_0.jpg and IMG_1.jpg" in note
-    assert "--deghost auto" in note
+    assert "deghost auto" in note
 
 
 def test_what_stood_still_is_not_mentioned() -> None:
