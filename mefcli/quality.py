@@ -70,7 +70,7 @@ def measure(
             continue
         if not anew and name in rows and rows[name]["weights_sha256"] == sha256:
             continue
-        makers = methods.from_models([name], optional=False, on_missing=lambda words: None)
+        makers = methods.from_models([name])
         scored = list(methods.evaluate(found, makers, names=NAMES, max_pixels=MEGAPIXELS, ends=True))
         means = ranking.means(scored)[name]
         rows[name] = {

@@ -51,7 +51,9 @@ def hours(
 def scores(
     scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="One folder a scene.", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The weights folder.")] = Path("weights"),
-    models: Annotated[str | None, typer.Option("--models", help="Only these, with commas between.")] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", "-m", help="Only these, with commas between.")
+    ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Also those whose weights have not changed.")] = False,
 ) -> None:
     """Measure every model on a folder of scenes, and keep the means in scores.json beside the weights.
