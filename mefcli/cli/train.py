@@ -328,6 +328,7 @@ COMMANDS = (
     Entry("features", "mefcli.cli.train:features", "Train the feature network of MEF-CL.", "Networks"),
     Entry("pack", "mefcli.cli.train_data:pack", "Pack the training data into one file.", "Data"),
     Entry("preview", "mefcli.cli.train_data:preview", "Show simulated brackets on a contact sheet.", "Data"),
+    Entry("niqe", "mefcli.cli.train_data:niqe", "Fit NIQE to a folder of photographs.", "Data"),
     Entry("export", "mefcli.cli.train:export", "Write a run's weights for shipping.", "Results"),
     Entry("hours", "mefcli.cli.train_plan:hours", "Show what the weights have cost so far.", "Results"),
     Entry("scores", "mefcli.cli.train_plan:scores", "Measure every model, for the lists.", "Results"),

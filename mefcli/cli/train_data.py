@@ -93,3 +93,35 @@ def preview(
             f"{out} could not be written.", "Choose a name ending in .jpg in an existing folder."
         )
     typer.echo(out)
+
+
+def niqe(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Photographs, also in folders below.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file of the model.")],
+) -> None:
+    """Fit NIQE's model of photographs: the statistics of the sharp blocks of well exposed pictures.
+
+    The one that mef eval --metrics NIQE measures by is fitted on the free photographs that the networks learn
+    from.
+
+    Examples:
+    mef train niqe TRAIN/photos -o naturalness.npz
+    """
+    from mefcli.errors import InputError
+    from mefcli.evaluation.metrics.naturalness import BLOCK_PX, fit, save
+    from mefcli.evaluation.metrics.picture import Picture
+    from mefcli.evaluation.scenes import read_pixels
+    from mefcli.formats.table import OPENCV_READS
+    from mefcli.storage import write_bytes
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in OPENCV_READS)
+    pictures = (Picture(read_pixels(path)) for path in paths)
+    large = [picture.gray for picture in pictures if min(picture.shape) >= 2 * BLOCK_PX]
+    if len(large) < 2:
+        raise InputError(
+            f"{folder} holds {len(large)} pictures of at least {2 * BLOCK_PX} pixels a side.",
+            "Name a folder of photographs.",
+        )
+    write_bytes(output, save(fit(large)))
+    say(f"Fitted on {len(large)} photographs.")
+    typer.echo(output)

@@ -10,9 +10,17 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mefcli.errors import InputError, ModelError
-from mefcli.evaluation.metrics import Picture, score
+from mefcli.evaluation.metrics import LIGHT_NAMES, REFERENCE_NAMES, Picture, score
 from mefcli.evaluation.ranking import Row
-from mefcli.evaluation.scenes import Scene, find_fused, read_pixels, read_scene, reduced, usable_ends
+from mefcli.evaluation.scenes import (
+    Scene,
+    find_fused,
+    read_light,
+    read_pixels,
+    read_scene,
+    reduced,
+    usable_ends,
+)
 
 Frames = list[NDArray[Any]]
 Maker = Callable[[Scene, Frames], NDArray[Any] | None]  # None: no result for this scene
@@ -92,6 +100,7 @@ def evaluate(
         frames = usable_ends(frames) if ends else frames
         inputs = [Picture(frame) for frame in frames]
         truth = Picture(reduced(read_pixels(scene.reference), max_pixels)) if scene.reference else None
+        light = read_light(scene.light, frames[0].shape[:2]) if scene.light else None
         for method, make in makers.items():
             on_row(count / total, f"{scene.name}, {method}")
             count += 1
@@ -104,17 +113,20 @@ def evaluate(
                     f" its inputs {frames[0].shape[1]}x{frames[0].shape[0]}.",
                     "Metrics compare pictures of one size.",
                 )
-            yield Row(scene.name, method, _scored(pixels, inputs, names, truth))
+            yield Row(scene.name, method, _scored(pixels, inputs, names, truth, light))
     on_row(1.0, "")
 
 
 def _scored(
-    pixels: NDArray[Any], inputs: list[Picture], names: Sequence[str] | None, truth: Picture | None
+    pixels: NDArray[Any],
+    inputs: list[Picture],
+    names: Sequence[str] | None,
+    truth: Picture | None,
+    light: NDArray[Any] | None,
 ) -> dict[str, float]:
-    from mefcli.evaluation.metrics import METRICS
-
     if names is None:
-        return score(pixels, inputs, reference=truth)
-    possible = [n for n in names if truth is not None or METRICS[n].compare is None]
-    scores = score(pixels, inputs, names=possible, reference=truth)
+        return score(pixels, inputs, reference=truth, light=light)
+    missing = (*(REFERENCE_NAMES if truth is None else ()), *(LIGHT_NAMES if light is None else ()))
+    possible = [name for name in names if name not in missing]
+    scores = score(pixels, inputs, names=possible, reference=truth, light=light)
     return {name: scores.get(name, math.nan) for name in names}

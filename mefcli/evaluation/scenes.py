@@ -1,8 +1,9 @@
 """Folders of scenes for `mef eval`: pairs or sequences, their results, and a reference where there is one.
 
 Plain layout: one folder a scene, two or more pictures in each; a picture whose name is `reference`, `target`,
-`label` or `gt` (or ends in `_gt`) is the ground truth. Layout of the MEFB benchmark as published:
-`input/<scene>/<scene>_A.*` and `_B.*`, results in one folder as `<scene>_<method>.*`.
+`label` or `gt` (or ends in `_gt`) is the ground truth, a `.hdr` the light of the scene. Layout of the MEFB
+benchmark as published: `input/<scene>/<scene>_A.*` and `_B.*`, results in one folder as
+`<scene>_<method>.*`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mefcli.formats.table import OPENCV_READS
 
 Layout = Literal["plain", "mefb"]
 USABLE = (12 / 255, 243 / 255)  # mean values between which a frame shows something
+RADIANCE = ".hdr"
 TRUTH = re.compile(r"(^|.*[_-])(gt|reference|target|label)$", re.IGNORECASE)
 
 
@@ -29,6 +31,7 @@ class Scene:
     name: str
     inputs: tuple[Path, ...]  # as named; `read_scene` sorts them dark to bright
     reference: Path | None = None
+    light: Path | None = None  # a radiance map of the scene
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -50,7 +53,9 @@ def find_scenes(folder: Path, layout: Layout = "plain") -> list[Scene]:
         if layout == "mefb":
             inputs = [p for p in inputs if re.search(r"[_-][AB]$", p.stem, re.IGNORECASE)] or inputs
         if len(inputs) >= 2:
-            scenes.append(Scene(place.name, tuple(inputs), truth[0] if truth else None))
+            light = sorted(p for p in place.iterdir() if p.suffix.lower() == RADIANCE and p.is_file())
+            reference = truth[0] if truth else None
+            scenes.append(Scene(place.name, tuple(inputs), reference, light[0] if light else None))
     if not scenes:
         raise InputError(
             f"{folder} holds no scenes.",
@@ -97,6 +102,27 @@ def read_pixels(path: Path) -> NDArray[Any]:
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise UnreadableError(f"{path} is not a readable 8- or 16-bit picture.")
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def read_light(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A radiance map, linear RGB, at the height and width of the frames by area averaging."""
+    import cv2
+
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read: {error.strerror}.") from error
+    stored = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR) if data.size else None
+    if stored is None or stored.dtype != np.float32:
+        raise UnreadableError(f"{path} is not a readable radiance map.")
+    height, width = shape
+    if abs(stored.shape[0] / stored.shape[1] - height / width) > 0.02 * height / width:
+        raise InputError(
+            f"{path} has {stored.shape[1]}x{stored.shape[0]} pixels, its frames {width}x{height}.",
+            "A radiance map shows what the frames show.",
+        )
+    small = cv2.resize(stored, (width, height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small[..., ::-1])
 
 
 def read_scene(scene: Scene, max_pixels: float | None = None) -> list[NDArray[Any]]:

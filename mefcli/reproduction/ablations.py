@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mefcli.evaluation.metrics import METRICS, score
+from mefcli.evaluation.metrics import METRICS, REFERENCE_NAMES, score
 from mefcli.evaluation.scenes import Layout, find_scenes, read_pixels, read_scene, reduced
 from mefnets import ModelSpec
 from mefnets.claims import Claim
@@ -171,7 +171,7 @@ def _arm(
         steps.append(step)
         here = []
         for scene, picture in zip(scenes, _fused(weights, scenes, run.device), strict=True):
-            possible = [n for n in measures if scene.reference is not None or METRICS[n].compare is None]
+            possible = [n for n in measures if scene.reference is not None or n not in REFERENCE_NAMES]
             for name, value in score(
                 picture, scene.frames, names=possible, reference=scene.reference
             ).items():

@@ -175,7 +175,7 @@ def test_q_cv_is_larger_for_a_result_of_wrong_shapes() -> None:
 def test_flat_pictures_do_not_break_any_metric() -> None:
     with np.errstate(all="raise", under="ignore"):
         scores = score(flat(128), [flat(0), flat(255)], names=[n for n in METRICS if n not in ("Q_C", "Q_Y")],
-                       reference=flat(128))  # fmt: skip
+                       reference=flat(128), light=np.ones((*flat(128).shape[:2], 3)))  # fmt: skip
     assert set(scores) == set(METRICS) - {"Q_C", "Q_Y"}
 
 
@@ -232,7 +232,7 @@ def test_every_metric_states_source_range_and_direction() -> None:
     for metric in METRICS.values():
         assert metric.source[-4:].isdigit() or metric.source.startswith("ISO")
         assert metric.low < metric.high
-        assert (metric.measure is None) != (metric.compare is None)
+        assert sum(way is not None for way in (metric.measure, metric.compare, metric.lit)) == 1
 
 
 @pytest.mark.skipif(not (DEV / "reference_scores.csv").exists(), reason="development data is not there")

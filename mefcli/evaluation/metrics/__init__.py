@@ -25,15 +25,19 @@ from mefcli.evaluation.metrics import (
     features,
     information,
     kept,
+    naturalness,
     perception,
     phase,
+    radiance,
     reference,
     structure,
 )
 from mefcli.evaluation.metrics.picture import Picture
+from mefcli.evaluation.metrics.radiance import Radiance
 
 __all__ = [
     "KEPT_NAMES",
+    "LIGHT_NAMES",
     "MEFB_NAMES",
     "METRICS",
     "REFERENCE_NAMES",
@@ -45,6 +49,7 @@ __all__ = [
 
 Measure = Callable[[Sequence[Picture], Picture], float]
 Comparison = Callable[[Picture, Picture], float]
+Lit = Callable[[Radiance, Picture], float]
 SMALLEST_SIDE_PX = 44  # MEF-SSIM's three scales of 11 pixels
 
 
@@ -60,6 +65,7 @@ class Metric:
     better: Literal["higher", "lower", "near"]
     measure: Measure | None = None
     compare: Comparison | None = None  # instead of `measure`: against a reference
+    lit: Lit | None = None  # instead of both: against the light of the scene
     pairs_only: bool = False
     decimals: int = 4
     aim: float = 0.0  # of those that are better the nearer they are to it
@@ -78,7 +84,7 @@ def _table(*metrics: Metric) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
-_i, _f, _s, _p, _r, _k = information, features, structure, perception, reference, kept
+_i, _f, _s, _p, _r, _k, _l = information, features, structure, perception, reference, kept, radiance
 METRICS: dict[str, Metric] = _table(
     # The twenty of MEFB, in the benchmark's order.
     Metric("CE", "cross entropy", "Bulanon 2009", -1, 8, "lower", _i.cross_entropy),
@@ -181,6 +187,18 @@ METRICS: dict[str, Metric] = _table(
     ),
     Metric("MI", "mutual information", "Qu 2002", 0, 16, "higher", _i.total_mutual_information),
     Metric("CC", "correlation", "Pearson 1896", -1, 1, "higher", _i.correlation),
+    Metric(
+        "NIQE",
+        "distance from photographs, our fit",
+        "Mittal 2013",
+        0,
+        20,
+        "lower",
+        naturalness.niqe,
+        decimals=3,
+    ),
+    # Against the light of the scene.
+    Metric("TMQI", "tone-mapped quality", "Yeganeh 2013", 0, 1, "higher", lit=_l.tmqi),
     # Against a reference.
     Metric(
         "PSNR_GT", "peak signal to noise ratio", "ISO 29170", 0, 60, "higher", compare=_r.psnr, decimals=3
@@ -197,6 +215,7 @@ METRICS: dict[str, Metric] = _table(
 MEFB_NAMES: tuple[str, ...] = tuple(METRICS)[:20]
 KEPT_NAMES: tuple[str, ...] = ("crushed", "blown", "colour", "outside")
 REFERENCE_NAMES: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.compare)
+LIGHT_NAMES: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.lit)
 
 
 def known_names(wanted: Iterable[str]) -> tuple[str, ...]:
@@ -221,23 +240,27 @@ def score(
     inputs: Sequence[ArrayLike | Picture],
     names: Iterable[str] | None = None,
     reference: ArrayLike | Picture | None = None,
+    light: Radiance | None = None,
 ) -> dict[str, float]:
     """Measure one result. Pictures are `(H, W, 3)` uint8, uint16 or floats in [0, 1], inputs dark to bright.
 
     Without `names`: the twenty of MEFB (for other than two inputs, those that are defined), what is kept, and
-    those against the reference where one is given. Pass inputs as `Picture` to score many results without
-    repeating the work that depends on the inputs only.
+    those against the reference and against the light of the scene `(H, W, 3)` where these are given. Pass
+    inputs as `Picture` to score many results without repeating the work that depends on the inputs only.
     """
     result = fused if isinstance(fused, Picture) else Picture(fused)
     sources = [x if isinstance(x, Picture) else Picture(x) for x in inputs]
     truth = reference if isinstance(reference, Picture) or reference is None else Picture(reference)
     if len(sources) < 2:
         raise UsageError("Metrics of fusion need at least two inputs.")
-    for other in (*sources, *([truth] if truth else [])):
-        if other.shape != result.shape:
+    shapes = [other.shape for other in (*sources, *([truth] if truth else []))]
+    if light is not None:
+        shapes.append((light.shape[0], light.shape[1]))
+    for height, width in shapes:
+        if (height, width) != result.shape:
             raise MismatchError(
                 f"The result is {result.shape[1]}x{result.shape[0]} and an input or the reference"
-                f" {other.shape[1]}x{other.shape[0]} pixels.",
+                f" {width}x{height} pixels.",
                 "Metrics compare pictures of one size.",
             )
     if min(result.shape) < SMALLEST_SIDE_PX:
@@ -248,6 +271,7 @@ def score(
     if names is None:
         chosen = [n for n in (*MEFB_NAMES, *KEPT_NAMES) if pair or not METRICS[n].pairs_only]
         chosen += list(REFERENCE_NAMES) if truth else []
+        chosen += list(LIGHT_NAMES) if light is not None else []
     else:
         chosen = list(known_names(names))
     scores: dict[str, float] = {}
@@ -257,6 +281,10 @@ def score(
             if truth is None:
                 raise UsageError(f"{name} needs a reference picture.")
             scores[name] = metric.compare(truth, result)
+        elif metric.lit:
+            if light is None:
+                raise UsageError(f"{name} needs the light of the scene.", "Give a radiance map.")
+            scores[name] = metric.lit(light, result)
         elif metric.pairs_only and not pair:
             scores[name] = math.nan
         else:
