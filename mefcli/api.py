@@ -146,6 +146,13 @@ def plan(paths: Paths, *, ev: Sequence[float] | None = None, job: Job | None = N
     return one_bracket(shots, ev, job.reference)
 
 
+def check(bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = None) -> None:
+    """Refuse what `fuse_bracket` would, as far as that is known without decoding or writing anything."""
+    from mefcli.pipeline.check import check as check_all
+
+    check_all(bracket, [Path(output) for output in outputs], job or Job())
+
+
 def prepare(bracket: Bracket, *, job: Job | None = None, on_step: OnStep = silent) -> Stack:
     """A bracket's frames as fusion wants them, dark to bright: read, aligned, without ghosts."""
     return pipeline.prepare(bracket, job or Job(), on_step)

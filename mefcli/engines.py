@@ -17,6 +17,7 @@ from mefcli.checkpoints import (
     find_weights,
     fitted,
     is_file,
+    known_hashes,
     read_checked,
     read_header,
 )
@@ -55,6 +56,25 @@ def runs_without_torch(model: str, weights: str | None = None, device: str = "au
         return False
     spec = find_model(model)
     return not spec.learned or (bool(graphs_of(spec)) and find_spec("onnxruntime") is not None)
+
+
+def shipped_for(model: str, weights: str | None = None, device: str = "auto") -> bool:
+    """Whether `load` is sure to succeed: the files are the shipped ones, and the processor will do.
+
+    Raises where they are damaged. Hashing them takes a few milliseconds; loading them may take an import of
+    torch, which is better done while files are read.
+    """
+    if weights is not None or is_file(model) or device not in WITHOUT_TORCH:
+        return False
+    spec = find_model(model)
+    path = find_weights(spec)
+    if path is None:
+        return not spec.learned
+    files = [path, *graphs_of(spec)]
+    known = known_hashes(path.parent)
+    for file in files:
+        read_checked(file)
+    return all(file.name in known for file in files)
 
 
 def import_engine(model: str, weights: str | None = None, device: str = "auto") -> None:

@@ -44,13 +44,12 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     width, height = next((shot.size_px for shot in bracket.shots if shot.size_px), (6000, 4000))
     megapixels = width * height / 1e6
     spec = find_model(job.model)
-    guided = mode_for(spec, job.resolution, width * height) == "guided"
-    seen = min(megapixels, job.working_size or WORKING_SIZE_MP) if guided else megapixels
+    seen, carried = seen_mp(spec, megapixels, job)
     seconds: dict[StageName, float] = {
         "read": sum(READ_S[shot.kind] for shot in bracket.shots) * megapixels,
         "align": 0.0 if job.align == "off" else count * (FIND_MOTION_S + MOVE * megapixels),
         "deghost": 0.0 if job.deghost == "off" else count * GHOSTS * megapixels,
-        "fuse": fusion_s(spec, count, seen, megapixels if guided else 0.0),
+        "fuse": fusion_s(spec, count, seen, carried),
         "write": max(1, len(outputs)) * WRITE[job.compression] * megapixels,
     }
     deep = any(shot.kind in ("raw", "tiff") for shot in bracket.shots)
@@ -60,6 +59,13 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     light = runs_without_torch(job.model, job.weights, job.device)
     start_s, base_mb = (START_S, PROCESS_MB) if light else (TORCH_S, TORCH_PROCESS_MB)
     return Estimate(seconds, base_mb + frames_mb + moved_mb + 6 * megapixels + network_mb, start_s)
+
+
+def seen_mp(spec: ModelSpec, megapixels: float, job: Job) -> tuple[float, float]:
+    """Megapixels that the network sees, and those that its result is carried up to."""
+    if mode_for(spec, job.resolution, round(megapixels * 1e6)) == "native":
+        return megapixels, 0.0
+    return min(megapixels, job.working_size or WORKING_SIZE_MP), megapixels
 
 
 def fusion_s(spec: ModelSpec, frames: int, seen_mp: float, carried_mp: float = 0.0) -> float:

@@ -146,6 +146,37 @@ def _temporary(target: Path) -> Path:
     return target.parent / name
 
 
+def check_folder(target: Path) -> None:
+    """Whether a file can be made there."""
+    folder = target.resolve().parent
+    if not folder.is_dir():
+        if folder.exists():
+            raise OutputError(f"{folder} is not a folder.", "Give the output a place in a folder.")
+        raise OutputError(f"There is no folder {folder} for {target.name}.", "Make it first.")
+    try:
+        with unfinished(target.resolve()):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write into {folder}: {error.strerror}.", "Give the output another folder."
+        ) from error
+
+
+def check_folder_to_be(folder: Path) -> None:
+    """Whether a folder is there to write into, or can be made; makes nothing."""
+    hint = "Give another folder."
+    try:
+        place = folder.resolve()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise OutputError(f"{place} is not a folder.", hint)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OutputError(f"Cannot write into {place}: {os.strerror(errno.EACCES)}.", hint)
+    except (OSError, RuntimeError, ValueError) as error:  # names too long, circles of links, zero bytes
+        raise OutputError(f"{folder} cannot be a folder: {error}.", hint) from error
+
+
 def remove_abandoned(target: Path) -> None:
     """Temporary files of killed runs for the same target: nobody holds their lock."""
     for left in target.parent.glob(f".mef-unfinished-{_key(target)}-*"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import lines
 import numpy as np
@@ -105,3 +106,14 @@ def mef(capfd: pytest.CaptureFixture[str]) -> Mef:
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pixel may be decoded in this test."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a pixel was decoded")
+
+    for place in ("read._decode", "align.align"):
+        monkeypatch.setattr(f"mefcli.pipeline.{place}", refuse)

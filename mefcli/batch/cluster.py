@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,9 @@ def on_cluster(
     works: Iterable[Work], address: str, jobs: int | None = None, on_start: OnStart | None = None
 ) -> Iterator[Finished]:
     """`address` is a scheduler's, such as tcp://host:8786, or `local` for `jobs` workers on this machine."""
-    try:
-        import distributed
-    except ImportError as error:
-        hint = "Install it: pip install 'mef[cluster]'."
-        raise MissingExtraError(f"{named('cluster')} needs Dask.", hint) from error
+    check_dask()
+    import distributed
+
     running: dict[Any, Work] = {}
     stack = ExitStack()
     try:
@@ -49,6 +48,11 @@ def on_cluster(
     finally:
         with signals_held():  # a second Ctrl-C changes nothing
             stack.close()
+
+
+def check_dask() -> None:
+    if find_spec("distributed") is None:
+        raise MissingExtraError(f"{named('cluster')} needs Dask.", "Install it: pip install 'mef[cluster]'.")
 
 
 def _start_here(distributed: Any, jobs: int, stack: ExitStack) -> str:

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mefcli.batch import engine, names, plan, runners, share, sources
+from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.brackets.group import Grouping, Mode, group
+from mefcli.errors import MefError
 from mefcli.job import Job
+from mefcli.pipeline.check import check_engine, check_frames, check_model
 from mefcli.pipeline.results import Failed, Result
+from mefcli.pipeline.write import check_absent, check_codecs
+from mefcli.storage import check_folder_to_be
 from mefcli.values import OnStep, Shot, silent
 
 if TYPE_CHECKING:
@@ -52,6 +57,41 @@ def look_over(
         found = Grouping(tuple(one for one in found.brackets if settled(one.shots)), found.leftovers)
     works = plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats)
     return Plan(found, tuple(works), (*closed, *bad))
+
+
+def check(
+    job: Job, output: Path, formats: Sequence[str], *, cluster: str | None = None, fuser: Fusion | None = None
+) -> None:
+    """Refuse what would fail for every bracket. What is the workers' of a cluster, only they can tell."""
+    suffixes = plan.suffixes_of(formats)
+    check_folder_to_be(output)
+    check_codecs([Path(f"x{suffix}") for suffix in suffixes], job, None)
+    if cluster is not None:
+        from mefcli.batch.cluster import check_dask
+
+        check_dask()
+        check_model(job)
+    elif fuser is None:
+        check_engine(job)
+
+
+def troubles(works: Iterable[plan.Work], output: Path) -> Iterator[sources.Bad]:
+    """For a dry run: the brackets that would fail, as far as that is known before a pixel is decoded."""
+    journal = Journal(output) if (output / JOURNAL).is_file() else None
+    try:
+        for work in works:
+            try:
+                check_frames(work.bracket, work.job)
+                check_codecs(work.outputs, work.job, work.bracket.shots[0].size_px)
+                if journal is not None:
+                    journal.check_free(work)
+                elif not work.job.overwrite:
+                    check_absent(work.outputs)
+            except MefError as error:
+                yield work.bracket.paths[work.bracket.reference], error
+    finally:
+        if journal is not None:
+            journal.close()
 
 
 def choose_runner(
@@ -96,6 +136,7 @@ def fuse_folder(
     """
     job = job or Job()
     inputs = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
+    check(job, Path(output), formats, cluster=cluster, fuser=fuser)
     found = look_over(inputs, Path(output), job, name=name, formats=formats, mode=mode, gap_s=gap_s)
     for path, error in found.bad:
         yield Failed((path,), error)

@@ -38,12 +38,7 @@ def make_plan(
 ) -> list[Work]:
     """Outputs mirror the sources' folders. Two brackets for one file are refused, and so is a source."""
     check_name(name)
-    suffixes = [suffix if suffix.startswith(".") else f".{suffix}" for suffix in suffixes]
-    for suffix in suffixes:
-        if suffix.lower() not in WRITTEN:
-            raise UsageError(
-                f"{suffix} is no format for pictures here.", f"Use one of: {', '.join(WRITTEN)}."
-            )
+    suffixes = suffixes_of(suffixes)
     stems = [_place(bracket, folder, job, roots, name) for bracket in brackets]
     taken = [str(stem).lower() for stem in stems]
     if name == NAME:  # the same number as .CR3 and .JPG: let the suffix tell them apart
@@ -57,6 +52,17 @@ def make_plan(
     ]
     _refuse_collisions(works)
     return works
+
+
+def suffixes_of(formats: Sequence[str]) -> list[str]:
+    """Suffixes with their dots, or a refusal of one that is no format's."""
+    suffixes = [format if format.startswith(".") else f".{format}" for format in formats]
+    for suffix in suffixes:
+        if suffix.lower() not in WRITTEN:
+            raise UsageError(
+                f"{suffix} is no format for pictures here.", f"Use one of: {', '.join(WRITTEN)}."
+            )
+    return suffixes
 
 
 def _place(bracket: Bracket, folder: Path, job: Job, roots: Mapping[Path, Path], name: str) -> Path:

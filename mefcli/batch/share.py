@@ -28,7 +28,7 @@ def jobs_for(works: Sequence[Work]) -> int:
     """Brackets at a time on this machine; one where a graphics card does the work."""
     if not works or processors() == 1:
         return 1
-    from mefcli.pipeline.fuse import check_model
+    from mefcli.pipeline.check import check_model
 
     check_model(works[0].job)  # a slip in its name is told before anything is estimated
     guesses = [estimate(work.bracket, work.outputs, work.job) for work in works]

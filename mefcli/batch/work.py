@@ -66,7 +66,7 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
     from mefcli.clock import Clock, peak_memory_mb
     from mefcli.pipeline import make
     from mefcli.pipeline.fuse import fuser_for
-    from mefcli.pipeline.write import check_outputs, depth_of, write
+    from mefcli.pipeline.write import check_codecs, check_outputs, depth_of, write
 
     job = replace(work.job, overwrite=True)  # whose files these are is settled here, by their content
     for output in work.outputs:
@@ -75,6 +75,7 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
         except OSError as error:
             raise OutputError(f"{output.parent} cannot be made: {error.strerror}.") from error
     check_outputs(work.outputs, work.bracket.paths, overwrite=True)
+    check_codecs(work.outputs, job, work.bracket.shots[0].size_px)
     check_ours(work)
     if isinstance(stack, Exception):
         raise stack

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -131,6 +132,7 @@ def batch(
     look_over = partial(
         folder.look_over, cards, output, job, name=name, formats=formats, mode=mode, gap_s=gap, known={}
     )
+    folder.check(job, output, formats, cluster=cluster)
     results: list[Result] = []
     if watch:
         bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=talk.json)
@@ -139,6 +141,7 @@ def batch(
     found = look_over()
     works: Sequence[plan.Work] = found.works
     if dry_run:
+        found = replace(found, bad=(*found.bad, *folder.troubles(works, output)))
         _show_plan(found, json=talk.json)
         raise typer.Exit(1 if found.bad else 0)
     if not works and not found.bad:

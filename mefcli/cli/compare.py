@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from mefcli.cli import options as o
 from mefcli.cli import screen
+from mefcli.errors import flag
+from mefcli.estimate import TYPICAL, fusion_s, seen_mp
 from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
 from mefcli.values import Stack
 from mefnets import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from mefnets.engine.fusion import Fusion
 
 Maker = Callable[[Sequence[Any]], Any]
 
@@ -31,6 +36,9 @@ def compare(
     models: Annotated[
         str, typer.Option("--models", "-m", help="all (that have weights here), or names with commas.")
     ] = "all",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Of all models only the quick ones, which take seconds.")
+    ] = False,
     megapixels: Annotated[
         float, typer.Option("--megapixels", help="Reduce the frames to this size.", min=0.01)
     ] = 1.0,
@@ -46,30 +54,52 @@ def compare(
 
     Examples:
     mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
+    mef compare *.jpg --fast -o sheet.jpg                   only what takes seconds
     mef compare *.jpg --models mertens,ffmef --megapixels 2       two models at 2 megapixels
     mef compare *.jpg --looks -o looks.jpg                  natural, bright, deep and flat
     mef compare *.jpg --report models.html                  a page to look closely
     """
     from mefcli import api
-    from mefcli.evaluation.methods import chosen_models
+    from mefcli.evaluation.methods import all_models, chosen_models
     from mefcli.evaluation.scenes import reduced
+    from mefcli.pipeline.check import check_frames
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
     bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
     check_target(output, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
+    check_frames(bracket, job)
+    left_out: dict[str, str] = {}
+    if looks:  # one model's picture in every look; sliders given beside move all of them
+        name = DEFAULT_MODEL if models == "all" else models
+        fusers = _fusers([name], replace(job, look="bright"), None)
+    elif models == "all":
+        names, left_out = all_models(quick=fast)
+        fusers = _fusers(names, job, left_out)
+    else:
+        fusers = _fusers(chosen_models(models), job, None)
+    count, times = len(bracket.shots), len(get_args(Look)) if looks else 1
+    cost_s = {
+        name: times * fusion_s(fuser.spec, count, *seen_mp(fuser.spec, megapixels, job))
+        for name, fuser in fusers.items()
+    }
+    _tell(fusers, left_out, cost_s)
     with screen.Progress() as progress:
         stack = api.prepare(bracket, job=job, on_step=progress)
     stack = replace(stack, frames=tuple(reduced(frame, megapixels) for frame in stack.frames))
     labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
     if looks:
-        makers = _looks(DEFAULT_MODEL if models == "all" else models, stack, job)
+        (fuser,) = fusers.values()
+        makers = {look: _maker(stack, fuser, replace(job, look=look)) for look in get_args(Look)}
     else:
-        makers = _makers(chosen_models(models), stack, models == "all", job)
-    result = run(
-        stack.frames, labels, makers, bracket=bracket, on_model=lambda name: screen.say(f"Fusing: {name}")
-    )
+        makers = {name: _maker(stack, fuser, job) for name, fuser in fusers.items()}
+
+    def announce(name: str) -> None:
+        cost = f" (about {screen.seconds(cost_s[name])})" if name in cost_s else ""
+        screen.say(f"Fusing: {name}{cost}")
+
+    result = run(stack.frames, labels, makers, bracket=bracket, on_model=announce)
     if output is not None:
         _write_sheet(output, result)
     if report is not None:
@@ -77,7 +107,7 @@ def compare(
 
         write_comparison(report, result)
     if talk.json:
-        screen.put_json(_as_object(result, output, report))
+        screen.put_json(_as_object(result, output, report, left_out))
         return
     screen.stdout().print(_table(result))
     for path in (output, report):
@@ -85,45 +115,49 @@ def compare(
             screen.put(path)
 
 
-def _makers(names: Sequence[str], stack: Stack, optional: bool, job: Job) -> dict[str, Maker]:
+def _fusers(names: Sequence[str], job: Job, left_out: dict[str, str] | None) -> dict[str, Fusion]:
+    """Every model, loaded. `left_out` takes those that cannot be, where they were not asked for by name."""
     from mefcli import api
     from mefcli.errors import ModelError
+    from mefcli.pipeline.check import check_model
 
-    makers: dict[str, Maker] = {}
+    fusers: dict[str, Fusion] = {}
     for name in names:
         try:
-            fuser = api.load_fuser(name, device=job.device, half=job.half)
+            check_model(replace(job, model=name))
+            fusers[name] = api.load_fuser(name, device=job.device, half=job.half)
         except ModelError as error:
-            if not optional:
+            if left_out is None:
                 raise
-            screen.left_out(name, error)
-            continue
-
-        def make(frames: Sequence[Any], fuser: Any = fuser) -> Any:
-            return api.fuse_stack(replace(stack, frames=tuple(frames)), fuser=fuser, job=job, depth=8).pixels
-
-        makers[name] = make
-    if not makers:
+            left_out[name] = error.spelled(flag)[0].rstrip(".")
+    if not fusers:
         raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
-    return makers
+    return fusers
 
 
-def _looks(model: str, stack: Stack, job: Job) -> dict[str, Maker]:
-    """One model's picture in every look; sliders given beside move all of them."""
+def _tell(fusers: Mapping[str, Fusion], left_out: Mapping[str, str], cost_s: Mapping[str, float]) -> None:
+    """Before the work: what is left out and why, what it will take, and what takes most of it."""
+    from mefcli.evaluation.methods import QUICK_S
+
+    for name, why in left_out.items():
+        screen.say(f"{name} is left out: {why}.")
+    slow = sorted(
+        (name for name, fuser in fusers.items() if (fuser.spec.cost or TYPICAL).cpu_s > QUICK_S),
+        key=lambda name: -cost_s[name],
+    )
+    if slow:
+        words = ", ".join(f"{name} {screen.seconds(cost_s[name])}" for name in slow)
+        total = screen.seconds(sum(cost_s.values()))
+        screen.say(f"About {total} of one processor core. Slow: {words}; --fast leaves such models out.")
+
+
+def _maker(stack: Stack, fuser: Fusion, job: Job) -> Maker:
     from mefcli import api
 
-    fuser = api.load_fuser(model, device=job.device, half=job.half)
+    def make(frames: Sequence[Any]) -> Any:
+        return api.fuse_stack(replace(stack, frames=tuple(frames)), fuser=fuser, job=job, depth=8).pixels
 
-    def maker(look: Look) -> Maker:
-        def make(frames: Sequence[Any]) -> Any:
-            chosen = replace(job, look=look)
-            return api.fuse_stack(
-                replace(stack, frames=tuple(frames)), fuser=fuser, job=chosen, depth=8
-            ).pixels
-
-        return make
-
-    return {look: maker(look) for look in get_args(Look)}
+    return make
 
 
 def _write_sheet(path: Path, result: Any) -> None:
@@ -143,7 +177,9 @@ def _write_sheet(path: Path, result: Any) -> None:
     write_bytes(path, out.getvalue())
 
 
-def _as_object(result: Any, output: Path | None, report: Path | None) -> dict[str, Any]:
+def _as_object(
+    result: Any, output: Path | None, report: Path | None, left_out: Mapping[str, str]
+) -> dict[str, Any]:
     import math
 
     return {
@@ -157,6 +193,7 @@ def _as_object(result: Any, output: Path | None, report: Path | None) -> dict[st
             }
             for one in result.results
         ],
+        "left_out": [{"name": name, "reason": why} for name, why in left_out.items()],
     }
 
 

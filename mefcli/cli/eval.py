@@ -59,6 +59,8 @@ def evaluate(
     makers = methods.from_folder(fused, scenes) if fused else {}
     if models:
         wanted = methods.chosen_models(models)
+        for name, why in methods.all_models()[1].items() if models == "all" else ():
+            screen.say(f"{name} is left out: {why}.")
         makers |= methods.from_models(
             wanted, device=job.device, on_missing=screen.left_out if models == "all" else None
         )

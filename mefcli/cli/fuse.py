@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mefcli import api
-from mefcli.checkpoints import find_model
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import MefError
@@ -48,7 +47,8 @@ def fuse(
         outputs = output or [default_output(_first_named(files, bracket))]
         check_outputs(outputs, inputs, overwrite=job.overwrite)
         check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
-        find_model(job.model)
+        if dry_run:
+            api.check(bracket, outputs, job=job)
         guess = estimate(bracket, outputs, job)
         if talk.verbose or dry_run:
             _show_plan(bracket, outputs, job, guess, show_table=not talk.json)

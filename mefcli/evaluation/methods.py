@@ -41,13 +41,38 @@ def from_folder(folder: Path, scenes: Sequence[Scene]) -> dict[str, Maker]:
     return {method: maker(paths) for method, paths in find_fused(folder, scenes).items()}
 
 
-def chosen_models(text: str) -> list[str]:
-    """'all' (what can run here and leaves alignment to mef), or a list with commas."""
+QUICK_S = 2.0
+"""CPU seconds a megapixel that a quick model takes at most; the slowest takes twenty times as many."""
+
+
+def all_models(*, quick: bool = False) -> tuple[list[str], dict[str, str]]:
+    """What 'all' stands for, and for each model that is left out of it the reason."""
     from mefcli.checkpoints import is_ready, known_models
 
-    known = known_models()
+    chosen: list[str] = []
+    left_out: dict[str, str] = {}
+    for name, spec in known_models().items():
+        if not is_ready(spec):
+            left_out[name] = "it has no trained weights on this machine"
+        elif spec.aligns:
+            left_out[name] = (
+                "it aligns frames by itself, the others are given aligned ones; name it to see it"
+            )
+        elif quick and (spec.cost is None or spec.cost.cpu_s > QUICK_S):
+            cost = f"it takes {spec.cost.cpu_s:g} CPU-s a megapixel" if spec.cost else "its cost is not known"
+            left_out[name] = f"{cost}, which is not fast"
+        else:
+            chosen.append(name)
+    return chosen, left_out
+
+
+def chosen_models(text: str) -> list[str]:
+    """'all' (what can run here and leaves alignment to mef), or a list with commas."""
+    from mefcli.checkpoints import known_models
+
     if text == "all":
-        return [name for name, spec in known.items() if is_ready(spec) and not spec.aligns]
+        return all_models()[0]
+    known = known_models()
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known]
     if unknown:

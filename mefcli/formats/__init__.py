@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mefcli.formats.metadata import read_metadata as read_metadata
     from mefcli.formats.raw import bracket_development as bracket_development
     from mefcli.formats.shot import read_shot as read_shot
+    from mefcli.formats.tiff import too_large as too_large
     from mefcli.formats.values import Development as Development
     from mefcli.formats.values import Encoding as Encoding
     from mefcli.formats.values import Picture as Picture
@@ -39,6 +40,7 @@ _HOMES = {
     "read_metadata": "metadata",
     "read_shot": "shot",
     "sniff": "kinds",
+    "too_large": "tiff",
     "write_dng": "dng",
 }
 __all__ = sorted(_HOMES)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mefcli.errors import OutputError, UsageError
+from mefcli.errors import MissingExtraError, OutputError, UsageError, named
 from mefcli.formats import isobox
 from mefcli.formats.facts import EXIF_HEAD
 from mefcli.formats.header import ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
@@ -22,13 +22,14 @@ from mefcli.formats.iptc import carried_block
 from mefcli.formats.metadata import Metadata
 from mefcli.formats.pixels import to_depth, to_profile
 from mefcli.formats.spaces import is_srgb
-from mefcli.formats.table import BY_NAME, WRITTEN
+from mefcli.formats.table import BY_NAME, WRITTEN, Format
 from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding
 from mefcli.formats.xmp import packet
 from mefcli.values import ALIGNED, Pixels, Record
 from mefcli.version import version
 
+CODECS = {"jpeg": "JPEG8", "png": "PNG", "jxl": "JPEGXL", "avif": "AVIF", "tiff": "DEFLATE"}
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
 JPEG_PART = 65533  # a JPEG segment's longest payload
 # Level 1 with one filter: 0.9 CPU-s where level 3 with all takes 2.0, for 3 % more bytes (8 MP, 16 bits).
@@ -106,6 +107,25 @@ def format_of(path: Path, options: Encoding) -> str:
     if not 1 <= options.quality <= 100:
         raise UsageError(f"Quality {options.quality} is out of range.", "Give a number from 1 to 100.")
     return kind
+
+
+def check_encoder(format: Format, compression: str) -> None:
+    """Whether imagecodecs was built with what writing this format takes."""
+    import imagecodecs
+
+    wanted = CODECS[format.name or ""]
+    if format.name == "tiff":
+        wanted = {"lzw": "LZW", "zstd": "ZSTD"}.get(compression, wanted)
+    if not getattr(getattr(imagecodecs, wanted, None), "available", False):
+        what = (
+            f"{format.title} with {named('compression')} {compression}"
+            if format.name == "tiff"
+            else format.title
+        )
+        raise MissingExtraError(
+            f"{what} cannot be written: imagecodecs is here without {wanted}.",
+            "Install imagecodecs again, or write another format.",
+        )
 
 
 def depth_of(kind: str, options: Encoding, pixels: Pixels) -> int:

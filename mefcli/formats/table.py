@@ -24,6 +24,7 @@ class Format:
     depths: tuple[int, ...] = ()  # bits a channel that can be written
     read_s: float = 0.03  # CPU seconds a megapixel
     named_only: tuple[str, ...] = ()  # suffixes that other things in folders have too
+    most_px: int | None = None  # a side of a file that is written
 
     @property
     def fused_bits(self) -> int:
@@ -41,6 +42,7 @@ FORMATS = (
         "jpeg",
         (8,),
         0.01,
+        most_px=65535,
     ),
     Format(
         "TIFF",
@@ -106,6 +108,7 @@ FORMATS = (
         "avif",
         (8, 10, 12),
         0.08,
+        most_px=65536,
     ),
     Format("JPEG XL", None, (".jxl",), writes="8 and 16 bits", name="jxl", depths=(8, 16)),
     Format("WebP", "webp", (".webp",), "8 bits, not animated", read_s=0.02),

@@ -31,10 +31,11 @@ def run(
     *,
     clock: Clock | None = None,
 ) -> Done:
-    """One bracket from files to files. Outputs are checked before the first pixel is decoded."""
-    from mefcli.pipeline.write import check_outputs, depth_of, write
+    """One bracket from files to files. What can fail is checked before the first pixel is decoded."""
+    from mefcli.pipeline.check import check
+    from mefcli.pipeline.write import depth_of, write
 
-    check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
+    fuser = check(bracket, outputs, job, fuser)
     clock = clock or Clock()
     depth = max(depth_of(output, job) for output in outputs)
     fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
@@ -56,11 +57,12 @@ def make(
     stack: Stack | None = None,
 ) -> Fused:
     """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again."""
-    from mefcli.pipeline.fuse import check_model, fuse, import_engine_meanwhile, load_fuser
+    from mefcli.pipeline.check import check_engine
+    from mefcli.pipeline.fuse import fuse, import_engine_meanwhile, load_fuser
 
     clock = clock or Clock()
+    fuser = fuser or check_engine(job)
     if fuser is None:
-        check_model(job)
         import_engine_meanwhile(job)
     stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
     with clock("load"):

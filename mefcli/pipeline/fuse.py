@@ -16,7 +16,6 @@ from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
-from mefnets.taste import NATURAL, without_taste
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
@@ -29,17 +28,6 @@ def load_fuser(model: str, *, weights: str | None = None, device: str = "auto", 
     fuser, sha256 = load(model, weights, device, half)
     _HASHES[fuser] = sha256
     return fuser
-
-
-def check_model(job: Job) -> None:
-    """A slip in the model's name, or weights that are not here, whether it takes a taste: told early."""
-    from mefcli.checkpoints import find_model, is_file, is_ready, missing
-
-    spec = find_model(job.model)
-    if job.weights is None and not is_file(job.model) and not is_ready(spec):
-        raise missing(spec)
-    if taste_of(job) != NATURAL and not spec.tastes:
-        raise ModelError(*without_taste(spec))
 
 
 IMPORTING = "import of the engine"  # name of the thread; Python waits for it at its end

@@ -21,7 +21,9 @@ THREADS = 2  # decoding a third at once gains little and costs a frame's memory
 
 def read(bracket: Bracket, job: Job, on_step: OnStep = silent) -> Stack:
     from mefcli import formats
+    from mefcli.pipeline.check import check_frames
 
+    check_frames(bracket, job)
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     development = (
         formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights)

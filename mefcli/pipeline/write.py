@@ -64,12 +64,33 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite:
                 raise UsageError(
                     f"{output} is the source {source.name}.", "Sources are never touched: give another name."
                 )
-        if output.exists() and not overwrite:
-            raise storage.exists_already(output)
-        _check_folder(output)
+        if not overwrite:
+            check_absent([output])
+        storage.check_folder(output)
     targets = [output.resolve() for output in outputs]
     if len(set(targets)) < len(targets):
         raise UsageError("Two outputs have the same name.", "Give each its own.")
+
+
+def check_absent(outputs: Sequence[Path]) -> None:
+    for output in outputs:
+        if output.exists():
+            raise storage.exists_already(output)
+
+
+def check_codecs(outputs: Sequence[Path], job: Job, size_px: tuple[int, int] | None) -> None:
+    """Formats that this installation cannot write, and pictures larger than a format's most."""
+    from mefcli.formats.encoding import check_encoder
+
+    for output in outputs:
+        format = WRITTEN[output.suffix.lower()]
+        check_encoder(format, job.compression)
+        if format.most_px is not None and size_px is not None and max(size_px) > format.most_px:
+            raise OutputError(
+                f"{output} cannot hold {size_px[0]} x {size_px[1]} pixels: {format.title} files have at most "
+                f"{format.most_px} along a side.",
+                "Give the output another suffix, such as .tif.",
+            )
 
 
 def _check_name(output: Path) -> None:
@@ -91,21 +112,6 @@ def _is_same(output: Path, source: Path) -> bool:
         return output.samefile(source)
     except OSError:
         return output.resolve() == source.resolve()
-
-
-def _check_folder(output: Path) -> None:
-    folder = output.resolve().parent
-    if not folder.is_dir():
-        if folder.exists():
-            raise OutputError(f"{folder} is not a folder.", "Give the output a place in a folder.")
-        raise OutputError(f"There is no folder {folder} for {output.name}.", "Make it first.")
-    try:
-        with storage.unfinished(output.resolve()):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write into {folder}: {error.strerror}.", "Give the output another folder."
-        ) from error
 
 
 def write(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mefcli.errors import OutputError, UsageError
-from mefcli.storage import exists_already
+from mefcli.storage import check_folder, exists_already
 
 
 def check_target(
     path: Path | None, suffixes: Sequence[str], sources: Sequence[Path], *, overwrite: bool
 ) -> None:
-    """Refuse before the work: a wrong ending, an existing file, a source, no folder. None is fine."""
+    """Refuse before the work: a wrong ending, an existing file, a source, a closed folder. None is fine."""
     if path is None:
         return
     if path.suffix.lower() not in suffixes:
@@ -22,5 +22,4 @@ def check_target(
             raise OutputError(f"{path} is one of the sources.", "Choose another name.")
         if not overwrite:
             raise exists_already(path)
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"There is no folder {path.parent}.", "Make it first.")
+    check_folder(path)

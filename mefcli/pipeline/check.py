@@ -1,0 +1,70 @@
+"""What can be known to fail before the first pixel is decoded, told then: by a run, and by its dry run.
+
+`check_engine` looks at what fuses (model, weights, device, precision, taste), `check_frames` at what is
+fused, `mefcli.pipeline.write` at where it goes; `check` at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mefcli.errors import ModelError
+from mefcli.job import Job
+from mefcli.looks import taste_of
+from mefcli.storage import check_folder_to_be
+from mefcli.values import Bracket
+from mefnets.taste import NATURAL, without_taste
+
+if TYPE_CHECKING:
+    from mefnets.engine.fusion import Fusion
+
+
+def check(bracket: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None = None) -> Fusion | None:
+    """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
+    from mefcli.pipeline.write import check_codecs, check_outputs
+
+    check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
+    check_codecs(outputs, job, next((shot.size_px for shot in bracket.shots if shot.size_px), None))
+    check_frames(bracket, job)
+    return fuser or check_engine(job)
+
+
+def check_model(job: Job) -> None:
+    """A slip in the model's name, weights that are not here, whether it takes a taste or half precision."""
+    from mefcli.checkpoints import find_model, is_file, is_ready, missing
+
+    spec = find_model(job.model)
+    if job.weights is None and not is_file(job.model) and not is_ready(spec):
+        raise missing(spec)
+    if taste_of(job) != NATURAL and not spec.tastes:
+        raise ModelError(*without_taste(spec))
+    if job.half and not spec.half_safe:
+        from mefnets.engine.fusion import refuse_half
+
+        raise refuse_half(spec)
+
+
+def check_engine(job: Job) -> Fusion | None:
+    """The model, its weights and the device. Comes back loaded where only loading it tells: with weights
+    that were not shipped, or on a device other than the processor."""
+    from mefcli.engines import shipped_for
+    from mefcli.pipeline.fuse import fuser_for
+
+    check_model(job)
+    if shipped_for(job.model, job.weights, job.device):
+        return None
+    return fuser_for(job.model, job.weights, job.device, job.half)
+
+
+def check_frames(bracket: Bracket, job: Job) -> None:
+    """Frames too large for the limits, as far as their headers tell; and the folder for what is looked at."""
+    from mefcli.formats import too_large
+
+    most = int(job.max_pixels * 1e6)
+    for shot in bracket.shots:
+        if shot.size_px is not None and shot.size_px[0] * shot.size_px[1] > most:
+            raise too_large(shot.path, shot.size_px, most)
+    if job.debug_dir is not None and job.deghost != "off":
+        check_folder_to_be(Path(job.debug_dir))
