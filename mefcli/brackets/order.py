@@ -20,6 +20,7 @@ from mefcli.errors import MismatchError, UsageError, named
 from mefcli.formats.spaces import mixed, same_colours
 from mefcli.values import Bracket, Shot
 
+RESULT = "_fused"  # at the end of the names that results get
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
 
 
@@ -91,7 +92,7 @@ def _check_count(shots: Sequence[Shot], evs: Sequence[float] | None) -> None:
         names = some([shot.path.name for shot in shots])
         raise UsageError(
             f"{named('ev')} gives {len(evs)} exposure values for {len(shots)} frames ({names}).",
-            "Give one for each, in order.",
+            f"Give one for each, in order.{_results_among(shots)}",
         )
     odd = [ev for ev in evs or () if not abs(ev) <= EV_LIMIT]  # a NaN compares as odd too
     if odd:
@@ -178,11 +179,29 @@ def _commands(shots: Sequence[Shot], fact: Callable[[Shot], object]) -> str:
     for shot in shots:
         groups.setdefault(fact(shot), []).append(shot)
     commands = [_fuse_command(part) for part in groups.values() if len(part) > 1]
-    return (
+    words = (
         f"Fuse what belongs together: {'; '.join(commands)}."
         if commands
         else "Give the frames of one bracket."
     )
+    return words + _results_among(shots)
+
+
+def _results_among(shots: Sequence[Shot]) -> str:
+    """Which of them mef made, by what the file says, or by its name where a program took that away."""
+    stems = {shot.path.stem for shot in shots}
+    told = [shot.path.name for shot in shots if shot.fused]
+    by_name = [
+        shot.path.name
+        for shot in shots
+        if not shot.fused and shot.path.stem.endswith(RESULT) and shot.path.stem[: -len(RESULT)] in stems
+    ]
+    words = ""
+    for names, how in ((told, ""), (by_name, ", by the name,")):
+        if names:
+            what = "is an earlier result" if len(names) == 1 else "are earlier results"
+            words += f" {some(names)}{how} {what} of mef's."
+    return words
 
 
 def _fuse_command(shots: Sequence[Shot]) -> str:

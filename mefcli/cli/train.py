@@ -12,6 +12,7 @@ import typer
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.cli.screen import say
 from mefcli.cli.train_data import DataOption, RunsOption
+from mefcli.errors import UsageError
 from mefcli.training.settings import has_recipe
 from mefnets import MODELS
 
@@ -365,7 +366,16 @@ def train(
 
         carry_out(plan, run_shown)
         return
-    if not smoke or data is None:
+    if smoke and data is None:
+        raise UsageError(
+            "--smoke needs pictures to learn from.",
+            "Add --data FILE.mefdata; mef train pack makes one of photographs.",
+        )
+    if data is not None and not smoke:
+        raise UsageError(
+            "--data alone trains nothing.", "Name a model (mef train house --data FILE), or add --smoke."
+        )
+    if data is None:
         typer.echo(context.get_help())
-        raise typer.Exit(2 if smoke else 0)
+        raise typer.Exit(0)
     smoke_all(data, runs)

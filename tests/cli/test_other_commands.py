@@ -149,3 +149,13 @@ def test_a_folder_is_fused_bracket_by_bracket_and_one_bad_file_stops_nothing(
         "broken.jpg",
         *(p.name for p in jpegs),
     ]
+
+
+def test_a_smoke_test_of_training_without_data_says_what_it_wants(mef: Mef) -> None:
+    done = mef("train", "--smoke")
+    assert done.code == 2
+    assert "--smoke needs pictures to learn from. Add --data" in done.err
+    done = mef("train", "--data", "some.mefdata")
+    assert done.code == 2
+    assert "--data alone trains nothing. Name a model" in done.err
+    assert mef("train").code == 0  # the page of help

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cards import Card, write_files
-from toolkit import Mef
+from PIL import Image
+from toolkit import MakeBracket, Mef
 
 from mefcli import api, formats
 from mefcli.brackets.group import group
@@ -219,3 +220,21 @@ def test_a_raw_demo_is_a_bracket_for_a_batch(mef: Mef, tmp_path: Path) -> None:
     assert mef("demo", tmp_path / "demo", "--raw", "--width", "96", "--model", "average").code == 0
     done = mef("info", tmp_path / "demo", "--groups", "--json")
     assert [len(one["inputs"]) for one in json.loads(done.out)["brackets"]] == [5]
+
+
+def test_a_refusal_says_which_odd_file_is_an_earlier_result(
+    copy_bracket: MakeBracket, mef: Mef, tmp_path: Path
+) -> None:
+    """Also where a program took away what the file said of itself: then its name tells."""
+    frames = copy_bracket("jpeg", "card")
+    result = frames[0].with_name(f"{frames[0].stem}_fused.jpg")
+    assert mef("fuse", *frames, "-o", result, "--align", "off").code == 0
+    told = mef("fuse", *frames, result, "--ev", "-2,0,2")
+    assert told.code == 2
+    assert f"{result.name} is an earlier result of mef's." in told.err
+    with Image.open(result) as picture:
+        picture.resize((72, 48)).save(result)  # without metadata, of another size
+    told = mef("fuse", *frames, result)
+    assert told.code == 1
+    assert "Fuse what belongs together" in told.err
+    assert f"{result.name}, by the name, is an earlier result of mef's." in told.err
