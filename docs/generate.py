@@ -130,6 +130,8 @@ def _options(entry: Entry) -> Iterator[Sequence[str]]:
     flags = {one.name: one.opts for one in build(entry).params}
     hints = get_type_hints(command, include_extras=True)
     for parameter in inspect.signature(command).parameters.values():
+        if hints[parameter.name] is typer.Context:
+            continue
         kind, *facts = get_args(hints[parameter.name])
         facts = facts or [parameter.default]  # `x: int = typer.Option(...)`
         about = next(one for one in facts if hasattr(one, "param_decls"))

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mefcli.api import fuse, fuse_folder, list_models, load_fuser
+    from mefcli.api import fuse, fuse_folder, list_models, load_fuser, load_settings
     from mefcli.errors import MefError
 
-__all__ = ["MefError", "__version__", "fuse", "fuse_folder", "list_models", "load_fuser"]
+__all__ = ["MefError", "__version__", "fuse", "fuse_folder", "list_models", "load_fuser", "load_settings"]
 
 _HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
-    ("fuse", "fuse_folder", "list_models", "load_fuser"), "mefcli.api"
+    ("fuse", "fuse_folder", "list_models", "load_fuser", "load_settings"), "mefcli.api"
 )
 
 

@@ -26,6 +26,26 @@ if TYPE_CHECKING:
 Paths = str | Path | Iterable[str | Path]  # one path is a pattern of several
 
 
+@of_keywords(Job)
+def load_settings(
+    pictures: Paths = (),
+    *,
+    preset: str | None = None,
+    settings: str | Path | None = None,
+    **options: Any,
+) -> Job:
+    """The job that `mef.toml` describes: the person's own, the one beside the pictures, and a preset of it.
+
+    The functions here read no such file by themselves: `fuse(paths, job=load_settings(paths))`. Options given
+    beside win over what files say; `settings` names a file that is read instead of those
+    that are found; "off" reads none.
+    """
+    from mefcli.settings import settings_for
+
+    job_of(None, options)  # a slip in a name is told with its near ones
+    return settings_for(_several(pictures), options, preset=preset, file=settings).job
+
+
 @of_keywords(Job, written=False)
 def fuse(
     paths: Paths,

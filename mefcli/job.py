@@ -100,15 +100,19 @@ class Job:
         "Also write what deghosting replaced, and where frames agree, as pictures in here.",
         FRAMES,
         metavar="FOLDER",
+        settable="never",  # whoever names the pictures says where else to write
     )
     reference: str | None = option(
         None,
         "Frame whose geometry and metadata the result keeps: a number from 1 (darkest), or its name.",
         FRAMES,
         metavar="FRAME",
+        settable="never",  # it is of one bracket
     )
     strict: bool = option(False, "Fail where frames cannot be aligned.", FRAMES)
-    max_pixels: float = option(400.0, "Megapixels beyond which a file is refused.", FRAMES, least=0.001)
+    max_pixels: float = option(
+        400.0, "Megapixels beyond which a file is refused.", FRAMES, least=0.001, settable="user"
+    )
     raw_or_jpeg: RawOrJpeg = option("raw", "Which of a RAW+JPEG pair to use.", RAW)
     raw_space: RawSpace = option(
         "srgb",
@@ -127,7 +131,7 @@ class Job:
     )
     compression: Compression = option("deflate", "Of TIFF files.", OUTPUT, written=True)
     quality: int = option(95, "Of JPEG, JPEG XL and AVIF files.", OUTPUT, least=1, most=100, written=True)
-    overwrite: bool = option(False, "Replace outputs that exist.", OUTPUT, written=True)
+    overwrite: bool = option(False, "Replace outputs that exist.", OUTPUT, written=True, settable="never")
 
     def __post_init__(self) -> None:
         checked(self)

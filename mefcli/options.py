@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -23,7 +24,9 @@ FRAMES = "Frames"
 RAW = "RAW"
 OUTPUT = "Output"
 TALK = "Talk"
+SETTINGS = "Settings"
 
+Settable = Literal["anywhere", "user", "never"]
 METADATA = "option"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -40,6 +43,7 @@ class Option:
     read: Callable[[str], object] | None = None  # from words to the value
     completes: str = ""  # what the shell may fill in: "models"
     written: bool = False  # about files; a function that returns pixels has no use for it
+    settable: Settable = "anywhere"  # in files of settings: not beside pictures, or in none
 
 
 def option(default: Any, help: str, panel: str, *flags: str, **facts: Any) -> Any:
@@ -81,11 +85,12 @@ def described(kind: type) -> tuple[Described, ...]:
 def checked(holder: Any) -> None:
     """Hold every option of a new value to its type and limits; call it from `__post_init__`."""
     for one in described(type(holder)):
-        value = _fitting(one, getattr(holder, one.name))
+        value = fitting(one, getattr(holder, one.name))
         object.__setattr__(holder, one.name, value)
 
 
-def _fitting(one: Described, value: Any) -> Any:
+def fitting(one: Described, value: Any) -> Any:
+    """The value as the option holds it, or a refusal that names the option and what it takes."""
     kinds = [kind for kind in _kinds(one.hint) if kind is not NoneType]
     if value is None and NoneType in _kinds(one.hint):
         return None
@@ -96,7 +101,8 @@ def _fitting(one: Described, value: Any) -> Any:
         if isinstance(value, Integral) and not isinstance(value, bool) and kinds == [str]:
             value = str(value)
         if value not in known or isinstance(value, bool):
-            raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Choose {_listed(known)}.")
+            hint = f"{_meant(value, known)}Choose {_listed(known)}."
+            raise UsageError(f"{named(one.name)} cannot be {_shown(value)}.", hint)
         return value
     return _of_kind(one, value, kinds[0])
 
@@ -111,17 +117,37 @@ def _of_kind(one: Described, value: Any, kind: Any) -> Any:
     if kind in (int, float) and isinstance(value, Real) and not isinstance(value, bool):
         return _within(one, value, kind)
     wanted = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}[kind]
-    raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Give {wanted}.")
+    raise UsageError(f"{named(one.name)} cannot be {_shown(value)}.", f"Give {wanted}.")
 
 
 def _within(one: Described, value: Any, kind: type) -> Any:
     least, most = one.option.least, one.option.most
-    fits = math.isfinite(value) and (kind is float or float(value).is_integer())
+    try:
+        fits = math.isfinite(value) and (kind is float or float(value).is_integer())
+    except OverflowError:  # a whole number beyond every float
+        fits = False
     if not fits or (least is not None and value < least) or (most is not None and value > most):
         what = "a number" if kind is float else "a whole number"
         limits = [f"{word} {limit:g}" for word, limit in (("from", least), ("to", most)) if limit is not None]
-        raise UsageError(f"{named(one.name)} cannot be {value!r}.", f"Give {' '.join([what, *limits])}.")
+        raise UsageError(
+            f"{named(one.name)} cannot be {_shown(value)}.", f"Give {' '.join([what, *limits])}."
+        )
     return kind(value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells no number of thousands of digits
+        return "so large a number"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _meant(value: Any, known: tuple[object, ...]) -> str:
+    near = (
+        get_close_matches(value.lower(), [str(one) for one in known], n=2) if isinstance(value, str) else []
+    )
+    return f"Did you mean {' or '.join(near)}? " if near and len(known) > 2 else ""
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

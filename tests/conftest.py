@@ -117,3 +117,11 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for place in ("read._decode", "align.align"):
         monkeypatch.setattr(f"mefcli.pipeline.{place}", refuse)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for a person's own settings: an empty one, whoever runs the tests."""
+    folder = tmp_path_factory.getbasetemp() / "settings"
+    monkeypatch.setattr("mefcli.settings.user_folder", lambda: folder)
+    return folder

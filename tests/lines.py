@@ -52,6 +52,7 @@ def definition(arguments: Sequence[str]) -> str:
         "eval": "evaluation",
         "reproduce": "reproduction",
         "doctor": "checks",
+        "config": "settings",
     }
     return of_commands[command]
 

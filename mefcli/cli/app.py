@@ -31,6 +31,7 @@ COMMANDS = (
     Entry("batch", "mefcli.cli.batch:batch", "Fuse every bracket of a card.", PHOTOGRAPHS),
     Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
+    Entry("config", "mefcli.cli.config:config", "Show every setting and where it comes from.", PHOTOGRAPHS),
     Entry("eval", "mefcli.cli.eval:evaluate", "Measure results on a folder of scenes.", NETWORKS),
     Entry("compare", "mefcli.cli.compare:compare", "See several models side by side.", NETWORKS),
     Entry(

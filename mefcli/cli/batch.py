@@ -30,6 +30,7 @@ LOOK_AGAIN_S = 1.0
 
 Inputs = Annotated[
     list[Path],
+    o.PICTURES,
     typer.Argument(
         metavar="CARD...", help="Folders, opened with all below them, or pictures.", show_default=False
     ),

@@ -7,6 +7,7 @@ and hands the command the group that was given.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -17,9 +18,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from mefcli.cli import state
-from mefcli.errors import UsageError
+from mefcli.errors import MefError, UsageError
 from mefcli.formats.table import written
-from mefcli.options import FRAMES, OUTPUT, TALK, Described, checked, described, option
+from mefcli.job import Job
+from mefcli.options import FRAMES, OUTPUT, SETTINGS, TALK, Described, checked, described, option
+from mefcli.settings import Settings, settings_for
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,12 @@ class Without(Only):
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer sees it: every group of options as one parameter a field."""
+    """The command as Typer sees it: every group of options as one parameter a field.
+
+    Where a command takes pictures and a job, what is not typed comes from files of settings.
+    """
     hints = get_type_hints(command, include_extras=True)
+    pictures = next((name for name, hint in hints.items() if PICTURES in get_args(hint)), None)
     groups: dict[str, tuple[type, tuple[Described, ...]]] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
@@ -62,21 +69,56 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         if kind is None:
             parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
             continue
-        taken = tuple(one for one in described(kind) if part is None or part.takes(one))
+        options = described(Job if kind is Settings else kind)
+        taken = tuple(one for one in options if part is None or part.takes(one))
         groups[parameter.name] = kind, taken
         parameters += [_parameter(one) for one in taken]
+    if pictures and any(kind in (Job, Settings) for kind, _ in groups.values()):
+        parameters += [_keyword(name, hint, None) for name, hint in (("preset", Preset), ("settings", File))]
+        parameters.append(_keyword("context", typer.Context, inspect.Parameter.empty))
 
     @functools.wraps(command)
     def spelled_out(**values: Any) -> None:
-        for name, (kind, taken) in groups.items():
-            values[name] = kind(**{one.name: values.pop(one.name) for one in taken})
-            if isinstance(values[name], Talk):
+        context = values.pop("context", None)
+        chosen = {key: values.pop(key) for key in ("preset", "settings") if context is not None}
+        given = {
+            name: {one.name: values.pop(one.name) for one in taken} for name, (_, taken) in groups.items()
+        }
+        for name, (kind, _) in groups.items():
+            if kind is Talk:
+                values[name] = Talk(**given[name])
                 state.set_talk(silent=values[name].quiet, talkative=values[name].verbose)
+        for name, (kind, _) in groups.items():
+            if context is not None and kind in (Job, Settings):
+                found = _settings(context, values[pictures] if pictures else (), given[name], **chosen)
+                values[name] = found if kind is Settings else found.job
+            elif kind is not Talk:
+                values[name] = kind(**given[name])
         command(**values)
 
     spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     spelled_out.__annotations__ = {one.name: one.annotation for one in parameters}
     return spelled_out
+
+
+def _settings(
+    context: Any, pictures: Any, values: dict[str, Any], preset: str | None, settings: str | None
+) -> Settings:
+    """What was typed, over what files say; of that a line is told."""
+    typed = {
+        name: value for name, value in values.items() if context.get_parameter_source(name).name != "DEFAULT"
+    }
+    found = settings_for(pictures or [Path()], typed, preset=preset, file=settings, only=list(values))
+    if context.info_name != "config" and found.read:
+        from mefcli.cli import screen
+
+        told: dict[str, list[str]] = {}
+        for name, origin in found.read.items():
+            where = f"{origin.file}, preset {preset}" if origin.source == "preset" else str(origin.file)
+            told.setdefault(where, []).append(f"{name} {getattr(found.job, name)}")
+        for where, words in told.items():
+            screen.say(f"Settings of {where}: {', '.join(words)}.")
+    return found
 
 
 def _group(hint: Any) -> tuple[type | None, Only | None]:
@@ -87,6 +129,10 @@ def _group(hint: Any) -> tuple[type | None, Only | None]:
     if isinstance(hint, type) and is_dataclass(hint):
         return hint, part
     return None, None
+
+
+def _keyword(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def _parameter(one: Described) -> inspect.Parameter:
@@ -117,6 +163,12 @@ def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
             yield name, spec.summary
 
 
+def complete_presets(incomplete: str) -> Iterator[str]:
+    """Those beside the pictures here, and the person's own."""
+    with contextlib.suppress(MefError):
+        yield from (name for name in settings_for([Path()]).presets if name.startswith(incomplete))
+
+
 COMPLETIONS = {"models": complete_models}
 
 
@@ -132,8 +184,29 @@ def parse_evs(text: str | None) -> list[float] | None:
         ) from None
 
 
+PICTURES = "pictures"  # marks the parameter that names them: settings lie beside
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="A preset from mef.toml, beside the pictures or your own.",
+        metavar="NAME",
+        rich_help_panel=SETTINGS,
+        autocompletion=complete_presets,
+    ),
+]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--settings",
+        help="A file of settings instead of those that are found; off reads none.",
+        metavar="FILE",
+        rich_help_panel=SETTINGS,
+    ),
+]
 Files = Annotated[
     list[Path],
+    PICTURES,
     typer.Argument(
         metavar="FILES...",
         help="The exposures of one scene, in any order.",

@@ -39,6 +39,7 @@ TESTED = {
     "bench alignment": ("--megapixels", "0.05", "--cases", "1", "--only-mef"),
     "demo": ("OUT", "--width", "96", "--model", "average"),
     "doctor": (),
+    "config": ("FOLDER", "--quality", "80"),
 }
 
 
