@@ -39,6 +39,13 @@ CREATE TABLE IF NOT EXISTS brackets (
 )
 """
 
+KEPT = """
+CREATE TABLE IF NOT EXISTS kept (
+    name TEXT PRIMARY KEY,      -- thumbs:OUTPUT or page:PATH
+    value BLOB NOT NULL
+)
+"""
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -101,6 +108,7 @@ class Journal:
         self.database.execute("PRAGMA trusted_schema=OFF")
         self.database.execute("BEGIN EXCLUSIVE")
         self.database.execute(SCHEMA)
+        self.database.execute(KEPT)
         self.database.execute("COMMIT")
         (verdict,) = self.database.execute("PRAGMA quick_check(1)").fetchone()
         kind = self.database.execute("SELECT type FROM sqlite_master WHERE name='brackets'").fetchone()
@@ -112,6 +120,28 @@ class Journal:
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self.database.close()
+
+    def keep(self, kind: str, path: Path, value: bytes) -> None:
+        """Something for the next run that no result depends on; nothing takes it away again."""
+        name = self._kept(kind, path)
+        try:
+            if value:
+                self.database.execute("INSERT OR REPLACE INTO kept VALUES (?,?)", [name, value])
+            else:
+                self.database.execute("DELETE FROM kept WHERE name=?", [name])
+        except BROKEN as error:
+            raise self._trouble(error) from error
+
+    def kept(self, kind: str, path: Path) -> bytes:
+        try:
+            query = "SELECT value FROM kept WHERE name=?"
+            found = self.database.execute(query, [self._kept(kind, path)]).fetchone()
+        except BROKEN as error:
+            raise self._trouble(error) from error
+        return found[0] if found and isinstance(found[0], bytes) else b""
+
+    def _kept(self, kind: str, path: Path) -> str:
+        return f"{kind}:{self._key(path)}"
 
     def finished(self, work: Work) -> Done | None:
         """The result of an earlier run, if everything is still as it was then."""
@@ -150,6 +180,7 @@ class Journal:
         except OSError:  # gone already; reading it will tell
             sources = []
         self._put(work, "begun", sources, self._entries(work, ours), None)
+        self.keep("thumbs", work.outputs[0], b"")  # of what was there before
         self._forget_claim(work)  # its contents are in the entry
         contents = frozenset(content for _, _, content in ours.values())
         return replace(work, ours=contents, claim=self._claim(work))

@@ -25,6 +25,7 @@ class Work:
     curve: Curve | None = None
     ours: frozenset[str] = frozenset()  # contents of outputs that an earlier run made, and so may be replaced
     claim: Path | None = None  # where to note what is about to be put into place
+    thumbs: bool = False  # whether the result brings small pictures along, for the batch's page
 
 
 def make_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -85,11 +86,31 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
         clock.seconds["read"] = stack.read_s  # it was read ahead
     depth = max(depth_of(output, job) for output in work.outputs)
     fuser = fuser or fuser_for(job.model, job.weights, job.device, job.half)
-    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack)
+    frames: list[bytes] = []
+    fused = make(
+        bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=_glance(work, frames)
+    )
     if work.curve is not None:
         fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, work.outputs, job, on_step, notes.append, partial(claim, work))
     record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
-    return done(replace(fused, record=record), written)
+    result = done(replace(fused, record=record), written)
+    if not work.thumbs:
+        return result
+    from mefcli.report.thumbs import RESULT_PX, thumb
+
+    return replace(result, thumbs=(*frames, thumb(fused.pixels, fused.icc, RESULT_PX)))
+
+
+def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Stack], None]:
+    """Takes small pictures of the frames, where the batch's page wants them."""
+
+    def look(stack: Stack) -> None:
+        if work.thumbs:
+            from mefcli.report.thumbs import thumbs_of
+
+            thumbs.extend(thumbs_of(stack.frames, stack.icc))
+
+    return look

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from mefcli.batch import engine, folder, names, plan, sources
+from mefcli.batch import engine, folder, gallery, names, plan, sources
+from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.brackets.group import GAP_S, Grouping, parse_mode
 from mefcli.cli import grouping as g
@@ -90,6 +91,17 @@ SameLook = Annotated[
 ]
 
 
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="Also write a page: every bracket's frames and result, notes, what was left over: .html.",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
 @o.with_groups
 def batch(
     cards: Inputs,
@@ -103,6 +115,7 @@ def batch(
     watch: Watch = False,
     watch_idle: WatchIdle = None,
     same_look: SameLook = False,
+    report: Report = None,
     dry_run: o.DryRun = False,
     *,
     job: Annotated[Job, o.Without("reference", "debug_dir")],
@@ -120,6 +133,7 @@ def batch(
     mef batch CARD/ -o fused/ --dry-run               which brackets there are
     mef batch CARD/ -o fused/                         fuse them all, or go on
     mef batch CARD/ -o fused/ --format jpg --jobs 2   JPEGs, two at a time
+    mef batch CARD/ -o fused/ --report fused/index.html
     mef batch CARD/ -o out/ --name "{date}/{first}-{last}"
     mef batch PANO/ -o out/ --same-look               one tone for a panorama
     mef batch INBOX/ -o out/ --watch                  while shooting tethered
@@ -134,9 +148,13 @@ def batch(
         folder.look_over, cards, output, job, name=name, formats=formats, mode=mode, gap_s=gap, known={}
     )
     folder.check(job, output, formats, cluster=cluster)
+    if report is not None:
+        gallery.check_page(report)
+        if not (output / JOURNAL).is_file():
+            gallery.check_ours(report, None, overwrite=job.overwrite)
     results: list[Result] = []
     if watch:
-        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, json=talk.json)
+        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, report, json=talk.json)
         _end(results, bad, None, json=talk.json)
         return
     found = look_over()
@@ -149,6 +167,9 @@ def batch(
         raise InputError("There is no bracket among these pictures.", "See why: mef info CARD/ --groups.")
     journal = Journal(output, weights=engine.weights_print(job))
     try:
+        if report is not None:
+            gallery.check_ours(report, journal, overwrite=job.overwrite)
+            works = [replace(work, thumbs=True) for work in works]
         if same_look:
             from mefcli.batch.look import same_look as with_one_look
 
@@ -157,9 +178,23 @@ def batch(
         for result in _run(works, journal, jobs, cluster):
             _tell(result, json=talk.json)
             results.append(result)
+        if report is not None:
+            _write_page(report, results, journal, found, job)
     finally:
         journal.close()
     _end(results, found.bad, found.grouping, json=talk.json)
+
+
+def _write_page(
+    page: Path, results: Sequence[Result], journal: Journal, found: folder.Plan, job: Job
+) -> None:
+    left_over = [(shot.path, why) for shot, why in found.grouping.leftovers]
+    places = {work.bracket.paths: place for place, work in enumerate(found.works)}
+    in_order = sorted(results, key=lambda result: places.get(result.inputs, -1))
+    gallery.write_page(
+        page, in_order, journal, left_over=left_over, unreadable=found.bad, overwrite=job.overwrite
+    )
+    screen.say(f"Page: {page}")
 
 
 def _run(
@@ -202,12 +237,15 @@ def _watch(
     jobs: int | None,
     gap: float | None,
     idle_s: float | None,
+    report: Path | None,
     *,
     json: bool,
 ) -> Sequence[sources.Bad]:
     journal = Journal(output, weights=engine.weights_print(job))
     settling = sources.Settling(GAP_S if gap is None else max(gap, 0.5))
     told: set[tuple[sources.Facts, ...]] = set()
+    if report is not None:
+        gallery.check_ours(report, journal, overwrite=job.overwrite)
     last = time.monotonic()
     bad: Sequence[sources.Bad] = ()
     screen.say("Watching; stop with Ctrl-C.")
@@ -219,10 +257,14 @@ def _watch(
             took_s = time.monotonic() - began
             fresh = [work for work in found.works if settling.facts(work.bracket.shots) not in told]
             told.update(settling.facts(work.bracket.shots) for work in fresh)
+            if report is not None:
+                fresh = [replace(work, thumbs=True) for work in fresh]
             for result in _run(fresh, journal, jobs, None):
                 _tell(result, json=json)
                 results.append(result)
                 last = time.monotonic()
+            if report is not None and (fresh or not report.exists()):
+                _write_page(report, results, journal, found, job)
             time.sleep(max(LOOK_AGAIN_S, 3 * took_s))  # watching thousands of pictures is no work for a core
     finally:
         journal.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mefcli.cli import state
 from mefcli.errors import MefError, flag
+from mefcli.words import COMMANDS, shown
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderHook
@@ -34,8 +34,6 @@ WORDS = {
     "fuse": "Fusing",
     "write": "Writing",
 }
-# Control characters but tab and line feed, marks that turn the direction of writing, bytes that are no text.
-COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]")
 _bar: Bar | None = None  # the one on the terminal at this time
 # Seconds of each stage where nobody has estimated them; only their ratios count.
 TYPICAL: Mapping[StageName, float] = {"read": 1.0, "align": 1.5, "deghost": 0.0, "fuse": 5.0, "write": 1.5}
@@ -70,11 +68,6 @@ class _Shown:
 
         for one in console.render(self.renderable, options):
             yield one if one.control else Segment(shown(one.text), one.style)
-
-
-def shown(text: str) -> str:
-    r"""Text as a terminal may see it: what would command it, or turn its lines around, written as \x1b."""
-    return COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def console() -> Console:

@@ -6,7 +6,7 @@ the screen; they report through `on_step`. `mefcli.brackets` comes before them: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,13 @@ from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
+OnRead = Callable[[Stack], None]
+
 __all__ = ["Job", "make", "prepare", "run"]
+
+
+def ignored(_: Stack) -> None:
+    """The default `on_read`."""
 
 
 def run(
@@ -55,8 +61,12 @@ def make(
     depth: int | None = None,
     clock: Clock | None = None,
     stack: Stack | None = None,
+    on_read: OnRead = ignored,
 ) -> Fused:
-    """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again."""
+    """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again.
+
+    `on_read` is shown the frames as they were read; holding them would cost their memory.
+    """
     from mefcli.pipeline.check import check_engine
     from mefcli.pipeline.fuse import fuse, import_engine_meanwhile, load_fuser
 
@@ -64,7 +74,7 @@ def make(
     fuser = fuser or check_engine(job)
     if fuser is None:
         import_engine_meanwhile(job)
-    stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
+    stack = prepare(bracket, job, on_step, clock=clock, stack=stack, on_read=on_read)
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):
@@ -80,6 +90,7 @@ def prepare(
     *,
     clock: Clock | None = None,
     stack: Stack | None = None,
+    on_read: OnRead = ignored,
 ) -> Stack:
     """A bracket's frames as fusion wants them: read, aligned, without ghosts."""
     from mefcli.pipeline.read import read
@@ -90,6 +101,7 @@ def prepare(
         if stack is None:
             with clock("read"):
                 stack = read(bracket, job, on_step)
+        on_read(stack)
         with clock("align"):
             stack = _align(stack, job, on_step)
         with clock("deghost"):

@@ -6,7 +6,7 @@ JSON is made of it at the edge (`result_object`), and a journal reads it back (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Done:
     ghosts: Ghosts | None = None
     seconds: float = 0.0  # from its files to its files
     before: bool = False  # by an earlier run of the same batch, and still as it was then
+    thumbs: tuple[bytes, ...] = field(default=(), repr=False)  # for a batch's page, where one is asked for
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from mefcli.report.images import Bytes, clipping, data_address, histogram_svg
+from mefcli.words import shown
 
 # Nothing from outside, whatever a name in the page should try.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -101,7 +102,7 @@ def build_page(
         f"<section><h2>{escape(s.title)}</h2>{s.body}</section>" for s in (_histograms(items), *sections)
     )
     template = Template((assets / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    page = template.substitute(
         policy=POLICY,
         title=escape(title),
         lead=escape(lead),
@@ -116,3 +117,4 @@ def build_page(
         body=body,
         sources=sources,
     )
+    return shown(page)  # also names that are no text, which no file could hold
