@@ -54,15 +54,15 @@ def models() -> str:
 
 def _model_row(spec: ModelSpec) -> list[str]:
     name = f"**`{spec.name}`** (default)" if spec.name == DEFAULT_MODEL else f"`{spec.name}`"
-    card = Path("models", *spec.room.split("."), "README.md")
-    room = f" ([card]({card.as_posix()}))" if (ROOT / card).is_file() else ""
+    card = Path("models", *spec.package.split("."), "README.md")
+    linked = f" ([card]({card.as_posix()}))" if (ROOT / card).is_file() else ""
     native = as_used = "–"
     if spec.cost:
         guided = mode_for(spec, "auto", int(USED_MP * 1e6)) == "guided"
         seen, carried = (WORKING_SIZE_MP, USED_MP) if guided else (USED_MP, 0.0)
         native, as_used = f"{spec.cost.cpu_s:g}", f"{fusion_s(spec, 2, seen, carried) / USED_MP:.2f}"
     frames = "any number" if spec.max_frames is None else "pairs"
-    words = f"{spec.title}: {spec.summary}{room}"
+    words = f"{spec.title}: {spec.summary}{linked}"
     return [name, words, _paper(spec), frames, *_quality(spec), native, as_used]
 
 

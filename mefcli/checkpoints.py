@@ -134,11 +134,11 @@ def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
 
 
 def adapted(spec: ModelSpec, options: Mapping[str, object]) -> ModelSpec:
-    """The spec with build options of its own, and what follows from them where its room knows."""
+    """The spec with build options of its own, and what follows from them where its package knows."""
     if not options:
         return spec
     spec = replace(spec, options={**spec.options, **options})
-    adapt = getattr(import_module(spec.room), "adapt", None)
+    adapt = getattr(import_module(spec.package), "adapt", None)
     found: ModelSpec = adapt(spec) if adapt else spec
     return found
 

@@ -1,6 +1,6 @@
 """Bring weights from a training run or from a paper's authors into a .safetensors file of ours.
 
-A `.pth` is read with PyTorch's safe loader, which runs no code. What it is, its keys tell: each room's
+A `.pth` is read with PyTorch's safe loader, which runs no code. What it is, its keys tell: each package's
 `importer.py` knows its authors' names, lays them out for our network and says what else that network needs
 (padding, luminance range, build options), which is kept in the file. Names that are nobody's must be the
 network's own. What does not fit is said, key by key.
@@ -81,13 +81,13 @@ def import_checkpoint(
 
 
 def _recognised(named: ModelSpec | None, theirs: dict[str, Tensor]) -> tuple[ModelSpec, Published | None]:
-    """Whose weights these are: a room's authors', with their layers named as ours, or the named model's."""
-    room = named.room if named else ""
+    """Whose weights these are: a paper's authors', with their layers named as ours, or the named model's."""
+    package = named.package if named else ""
     for name, importer in _importers().items():
         if not importer.knows(theirs):
             continue
-        spec = named if named and name == room else _first_of(name)
-        if named and name != room:
+        spec = named if named and name == package else _first_of(name)
+        if named and name != package:
             raise ModelError(
                 f"These weights are {spec.title}'s, not {named.title}'s.", f"Import them as {spec.name}."
             )
@@ -107,24 +107,24 @@ def _recognised(named: ModelSpec | None, theirs: dict[str, Tensor]) -> tuple[Mod
 
 
 def _importers() -> dict[str, Any]:
-    """The rooms that know their authors' files, by package."""
+    """The importers of those packages that know their authors' files."""
     found = {}
     for spec in MODELS.values():
         with contextlib.suppress(ModuleNotFoundError):
-            found[spec.room] = importlib.import_module(f"{spec.room}.importer")
+            found[spec.package] = importlib.import_module(f"{spec.package}.importer")
     return found
 
 
-def _first_of(room: str) -> ModelSpec:
-    return next(spec for spec in MODELS.values() if spec.room == room)
+def _first_of(package: str) -> ModelSpec:
+    return next(spec for spec in MODELS.values() if spec.package == package)
 
 
-def _variant_of(spec: ModelSpec, room: str, published: Published) -> ModelSpec:
-    """The model of the room whose facts suit the file: pairs that move have one of their own."""
+def _variant_of(spec: ModelSpec, package: str, published: Published) -> ModelSpec:
+    """The model of the package whose facts suit the file: pairs that move have one of their own."""
     aligns = str(published.options.get("variant", "")).startswith("align")
     if aligns == spec.aligns:
         return spec
-    return next(other for other in MODELS.values() if other.room == room and other.aligns == aligns)
+    return next(other for other in MODELS.values() if other.package == package and other.aligns == aligns)
 
 
 def _options(spec: ModelSpec, zero_padding: bool) -> dict[str, object]:

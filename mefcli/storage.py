@@ -260,7 +260,7 @@ def words_for_trouble(output: Path) -> Iterator[None]:
         if number in FULL:
             raise OutputError(
                 f"The disk is full: {output} could not be written, and nothing was left behind.",
-                "Make room, or give the output a place on another disk.",
+                "Free some space, or give the output a place on another disk.",
             ) from error
         if isinstance(error, MefError) or not isinstance(error, OSError):
             raise

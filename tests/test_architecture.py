@@ -1,4 +1,4 @@
-"""Rules of the house that no single file can keep."""
+"""Rules of the project that no single file can keep."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_networks_use_torch_and_numpy_only_and_never_the_tool() -> None:
-    """What runs without torch has OpenCV and ONNX Runtime instead: engine, classics, a room's graph.py."""
+    """What runs without torch has OpenCV and ONNX Runtime instead: engine, classics, a network's graph.py."""
     allowed = {"torch", "numpy", "mefnets"} | set(sys.stdlib_module_names)
     for path in (ROOT / "models/mefnets").rglob("*.py"):
         light = path.parent.name in ("engine", "classic") or path.name == "graph.py"
@@ -106,16 +106,16 @@ def test_the_readme_names_every_command() -> None:
     assert not missing
 
 
-def test_the_map_in_contributing_is_the_house() -> None:
-    """Every room and every file that stands alone in mefcli is on it, and nothing that is not there."""
-    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The house")[2]
+def test_the_map_in_contributing_fits_the_code() -> None:
+    """Every package and every file that stands alone in mefcli is on it, and nothing that is not there."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The map")[2]
     rows = re.findall(r"^\| (`.+?) \|", guide.partition("\n## ")[0], re.M)
     told = {name for row in rows for name in re.findall(r"`(.+?)`", row)}
-    rooms = {
+    packages = {
         init.parent for top in ("mefcli", "models/mefnets") for init in (ROOT / top).rglob("__init__.py")
     }
     alone = {path for path in (ROOT / "mefcli").glob("*.py") if not path.name.startswith("__")}
-    there = {path.relative_to(ROOT).as_posix() for path in rooms | alone} - {"mefcli"}
+    there = {path.relative_to(ROOT).as_posix() for path in packages | alone} - {"mefcli"}
     assert told == there | {"weights", "docs", "tests"}
 
 

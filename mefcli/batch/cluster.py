@@ -94,8 +94,8 @@ def _collect(
     futures = distributed.as_completed(loop=client.loop)  # not the default client's
 
     def hand_out() -> None:
-        room = max(1, HANDED_OUT * len(client.scheduler_info(n_workers=-1)["workers"]))
-        while len(running) < room and (work := next(queue, None)) is not None:
+        most = max(1, HANDED_OUT * len(client.scheduler_info(n_workers=-1)["workers"]))
+        while len(running) < most and (work := next(queue, None)) is not None:
             if on_start:
                 on_start(work)
             future = client.submit(fuse_work, _absolute(work), pure=False, retries=2)

@@ -44,5 +44,5 @@ def jobs_for(works: Sequence[Work]) -> int:
 
         if choose_device(job.device).type != "cpu":
             return 1
-    room = int(OF_MEMORY * free_memory_bytes() / 2**20 / max(guess.memory_mb for guess in guesses))
-    return max(1, min(processors(), len(works), worth, room))
+    fitting = int(OF_MEMORY * free_memory_bytes() / 2**20 / max(guess.memory_mb for guess in guesses))
+    return max(1, min(processors(), len(works), worth, fitting))

@@ -1,4 +1,4 @@
-"""Other programs' alignment on the same cases, for the benchmark: OpenCV's AlignMTB and Hugin's."""
+"""Other programs' alignment on the same cases, for `mef bench`: OpenCV's AlignMTB and Hugin's."""
 
 from __future__ import annotations
 

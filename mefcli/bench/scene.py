@@ -1,6 +1,6 @@
 """A bracket of any size with detail at every scale, the same bytes every time.
 
-Run as `python -m mefcli.bench.scene FOLDER MEGAPIXELS COUNT [moved]`: the benchmark makes its pictures in a
+Run as `python -m mefcli.bench.scene FOLDER MEGAPIXELS COUNT [moved]`: `mef bench` makes its pictures in a
 process of their own, because a child's peak memory, as the kernel counts it, starts at its parent's.
 """
 

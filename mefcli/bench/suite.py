@@ -1,4 +1,4 @@
-"""The runs of one benchmark: our models, the floor below them, and other programs where they are found."""
+"""The runs of `mef bench fusion`: our models, the floor below them, and other programs where found."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 `group` cuts each stream of shots (see frames) into the brackets that are worth most together (see
 score), first from general rules, then again with the patterns this card has shown. Pixels are looked
-at only for pictures that record no exposure time, and only in small (see looks).
+at only for pictures that record no exposure time, and only in small (see thumbnails).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from mefcli.brackets.frames import (
     span_s,
     streams,
 )
-from mefcli.brackets.looks import Look, look_at, same_scene
 from mefcli.brackets.row import RECORDED, UNRECORDED, make_bracket, told_alike
 from mefcli.brackets.score import Terms, divide, pattern
+from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import UsageError, named
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
 
 Mode = Literal["auto", "folder"] | int
-Looker = Callable[[Shot], Look | None]
+Thumbnailer = Callable[[Shot], Thumbnail | None]
 Leftover = tuple[Shot, str]
 
 
@@ -54,13 +54,13 @@ def group(
     mode: Mode = "auto",
     gap_s: float | None = None,
     raw_or_jpeg: RawOrJpeg = "raw",
-    look: Looker | None = look_at,
+    thumbnail: Thumbnailer | None = thumbnail_of,
 ) -> Grouping:
     """Brackets in the order they were taken.
 
     `mode`: "auto", "folder" (each folder is one bracket), or the number of frames of each bracket. `gap_s`
     is the longest pause within a bracket; without it 4 s, and 30 s where exposures were plainly set by hand.
-    `look` shows pictures that record no exposure; with None their names alone decide.
+    `thumbnail` shows pictures that record no exposure; with None their names alone decide.
     """
     if isinstance(mode, int) and not 2 <= mode <= LONGEST:
         raise UsageError(f"Brackets of {mode} frames are not possible.", f"Choose 2 to {LONGEST}.")
@@ -76,7 +76,7 @@ def group(
     brackets: list[Bracket] = []
     frames = [Frame(shot, shot.ev) for shot in kept]
     if mode == "folder":
-        _by_folder(frames, look, brackets, leftovers)
+        _by_folder(frames, thumbnail, brackets, leftovers)
     else:
         found = streams(frames)
         count = mode if isinstance(mode, int) else None
@@ -87,7 +87,7 @@ def group(
             _sort_out(stream, divide(stream, _for_clock(stream, terms)), "", brackets, leftovers)
         for stream in found:
             if stream[0].ev is None:
-                _by_looks(stream, terms, look, brackets, leftovers)
+                _by_scene(stream, terms, thumbnail, brackets, leftovers)
     return Grouping(tuple(sorted(brackets, key=_when)), tuple(leftovers))
 
 
@@ -216,18 +216,18 @@ def _why_alone(stream: Sequence[Frame], place: int) -> str:
 
 
 def _by_folder(
-    frames: Sequence[Frame], look: Looker | None, brackets: list[Bracket], leftovers: list[Leftover]
+    frames: Sequence[Frame], thumbnail: Thumbnailer | None, brackets: list[Bracket], leftovers: list[Leftover]
 ) -> None:
     folders: dict[object, list[Frame]] = {}
     for frame in frames:
         folders.setdefault(frame.shot.path.parent, []).append(frame)
     for folder in folders.values():
         members = in_order(folder)
-        if any(frame.ev is None for frame in members) and look is not None:
-            looks = [look(frame.shot) for frame in members]
+        if any(frame.ev is None for frame in members) and thumbnail is not None:
+            thumbnails = [thumbnail(frame.shot) for frame in members]
             members = [
                 replace(frame, ev=seen.brightness_ev if seen else None)
-                for frame, seen in zip(members, looks, strict=True)
+                for frame, seen in zip(members, thumbnails, strict=True)
             ]
         why = _why_no_bracket(members)
         if why:
@@ -251,20 +251,20 @@ def _why_no_bracket(members: Sequence[Frame]) -> str | None:
     return None
 
 
-def _by_looks(
+def _by_scene(
     stream: Sequence[Frame],
     terms: Terms,
-    look: Looker | None,
+    thumbnail: Thumbnailer | None,
     brackets: list[Bracket],
     leftovers: list[Leftover],
 ) -> None:
     """Pictures without exposures: runs of names, divided where the scene changes or brightness repeats."""
-    looks = [look(frame.shot) if look else None for frame in stream]
+    thumbnails = [thumbnail(frame.shot) if thumbnail else None for frame in stream]
     runs: list[list[Frame]] = []
     for place, frame in enumerate(stream):
-        seen = looks[place]
+        seen = thumbnails[place]
         seen_frame = replace(frame, ev=seen.brightness_ev if seen else None)
-        if runs and _same_run(stream[place - 1], frame, looks[place - 1], seen, terms):
+        if runs and _same_run(stream[place - 1], frame, thumbnails[place - 1], seen, terms):
             runs[-1].append(seen_frame)
         else:
             runs.append([seen_frame])
@@ -282,7 +282,7 @@ def _by_looks(
             ]
 
 
-def _same_run(one: Frame, two: Frame, a: Look | None, b: Look | None, terms: Terms) -> bool:
+def _same_run(one: Frame, two: Frame, a: Thumbnail | None, b: Thumbnail | None, terms: Terms) -> bool:
     if parted(one, two):
         return False
     pause = pause_s(one, two)

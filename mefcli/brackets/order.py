@@ -14,8 +14,8 @@ from itertools import combinations
 from mefcli.brackets.brightness import measured_evs
 from mefcli.brackets.frames import SAME_EV
 from mefcli.brackets.group import group, surely_several
-from mefcli.brackets.looks import Look, look_at, same_scene
 from mefcli.brackets.row import NAMED, RECORDED, UNRECORDED, listed, make_bracket, some, told_alike
+from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import MismatchError, UsageError, named
 from mefcli.formats.spaces import mixed, same_colours
 from mefcli.values import Bracket, Shot
@@ -140,15 +140,15 @@ def _check_one_scene(shots: Sequence[Shot], surely_several: Callable[[Sequence[B
 
 def _surely_several_scenes(brackets: Sequence[Bracket]) -> bool:
     """Pictures that record nothing: two runs of names, as bright as each other, that show two scenes."""
-    looks = [[look for shot in one.shots if (look := look_at(shot))] for one in brackets]
+    scenes = [[seen for shot in one.shots if (seen := thumbnail_of(shot))] for one in brackets]
     return any(
         one and two and _as_bright(one, two) and not any(same_scene(a, b) for a in one for b in two)
-        for one, two in combinations(looks, 2)
+        for one, two in combinations(scenes, 2)
     )
 
 
-def _as_bright(one: Sequence[Look], two: Sequence[Look]) -> bool:
-    ranges = [[look.brightness_ev for look in looks] for looks in (one, two)]
+def _as_bright(one: Sequence[Thumbnail], two: Sequence[Thumbnail]) -> bool:
+    ranges = [[seen.brightness_ev for seen in scene] for scene in (one, two)]
     return max(map(min, ranges)) < min(map(max, ranges))
 
 

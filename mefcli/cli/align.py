@@ -57,7 +57,7 @@ def _show(stack: Stack, written: list[Path], notes: list[str], *, json: bool) ->
         screen.warn(note)
     if json:
         height, width = stack.frames[0].shape[:2]
-        report = {
+        told = {
             **plan_object(stack.bracket, written),
             "size_px": [width, height],
             "alignment": findings,
@@ -65,7 +65,7 @@ def _show(stack: Stack, written: list[Path], notes: list[str], *, json: bool) ->
             "ghosts": ghosts,
             "warnings": notes,
         }
-        screen.put_json(report)
+        screen.put_json(told)
         return
     for one in findings:
         moved = "not moved" if one["kept_identity"] else f"{one['model']}, {one['moved_px']:.1f} px"

@@ -73,7 +73,7 @@ def fusion(
     names = _models(models) or list(dict.fromkeys(["mertens", DEFAULT_MODEL]))
     sizes, counts = _numbers(megapixels, 0.01), [int(n) for n in _numbers(frames, 2)]
     if files and not stages:
-        raise UsageError("The benchmark makes its own pictures.", "Add --stages to measure yours.")
+        raise UsageError("mef bench makes its own pictures.", "Add --stages to measure yours.")
     with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
         if stages:
             job = {"align": align, "max_memory": max_memory}

@@ -90,5 +90,5 @@ def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step
             name.unlink(missing_ok=True)
         raise OutputError(
             f"The bracket cannot be written into {folder}: {error.strerror or error}.",
-            "Nothing was left behind. Make room, or give another folder.",
+            "Nothing was left behind. Free some space, or give another folder.",
         ) from error

@@ -1,4 +1,4 @@
-"""What each paper says: the claims of the rooms, found by a system's name."""
+"""What each paper says: the claims of their packages, found by a system's name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mefnets.claims import Claim, Table
 
 
 def systems() -> dict[str, ModelSpec]:
-    """Those whose paper's claims are written down, one for each room."""
+    """Those whose paper's claims are written down, one for each package."""
     found: dict[str, ModelSpec] = {}
-    rooms = set()
+    packages = set()
     for name, spec in MODELS.items():
-        if spec.paper and spec.room not in rooms and importlib.util.find_spec(f"{spec.room}.claims"):
-            rooms.add(spec.room)
+        if spec.paper and spec.package not in packages and importlib.util.find_spec(f"{spec.package}.claims"):
+            packages.add(spec.package)
             found[name] = spec
     return found
 
@@ -32,12 +32,12 @@ def system(name: str) -> ModelSpec:
 
 
 def table_of(spec: ModelSpec) -> Table:
-    found: Table = importlib.import_module(f"{spec.room}.claims").TABLE
+    found: Table = importlib.import_module(f"{spec.package}.claims").TABLE
     return found
 
 
 def claims_of(spec: ModelSpec) -> tuple[Claim, ...]:
-    found: tuple[Claim, ...] = importlib.import_module(f"{spec.room}.claims").CLAIMS
+    found: tuple[Claim, ...] = importlib.import_module(f"{spec.package}.claims").CLAIMS
     return found
 
 

@@ -1,7 +1,7 @@
 """The stages, in order: read -> align -> deghost -> fuse -> write.
 
 Each takes the last one's value and returns a new one, and none knows the next. Stages neither print nor know
-the screen; they report through `on_step`. `mefcli.brackets` comes before them: it says what a bracket is.
+the screen; `on_step` hears how far they are. `mefcli.brackets` comes before them: it says what a bracket is.
 """
 
 from __future__ import annotations

@@ -68,10 +68,10 @@ def fuse(
 ) -> Fused:
     """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16."""
 
-    def report(done: float, note: str) -> None:
+    def step(done: float, note: str) -> None:
         on_step(Step("fuse", done, note))
 
-    report(0.0, fuser.spec.title)
+    step(0.0, fuser.spec.title)
     pixels: Any = fuser.fuse(
         stack.frames,
         stack.bracket.evs,
@@ -81,7 +81,7 @@ def fuse(
         max_memory_mb=job.max_memory,
         depth=depth or job.bit_depth or 16,
         taste=taste_of(job),
-        on_step=report,
+        on_step=step,
     )
     check_result(pixels, stack.frames, fuser.spec.name)
     if pixels.dtype == np.float32:

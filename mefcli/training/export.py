@@ -161,7 +161,7 @@ def _blended(
     others, sha256, about = read_weights(blend.weights)
     alike = {n: t.shape for n, t in others.items()} == {n: t.shape for n, t in state.items()}
     if not alike or about.get("luma_range", spec.luma_range) != spec.luma_range:
-        raise UsageError(f"{blend.weights.name} is not of the same network.", "Blend weights of one room.")
+        raise UsageError(f"{blend.weights.name} is not of the same network.", "Blend weights of one model.")
     mixed = {
         name: (others[name].float().lerp(ours.float(), blend.share) if ours.is_floating_point() else ours)
         for name, ours in state.items()

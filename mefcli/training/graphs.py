@@ -14,8 +14,8 @@ from mefnets import ModelSpec
 
 
 def can_export(spec: ModelSpec) -> bool:
-    """Whether the network's room says how: where its graphs are slower than torch, none does."""
-    return find_spec(f"{spec.room}.export") is not None
+    """Whether the network's package says how: where its graphs are slower than torch, none does."""
+    return find_spec(f"{spec.package}.export") is not None
 
 
 def export_graphs(spec: ModelSpec, weights: Path) -> list[Path]:
@@ -29,7 +29,7 @@ def export_graphs(spec: ModelSpec, weights: Path) -> list[Path]:
     tensors, sha256, metadata = read_weights(weights)
     spec = fitted(spec, metadata)
     network = build_with_weights(spec, tensors)
-    parts = import_module(f"{spec.room}.export").export(network)
+    parts = import_module(f"{spec.package}.export").export(network)
     written = []
     for part, data in sorted(parts.items()):
         graph = onnx.load_from_string(_folded(data))

@@ -34,7 +34,7 @@ class Settings:
     threads: int | None = None
     precision: Precision = "auto"
     workers: int = 1
-    batch_times: int = 1  # the recipe's pictures a step, so many times: a card has room
+    batch_times: int = 1  # the recipe's pictures a step, so many times: a card has the memory
     smoke: bool = False
     fresh: bool = False  # start again even where a checkpoint exists
     start_from: Path | None = None  # weights to begin with (fine-tuning)
@@ -63,19 +63,19 @@ def parse_duration(text: str) -> float:
 
 
 def all_recipes() -> dict[str, Recipe]:
-    """Every recipe of every room, by model name."""
+    """Every recipe of every package, by model name."""
     from mefnets import MODELS
 
     found: dict[str, Recipe] = {}
     for spec in MODELS.values():
         if has_recipe(spec):
-            found.update(importlib.import_module(f"{spec.room}.recipe").RECIPES)
+            found.update(importlib.import_module(f"{spec.package}.recipe").RECIPES)
     return found
 
 
 def has_recipe(spec: ModelSpec) -> bool:
-    """Whether its room holds a recipe, which is what makes a model trainable. Imports no torch."""
-    return importlib.util.find_spec(f"{spec.room}.recipe") is not None
+    """Whether its package holds a recipe, which is what makes a model trainable. Imports no torch."""
+    return importlib.util.find_spec(f"{spec.package}.recipe") is not None
 
 
 def find_recipe(name: str, variant: str = "") -> Recipe:

@@ -1,4 +1,4 @@
-"""Supervised references: the best of several classic fusions of the noise-free dense bracket, per scene.
+"""Supervised references: the best fusion of the noise-free dense bracket, of several that need no network.
 
 As the SICE reference was made: fuse 9 to 15 exposures without noise by several methods, and keep for each
 scene the one that is best by MEF-SSIM against the bracket plus naturalness (brightness, contrast, little

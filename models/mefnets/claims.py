@@ -1,6 +1,6 @@
 """What a paper says that can be checked: its table of results, and what its ablations show.
 
-A room's `claims.py` holds `TABLE`, where the paper has one that a person can measure, and `CLAIMS`;
+A paper's `claims.py` holds `TABLE`, where the paper has one that a person can measure, and `CLAIMS`;
 `mef reproduce` measures both. Names of measures are those of `mef eval`.
 """
 
@@ -27,7 +27,7 @@ class Table:
 class Claim:
     """One ablation: what `without` has is worse than what `full` has, by `measure`.
 
-    Both name a variant of the room's recipe. Where the paper shows pictures, or measures by what needs a
+    Both name a variant of the network's recipe. Where the paper shows pictures, or measures by what needs a
     reference that scenes may lack, `instead` is what we read in its place; it is called ours in the results.
     """
 

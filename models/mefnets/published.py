@@ -1,4 +1,4 @@
-"""What an authors' checkpoint turned out to be, once a room's `importer.py` has looked at its keys.
+"""What an authors' checkpoint turned out to be, once a package's `importer.py` has looked at its keys.
 
 An importer has `knows(keys)`, whether names like these are its authors', and `read(tensors)`, which gives
 them our names and says what else their network needs: build options, luminance range.

@@ -1,4 +1,4 @@
-"""What a room declares to be trained; `mefcli.training` has the one loop that runs it."""
+"""What a package declares to be trained; `mefcli.training` has the one loop that runs it."""
 
 from __future__ import annotations
 

@@ -98,6 +98,6 @@ class ModelSpec:
         return self.weights is not None
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         """The package that holds its network, recipe and card."""
         return self.module.rpartition(".")[0]

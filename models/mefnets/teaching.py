@@ -178,7 +178,7 @@ def taught(
     ema: float = 0.995,
     **options: Any,
 ) -> Recipe:
-    """Our recipe for a room: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
+    """Our recipe for a network: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
 
     `recipe` itself stays as the variant "untaught", and all its other variants stay what they were.
     """

@@ -1,4 +1,4 @@
-"""Taught recipes: the objective, its teacher, and what a room keeps of its own."""
+"""Taught recipes: the objective, its teacher, and what a network keeps of its own."""
 
 from __future__ import annotations
 

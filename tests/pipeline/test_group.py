@@ -13,7 +13,7 @@ from cards import ORDERS, Card, random_card, write_files
 
 from mefcli.batch.names import in_time
 from mefcli.brackets.group import Grouping, group, series
-from mefcli.brackets.looks import Look
+from mefcli.brackets.thumbnails import Thumbnail
 from mefcli.errors import UsageError
 from mefcli.formats import read_shot
 from mefcli.values import Shot
@@ -35,7 +35,7 @@ def test_of_500_random_cards_99_percent_of_brackets_are_found_exactly() -> None:
     right = wrong = missed = 0
     for seed in range(500):
         one = random_card(seed)
-        got, truth = set(found(group(one.shots, look=None))), set(one.truth)
+        got, truth = set(found(group(one.shots, thumbnail=None))), set(one.truth)
         right += len(got & truth)
         wrong += len(got - truth)
         missed += len(truth - got)
@@ -58,7 +58,7 @@ def test_files_tell_what_the_cards_shots_tell(tmp_path: Path) -> None:
             assert told.taken_at is not None
             assert abs((told.taken_at - shot.taken_at).total_seconds()) < 0.011
         got = [{path.relative_to(root) for path in bracket} for bracket in found(group(shots))]
-        want = [set(bracket) for bracket in found(group(one.shots, look=None))]
+        want = [set(bracket) for bracket in found(group(one.shots, thumbnail=None))]
         assert got == want
 
 
@@ -82,14 +82,14 @@ def test_identical_brackets_back_to_back_are_told_apart(order: str, count: int) 
     one = card()
     for _ in range(4):
         one.bracket(count, 1.0, order, 1 / 60, (0.15, 0.2))
-    assert found(group(one.shots, look=None)) == one.truth
+    assert found(group(one.shots, thumbnail=None)) == one.truth
 
 
 def test_a_pause_counts_from_the_end_of_a_30_second_exposure() -> None:
     one = card()
     one.bracket(3, 2.0, "rising", 8.0, (0.3, 0.5))
     assert max(shot.exposure_s or 0 for shot in one.shots) > 30
-    assert found(group(one.shots, look=None, gap_s=1.0)) == one.truth
+    assert found(group(one.shots, thumbnail=None, gap_s=1.0)) == one.truth
 
 
 def test_a_burst_of_one_exposure_is_no_bracket_and_says_so() -> None:
@@ -97,7 +97,7 @@ def test_a_burst_of_one_exposure_is_no_bracket_and_says_so() -> None:
     for _ in range(8):
         one.shoot(1 / 500)
         one.pause(0.1, 0.1)
-    grouping = group(one.shots, look=None)
+    grouping = group(one.shots, thumbnail=None)
     assert not grouping.brackets
     assert all("same exposure" in why for why in alone(grouping).values())
     assert len(grouping.leftovers) == 8
@@ -112,7 +112,7 @@ def test_the_clock_set_back_an_hour_mixes_nothing() -> None:
     for _ in range(3):
         one.bracket(3, 1.0, "zero first", 1 / 60)
         one.pause(2, 3)
-    assert set(found(group(one.shots, look=None))) == set(one.truth)
+    assert set(found(group(one.shots, thumbnail=None))) == set(one.truth)
 
 
 @pytest.mark.parametrize("order", ["falling", "zero first", "rising"])
@@ -121,11 +121,11 @@ def test_names_that_run_against_the_times_part_no_bracket(order: str) -> None:
     one = card()
     one.bracket(3, 2.0, order, 1 / 60)
     shots = [replace(shot, path=Path(f"DCIM/frame_{9 - place}.JPG")) for place, shot in enumerate(one.shots)]
-    (bracket,) = group(shots, look=None).brackets
+    (bracket,) = group(shots, thumbnail=None).brackets
     assert set(bracket.shots) == set(shots)
     by_light = sorted(one.shots, key=lambda shot: shot.exposure_s or 0)
     shots = [replace(shot, path=Path(f"DCIM/frame_{place}.JPG")) for place, shot in enumerate(by_light)]
-    assert len(group(shots, look=None).brackets) == 1
+    assert len(group(shots, thumbnail=None).brackets) == 1
 
 
 def test_a_counter_that_starts_again_parts_no_bracket_and_first_and_last_go_by_time() -> None:
@@ -138,7 +138,7 @@ def test_a_counter_that_starts_again_parts_no_bracket_and_first_and_last_go_by_t
     coarse = [replace(shot, taken_at=shots[0].taken_at) for shot in shots]  # all in one second
     clockless = [replace(shot, taken_at=None) for shot in shots]
     for row in (shots, coarse, clockless):
-        (bracket,) = group(row, look=None).brackets
+        (bracket,) = group(row, thumbnail=None).brackets
         assert [shot.path.stem for shot in in_time(bracket)] == names
 
 
@@ -148,7 +148,7 @@ def test_nine_compensations_without_a_gap_are_one_bracket_though_the_camera_paus
     for number, steps in enumerate(ORDERS[order](9)):
         one.shoot(2.0**steps / 60, float(steps))
         one.pause(*((17, 17) if number == 3 else (0.2, 0.3)))
-    grouping = group(one.shots, look=None)
+    grouping = group(one.shots, thumbnail=None)
     assert [len(bracket.shots) for bracket in grouping.brackets] == [9]
 
 
@@ -157,18 +157,18 @@ def test_two_halves_that_are_brackets_themselves_stay_two() -> None:
     for _ in range(2):
         one.bracket(5, 1.0, "rising", 1 / 60)
         one.pause(17, 17)
-    assert found(group(one.shots, look=None)) == one.truth
+    assert found(group(one.shots, thumbnail=None)) == one.truth
 
 
 def test_a_bracket_may_run_into_the_cards_next_folder_but_not_into_any_other() -> None:
     one = card(number=9998)
     one.bracket(5, 1.0, "rising", 1 / 60)
     assert {path.parent.name for path in one.truth[0]} == {"100CANON", "101CANON"}
-    assert found(group(one.shots, look=None)) == one.truth
+    assert found(group(one.shots, thumbnail=None)) == one.truth
     moved = [
         replace(shot, path=Path("a" if i < 2 else "b") / shot.path.name) for i, shot in enumerate(one.shots)
     ]
-    assert one.truth[0] != set(found(group(moved, look=None))[0])
+    assert one.truth[0] != set(found(group(moved, thumbnail=None))[0])
 
 
 @pytest.mark.parametrize(
@@ -179,23 +179,23 @@ def test_what_cannot_be_of_one_scene_is_parted(change: dict[str, object]) -> Non
     one = card()
     one.bracket(3, 1.0, "rising", 1 / 60)
     shots = [*one.shots[:2], replace(one.shots[2], **change)]  # type: ignore[arg-type]
-    assert one.truth[0] not in found(group(shots, look=None))
+    assert one.truth[0] not in found(group(shots, thumbnail=None))
 
 
 def test_of_raw_and_jpeg_one_is_used_and_the_other_named() -> None:
     one = card()
     one.bracket(3, 1.0, "rising", 1 / 60)
     raws = [replace(shot, kind="raw", path=shot.path.with_suffix(".CR3")) for shot in one.shots]
-    grouping = group([*one.shots, *raws], look=None)
+    grouping = group([*one.shots, *raws], thumbnail=None)
     assert found(grouping) == [frozenset(shot.path for shot in raws)]
     assert set(alone(grouping).values()) == {"its RAW of the same name is used"}
-    assert found(group([*one.shots, *raws], look=None, raw_or_jpeg="jpeg")) == one.truth
+    assert found(group([*one.shots, *raws], thumbnail=None, raw_or_jpeg="jpeg")) == one.truth
 
 
 def test_without_exposures_runs_of_names_are_brackets() -> None:
     names = ["a1", "a2", "a3", "b7", "b8", "b9"]
     shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in names]
-    brackets = group(shots, look=None).brackets
+    brackets = group(shots, thumbnail=None).brackets
     assert [[path.stem for path in bracket.paths] for bracket in brackets] == [names[:3], names[3:]]
 
 
@@ -203,7 +203,7 @@ def test_without_exposures_three_rising_and_a_stray_picture_are_not_two_pairs() 
     brightness = {"a1": -7.3, "a2": -4.5, "a3": -2.3, "a4": -3.8}
     shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in brightness]
     cells = np.linspace(0.1, 0.9, 576, dtype=np.float32).reshape(24, 24)
-    grouping = group(shots, look=lambda shot: Look(brightness[shot.path.stem], cells))
+    grouping = group(shots, thumbnail=lambda shot: Thumbnail(brightness[shot.path.stem], cells))
     assert [[path.stem for path in bracket.paths] for bracket in grouping.brackets] == [["a1", "a2", "a3"]]
     assert list(alone(grouping)) == ["a4.png"]
 
@@ -213,20 +213,20 @@ def test_without_exposures_two_frames_as_dark_as_each_other_count_as_one() -> No
     brightness = {"a1": -9.30, "a2": -9.28, "a3": -6.0, "a4": -3.0, "a5": -1.02, "a6": -1.0}
     shots = [Shot(Path(f"{name}.png"), "png", (90, 60)) for name in brightness]
     cells = np.linspace(0.1, 0.9, 576, dtype=np.float32).reshape(24, 24)
-    grouping = group(shots, look=lambda shot: Look(brightness[shot.path.stem], cells))
+    grouping = group(shots, thumbnail=lambda shot: Thumbnail(brightness[shot.path.stem], cells))
     assert [len(bracket.shots) for bracket in grouping.brackets] == [6]
     burst = [Shot(Path(f"b{number}.png"), "png", (90, 60)) for number in range(6)]
-    assert not group(burst, look=lambda shot: Look(-3.0, cells)).brackets
+    assert not group(burst, thumbnail=lambda shot: Thumbnail(-3.0, cells)).brackets
 
 
 def test_a_folder_of_one_bracket_may_hold_an_exposure_twice_but_not_two_brackets() -> None:
     one = card()
     one.bracket(3, 2.0, "rising", 1 / 60)
     one.shoot(4 / 60, 2.0)
-    (bracket,) = group(one.shots, mode="folder", look=None).brackets
+    (bracket,) = group(one.shots, mode="folder", thumbnail=None).brackets
     assert len(bracket.shots) == 4
     one.bracket(3, 2.0, "rising", 1 / 60)
-    grouping = group(one.shots, mode="folder", look=None)
+    grouping = group(one.shots, mode="folder", thumbnail=None)
     assert not grouping.brackets
     assert set(alone(grouping).values()) == {"its folder holds several brackets"}
 
@@ -235,7 +235,7 @@ def test_results_among_the_sources_are_no_frames() -> None:
     one = card()
     one.bracket(3, 2.0, "rising", 1 / 60)
     result = replace(one.shots[1], path=one.shots[1].path.with_name("IMG_0002_fused.JPG"), fused=True)
-    grouping = group([*one.shots, result], look=None)
+    grouping = group([*one.shots, result], thumbnail=None)
     assert found(grouping) == one.truth
     assert alone(grouping) == {"IMG_0002_fused.JPG": "it is a fused picture itself"}
 
@@ -244,9 +244,9 @@ def test_a_number_takes_brackets_of_that_length_only() -> None:
     one = card(tells_bias=False)
     one.bracket(5, 1.0, "rising", 1 / 60)
     one.bracket(3, 1.0, "rising", 1 / 60)
-    lengths = [len(bracket.shots) for bracket in group(one.shots, mode=3, look=None).brackets]
+    lengths = [len(bracket.shots) for bracket in group(one.shots, mode=3, thumbnail=None).brackets]
     assert set(lengths) == {3}
-    assert one.truth[1] in found(group(one.shots, mode=3, look=None))
+    assert one.truth[1] in found(group(one.shots, mode=3, thumbnail=None))
     with pytest.raises(UsageError):
         group(one.shots, mode=1)
 
@@ -254,7 +254,7 @@ def test_a_number_takes_brackets_of_that_length_only() -> None:
 def test_folder_mode_takes_each_folder_as_one_bracket() -> None:
     one = card()
     one.bracket(3, 1.0, "rising", 1 / 60, (100, 200))
-    assert found(group(one.shots, mode="folder", look=None)) == one.truth
+    assert found(group(one.shots, mode="folder", thumbnail=None)) == one.truth
 
 
 def test_a_bracket_that_met_the_shutters_limit_stays_whole() -> None:
@@ -263,7 +263,7 @@ def test_a_bracket_that_met_the_shutters_limit_stays_whole() -> None:
         one.bracket(9, 1.0, "to and fro", 2.0**-9.4, (0.1, 0.2))
         one.pause(3, 4)
     assert min(shot.exposure_s or 0 for shot in one.shots) == round(2.0**-13, 6)
-    assert found(group(one.shots, look=None)) == one.truth
+    assert found(group(one.shots, thumbnail=None)) == one.truth
 
 
 def test_the_brackets_of_a_panorama_form_a_series() -> None:
@@ -271,13 +271,13 @@ def test_the_brackets_of_a_panorama_form_a_series() -> None:
     for pause in (3, 3, 500, 3):
         one.bracket(3, 2.0, "zero first", 1 / 60)
         one.pause(pause, pause)
-    assert [len(run) for run in series(group(one.shots, look=None).brackets)] == [3, 1]
+    assert [len(run) for run in series(group(one.shots, thumbnail=None).brackets)] == [3, 1]
 
 
 def test_every_shot_is_in_one_bracket_or_left_over_with_a_reason() -> None:
     for seed in range(40):
         one = random_card(seed)
-        grouping = group(one.shots, look=None)
+        grouping = group(one.shots, thumbnail=None)
         used = [path for bracket in grouping.brackets for path in bracket.paths]
         assert sorted([*used, *(shot.path for shot, _ in grouping.leftovers)]) == sorted(
             s.path for s in one.shots
@@ -290,7 +290,7 @@ def test_ten_thousand_shots_are_grouped_in_seconds() -> None:
     while len(one.shots) < 10_000:
         one.bracket(5, 1.0, "zero first", 1 / 60)
         one.pause(1, 20)
-    assert len(group(one.shots, look=None).brackets) == len(one.truth)
+    assert len(group(one.shots, thumbnail=None).brackets) == len(one.truth)
 
 
 BRACKETS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/brackets"

@@ -54,7 +54,7 @@ def test_profiles_are_compared_by_what_they_mean(
         replace(shot, icc=profile, icc_name=space_name(profile) if profile else None)
         for shot, profile in zip(taken([1 / 60, 1 / 250]), profiles, strict=True)
     ]
-    parts = group(shots, look=None)
+    parts = group(shots, thumbnail=None)
     assert len(parts.brackets) == one
     if one:
         assert len(one_bracket(shots).shots) == 2

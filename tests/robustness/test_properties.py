@@ -172,7 +172,7 @@ def cards(draw: Any) -> list[Shot]:
 @given(cards(), st.sampled_from(["auto", "folder", 2, 3, 5]), st.sampled_from([None, 0.5, 60.0]))
 def test_grouping_is_a_partition(shots: list[Shot], mode: Any, gap_s: float | None) -> None:
     """Every shot comes out exactly once: in a bracket, or left over with a reason."""
-    found = group(shots, mode=mode, gap_s=gap_s, look=None)
+    found = group(shots, mode=mode, gap_s=gap_s, thumbnail=None)
     out = [path for bracket in found.brackets for path in bracket.paths]
     out += [shot.path for shot, reason in found.leftovers if reason]
     assert sorted(out) == sorted(shot.path for shot in shots)
@@ -185,5 +185,5 @@ def test_grouping_is_a_partition(shots: list[Shot], mode: Any, gap_s: float | No
 @many
 @given(cards())
 def test_grouping_does_not_depend_on_the_order_of_the_files(shots: list[Shot]) -> None:
-    one, two = group(shots, look=None), group(shots[::-1], look=None)
+    one, two = group(shots, thumbnail=None), group(shots[::-1], thumbnail=None)
     assert {bracket.paths for bracket in one.brackets} == {bracket.paths for bracket in two.brackets}

@@ -34,14 +34,14 @@ def code_in(step: str) -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A copy of the networks with the room, the line and the import that the steps ask for."""
+def copy(tmp_path: Path) -> Path:
+    """A copy of the networks with the package, the line and the import that the steps ask for."""
     assert len(STEPS) == 7
     networks = tmp_path / "models/mefnets"
     shutil.copytree(ROOT / "models/mefnets", networks, ignore=shutil.ignore_patterns("__pycache__"))
-    room = networks / "toy"
-    room.mkdir()
-    (room / "README.md").write_text("# Toy\n", encoding="utf-8")
+    package = networks / "toy"
+    package.mkdir()
+    (package / "README.md").write_text("# Toy\n", encoding="utf-8")
     for step in STEPS[2:5]:
         path = re.search(r"`(models/mefnets/toy/\w+\.py)`", step)
         assert path, step
@@ -57,16 +57,16 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(house: Path) -> dict[str, str]:
-    paths = os.pathsep.join(map(str, (house / "models", ROOT, ROOT / "tests")))
-    return os.environ | {"PYTHONPATH": paths, "MEF_WEIGHTS": str(house / "weights"), "OMP_NUM_THREADS": "1"}
+def environment(copy: Path) -> dict[str, str]:
+    paths = os.pathsep.join(map(str, (copy / "models", ROOT, ROOT / "tests")))
+    return os.environ | {"PYTHONPATH": paths, "MEF_WEIGHTS": str(copy / "weights"), "OMP_NUM_THREADS": "1"}
 
 
 def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
-    house: Path, jpegs: list[Path], packed: Path
+    copy: Path, jpegs: list[Path], packed: Path
 ) -> None:
     files = [str(path) for path in jpegs]
-    data = ["--data", str(packed), "--runs", str(house / "runs")]
+    data = ["--data", str(packed), "--runs", str(copy / "runs")]
     commands = [
         ["models", "show", "toy"],
         ["train", "toy", "--smoke", *data],
@@ -78,20 +78,20 @@ def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
             "--crop",
             "64",
             "--runs",
-            str(house / "runs"),
+            str(copy / "runs"),
             "-o",
-            str(house / "weights"),
+            str(copy / "weights"),
         ],
         ["models"],
         ["fuse", *files, "--model", "toy", "--dry-run"],
-        ["fuse", *files, "--model", "toy", "-o", str(house / "fused.tif")],
+        ["fuse", *files, "--model", "toy", "-o", str(copy / "fused.tif")],
         ["compare", *files, "--models", "toy,average", "--megapixels", "0.01"],
         ["bench", "models", "--models", "toy", "--megapixels", "0.02", "--repeats", "1"],
         ["bench", "--models", "toy", "--megapixels", "0.05", "--frames", "2", "--repeats", "1", "--only-mef"],
     ]
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, json.dumps(commands)],
-        env=environment(house),
+        env=environment(copy),
         capture_output=True,
         text=True,
         check=True,
@@ -102,18 +102,18 @@ def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
     assert [code for code, *_ in ends] == [0] * len(commands), (ends, done.stdout, done.stderr)
     listed = next(line for line in done.stdout.splitlines() if line.startswith("toy "))
     assert "ready" in listed
-    assert (house / "fused.tif").is_file()
+    assert (copy / "fused.tif").is_file()
 
 
-def test_its_tests_are_there_already(house: Path) -> None:
+def test_its_tests_are_there_already(copy: Path) -> None:
     """Every test of `test_all_models.py` that has a case for a network like it."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "toy"),
-            *("-o", f"pythonpath={house / 'models'}", str(ROOT / "tests/models/test_all_models.py")),
+            *("-o", f"pythonpath={copy / 'models'}", str(ROOT / "tests/models/test_all_models.py")),
         ],
-        env=environment(house),
-        cwd=house,
+        env=environment(copy),
+        cwd=copy,
         capture_output=True,
         text=True,
         check=False,

@@ -96,7 +96,7 @@ class Fuser(Fusion):
         def store(planes: Tensor, rows: tiles.Span) -> None:
             store_planes(planes, out[rows[0] : rows[1]])
 
-        self._run_tiles(job, self._fuse_colour, store, lambda done: job.report(done, "fusing"))
+        self._run_tiles(job, self._fuse_colour, store, lambda done: job.on_step(done, "fusing"))
 
     def _fuse_small(self, job: FusionJob, small: Floats) -> tuple[Floats, Floats]:
         planes = torch.from_numpy(small)
@@ -107,7 +107,7 @@ class Fuser(Fusion):
             fused[:, rows[0] : rows[1]] = planes
 
         run = self._fuse_planes if self.spec.colour == "rgb" else self._fuse_luma
-        self._run_tiles(job, run, store, lambda done: job.report(0.1 + 0.6 * done, "network"))
+        self._run_tiles(job, run, store, lambda done: job.on_step(0.1 + 0.6 * done, "network"))
         return seen.numpy(), fused.numpy()
 
     # ---- tiles ------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class FusionJob:
     steps: Schedule
     budget: int  # bytes for network and buffers
     tile_px: int | None
-    report: Progress
+    on_step: Progress
 
 
 def refuse_half(spec: ModelSpec) -> ModelError:
@@ -121,7 +121,7 @@ class Fusion(ABC):
                 self.notes = other.notes
                 return picture
         self.notes = [self._remark] if self._remark else []
-        report = on_step or (lambda done, note: None)
+        on_step = on_step or (lambda done, note: None)
         frames = in_order(checked(frames, depth, strategy, resolution), evs)
         if all_identical(frames):
             self.notes.append("All frames are identical; the result is that frame.")
@@ -140,7 +140,7 @@ class Fusion(ABC):
         if not plan.fits:
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
         budget = self._budget(plan.budget_bytes)
-        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, report)
+        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step)
         with opencv.THREADS.settled(most=1), self._settled(), self._tasting(taste):
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":
@@ -178,7 +178,7 @@ class Fusion(ABC):
 
     def _native(self, job: FusionJob, out: Frame) -> None:
         if isinstance(self.network, Streams):
-            self.network.stream(job.frames, out, job.budget, lambda done: job.report(done, "fusing"))
+            self.network.stream(job.frames, out, job.budget, lambda done: job.on_step(done, "fusing"))
         else:
             self._fuse_native(job, out)
 
@@ -198,7 +198,7 @@ class Fusion(ABC):
         self.notes.append(
             f"The network judged the frames at {w} x {h}; its choices hold for all {width} x {height} pixels."
         )
-        job.report(0.1, "network")
+        job.on_step(0.1, "network")
         little = replace(job, frames=list(small.transpose(0, 2, 3, 1)))
         if isinstance(self.network, Streams):
             picture = np.empty((h, w, 3), np.float32)
@@ -208,9 +208,9 @@ class Fusion(ABC):
         else:
             seen, fused = self._fuse_small(little, small)
         coefficients = guided.fit(seen, fused)
-        job.report(0.75, "transfer")
+        job.on_step(0.75, "transfer")
         carry = guided.apply_rgb if self.spec.colour == "rgb" else guided.apply_luma
-        carry(job.frames, coefficients, factor, out, lambda done: job.report(0.75 + 0.25 * done, "transfer"))
+        carry(job.frames, coefficients, factor, out, lambda done: job.on_step(0.75 + 0.25 * done, "transfer"))
 
     # ---- what the two engines do differently -------------------------------------------------------------
 

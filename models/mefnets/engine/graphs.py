@@ -34,8 +34,8 @@ class Graph(Protocol):
 
 def build_graphs(spec: ModelSpec, read: Callable[[str], bytes]) -> Graph:
     """The network of a spec; `read` gives the ONNX file of each of its parts, when it is needed."""
-    room = import_module(f"{spec.room}.graph")
-    network: Graph = room.build(cache(lambda part: session(read(part))))
+    package = import_module(f"{spec.package}.graph")
+    network: Graph = package.build(cache(lambda part: session(read(part))))
     return network
 
 
@@ -96,7 +96,7 @@ class GraphFuser(Fusion):
             plane[...] = as_floats(frame if (h, w) == (height, width) else frame[beyond]).transpose(2, 0, 1)
         fused = self._run(planes)[:, :height, :width]
         store(np.ascontiguousarray(fused.transpose(1, 2, 0)), out)
-        job.report(1.0, "fusing")
+        job.on_step(1.0, "fusing")
 
     def _fuse_small(self, job: FusionJob, small: Floats) -> tuple[Floats, Floats]:
         h, w = small.shape[-2:]

@@ -354,7 +354,7 @@ def build(
     form: Literal["paper", "released"] = "paper",
     **options: object,
 ) -> nn.Module:
-    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it.
+    """`padding`: what lies beyond the picture; "zeros" is the authors'. The package's `adapt` heeds it.
     `form`: "released" is the network of the authors' code (`released.py`)."""
     if form == "released":
         from mefnets.lcndr.released import Released

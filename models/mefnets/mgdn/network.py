@@ -340,5 +340,5 @@ def _strips_of(layer: Any, parts: list[Tensor], halo: int) -> Tensor:
 def build(
     *, task: Task = "exposure", padding: Literal["mirror", "zeros"] = "mirror", **options: Any
 ) -> nn.Module:
-    """`padding`: what lies beyond the picture; "zeros" is the authors'. The room's `adapt` heeds it."""
+    """`padding`: what lies beyond the picture; "zeros" is the authors'. The package's `adapt` heeds it."""
     return MGDN(**{**TASKS[task], **options})

@@ -25,12 +25,12 @@ DARK_EV = -10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Thumbnail:
     brightness_ev: float  # log2 of the mean of linear light
     cells: NDArray[np.float32]  # (CELLS, CELLS) mean grey, display-referred
 
 
-def look_at(shot: Shot) -> Look | None:
+def thumbnail_of(shot: Shot) -> Thumbnail | None:
     """None where the picture cannot be read; whoever fuses it will be told why."""
     from mefcli import formats
 
@@ -40,7 +40,7 @@ def look_at(shot: Shot) -> Look | None:
         return None
     grey = pixels.astype(np.float32).mean(axis=2) / full_scale(pixels)
     linear = float((np.clip(grey, 0, 1) ** 2.2).mean())
-    return Look(float(np.log2(linear + 1e-5)), _cells(grey))
+    return Thumbnail(float(np.log2(linear + 1e-5)), _cells(grey))
 
 
 def _cells(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -51,12 +51,12 @@ def _cells(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     )
 
 
-def same_scene(one: Look, two: Look) -> bool:
+def same_scene(one: Thumbnail, two: Thumbnail) -> bool:
     dark = min(one.brightness_ev, two.brightness_ev) < DARK_EV
     return likeness(one, two) >= (SAME_DARK_SCENE if dark else SAME_SCENE)
 
 
-def likeness(one: Look, two: Look) -> float:
+def likeness(one: Thumbnail, two: Thumbnail) -> float:
     """Rank correlation of the cells that are clipped in neither picture, -1 to 1."""
     if one.cells.shape != two.cells.shape:
         return -1.0
