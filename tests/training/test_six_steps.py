@@ -101,7 +101,7 @@ def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
     ]
     assert [code for code, *_ in ends] == [0] * len(commands), (ends, done.stdout, done.stderr)
     listed = next(line for line in done.stdout.splitlines() if line.startswith("toy "))
-    assert "ready" in listed
+    assert "not measured" in listed, "ready, and nobody has scored it"
     assert (copy / "fused.tif").is_file()
 
 
