@@ -13,7 +13,6 @@ from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.errors import OutputError
-from mefcli.formats.table import suffixes_of
 from mefcli.job import Job
 from mefcli.pipeline.results import result_object
 from mefcli.pipeline.write import check_outputs
@@ -68,27 +67,16 @@ def _free(folder: Path) -> Path:
 
 
 def _photograph(folder: Path, *, raw: bool, width: int, overwrite: bool, on_step: OnStep) -> list[Path]:
-    from mefcli.demo import STOPS, DemoKind, make_bracket
+    from mefcli.demo import frame_paths, make_bracket
+    from mefcli.storage import exists_already
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}.", "Give another folder.") from error
-    kind: DemoKind = "raw" if raw else "jpeg"
-    names = [folder / f"room_{number + 1}{suffixes_of(kind)[0]}" for number in range(len(STOPS))]
     check_outputs([folder / "room_fused.tif", folder / "room_fused.jpg"], [], overwrite=overwrite)
-    for name in names:
-        if name.exists() and not overwrite:
-            raise OutputError(
-                f"{name} exists already.", "Use --overwrite to replace it, or give another folder."
-            )
+    for path in frame_paths(folder, "raw" if raw else "jpeg"):
+        if path.exists() and not overwrite:
+            raise exists_already(path)
     on_step(Step("discover", 0.0, "(rendering the room)"))
-    try:
-        return make_bracket(folder, width=width, kind=kind)
-    except OSError as error:
-        for name in names:
-            name.unlink(missing_ok=True)
-        raise OutputError(
-            f"The bracket cannot be written into {folder}: {error.strerror or error}.",
-            "Nothing was left behind. Free some space, or give another folder.",
-        ) from error
+    return make_bracket(folder, width=width, kind="raw" if raw else "jpeg")

@@ -68,7 +68,9 @@ def preview(
 
     import cv2
 
-    from mefcli.errors import OutputError
+    from mefcli.errors import UsageError
+    from mefcli.formats.table import suffixes_of
+    from mefcli.storage import write_bytes
     from mefcli.training.prepare import source_at
     from mefcli.training.preview import sheet
     from mefcli.training.recorded import RecordedBrackets, SceneStore
@@ -77,6 +79,8 @@ def preview(
     from mefcli.training.targets import TargetBook
     from mefnets.recipe import Data
 
+    if out.suffix.lower() not in (usual := suffixes_of("jpeg", "png")):
+        raise UsageError(f"{out.name} should end in {' or '.join(usual)}.")
     store = source_at(data, runs / "cache", say)
     wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
     wanted = replace(wanted, target=targets or wanted.target)
@@ -88,10 +92,8 @@ def preview(
         book = TargetBook(store) if wanted.target else None
         simulator = Simulator(store, wanted, seed=seed, part=part, targets=book)
     picture = sheet(simulator, count, frames)
-    if not cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]):
-        raise OutputError(
-            f"{out} could not be written.", "Choose a name ending in .jpg in an existing folder."
-        )
+    _, coded = cv2.imencode(out.suffix, picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    write_bytes(out, coded.tobytes())
     typer.echo(out)
 
 

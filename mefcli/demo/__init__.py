@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mefcli.demo.camera import STOPS, Exposure
 from mefcli.formats.table import suffixes_of
 
-__all__ = ["STOPS", "frames", "make_bracket", "scene"]
+__all__ = ["STOPS", "frame_paths", "frames", "make_bracket", "scene"]
 
 DemoKind = Literal["jpeg", "png", "tiff", "raw"]
 
@@ -37,6 +37,11 @@ def frames(width: int = 1536, stops: Sequence[float] = STOPS) -> list[NDArray[np
     return [photograph(light, stop, number) for number, stop in enumerate(stops)]
 
 
+def frame_paths(folder: str | Path, kind: DemoKind, count: int = len(STOPS)) -> list[Path]:
+    """What `make_bracket` writes."""
+    return [Path(folder) / f"room_{number + 1}{suffixes_of(kind)[0]}" for number in range(count)]
+
+
 def make_bracket(
     folder: str | Path,
     *,
@@ -46,21 +51,20 @@ def make_bracket(
     light: NDArray[np.float32] | None = None,
 ) -> list[Path]:
     """Write the room as a bracket with EXIF into a folder: 8-bit JPEG or PNG, 16-bit TIFF, or RAW (DNG)."""
+    from mefcli import storage
     from mefcli.demo.camera import mosaic, photograph
-    from mefcli.demo.files import write_frame
+    from mefcli.demo.files import write_frame, write_raw
 
     light = scene(width) if light is None else light
-    paths = []
-    for number, stop in enumerate(stops):
-        path = Path(folder) / f"room_{number + 1}{suffixes_of(kind)[0]}"
-        exposure = Exposure(stop, number)
-        if kind == "raw":
-            from mefcli.demo.files import write_raw
-
-            write_raw(path, mosaic(light, stop, number), exposure)
-        else:
-            depth = 65535 if kind == "tiff" else 255
-            levels = photograph(light, stop, number) * depth + 0.5
-            write_frame(path, levels.astype(np.uint16 if kind == "tiff" else np.uint8), exposure)
-        paths.append(path)
+    paths = frame_paths(folder, kind, len(stops))
+    with storage.written_together(paths) as temporaries:
+        for number, (stop, path) in enumerate(zip(stops, temporaries, strict=True)):
+            exposure = Exposure(stop, number)
+            with storage.words_for_trouble(paths[number]):
+                if kind == "raw":
+                    write_raw(path, mosaic(light, stop, number), exposure)
+                    continue
+                depth = 65535 if kind == "tiff" else 255
+                levels = photograph(light, stop, number) * depth + 0.5
+                write_frame(path, levels.astype(np.uint16 if kind == "tiff" else np.uint8), exposure)
     return paths

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mefcli import storage
 from mefcli.errors import OutputError, named
 from mefcli.job import Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
@@ -96,11 +97,10 @@ def _write_debug(folder: Path, name: str, movement: Movement) -> None:
     agree = 255 * np.exp(-movement.score / 4)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for kind, picture in (("ghosts", 255.0 * movement.mask), ("confidence", agree)):
-            _, data = cv2.imencode(".png", picture.astype(np.uint8))
-            (folder / f"{Path(name).stem}.{kind}.png").write_bytes(data.tobytes())
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot take pictures: {error.strerror}.",
-            f"Name another folder with {named('debug_dir')}.",
+            f"{folder} cannot be made: {error.strerror}.", f"Name another folder with {named('debug_dir')}."
         ) from error
+    for kind, picture in (("ghosts", 255.0 * movement.mask), ("confidence", agree)):
+        _, data = cv2.imencode(".png", picture.astype(np.uint8))
+        storage.write_bytes(folder / f"{Path(name).stem}.{kind}.png", data.tobytes())
