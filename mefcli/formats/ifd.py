@@ -94,10 +94,6 @@ def text_entry(value: str) -> Entry:
     return Entry(ASCII, value.encode("utf-8", "replace").replace(b"\0", b" ") + b"\0")
 
 
-def rational_entry(*values: tuple[int, int], signed: bool = False) -> Entry:
-    return Entry(SRATIONAL if signed else RATIONAL, tuple(values))
-
-
 class TiffReader:
     """Walks the directories of one TIFF-structured buffer."""
 

@@ -73,7 +73,7 @@ def _dispatch(block: Buffer, head: bytes, at: int, make: str) -> MakerFacts:
         note = _NoteReader(block, order)
         return _olympus(note, note.read(at + 8)[0])
     if make.startswith("canon"):
-        return _canon(_NoteReader(block, order).read(at)[0])
+        return canon_facts(_NoteReader(block, order).read(at)[0])
     if make.startswith("sony"):
         skip = 12 if head.startswith((b"SONY DSC ", b"SONY CAM ")) else 0
         return _sony(_NoteReader(block, order).read(at + skip)[0])
@@ -99,10 +99,6 @@ def _place(number: int | None) -> int | None:
 
 def canon_facts(tags: Tags) -> MakerFacts:
     """Canon's note, also as CR3 stores it: a directory of its own."""
-    return _canon(tags)
-
-
-def _canon(tags: Tags) -> MakerFacts:
     serial = tags.get(0x0C)
     number = serial.integer if serial is not None and not isinstance(serial.values, bytes) else None
     auto_bracket = _number(tags, 0x04, 16)  # ShotInfo: AutoExposureBracketing

@@ -46,7 +46,6 @@ class Points:
 class Fit:
     matrix: Matrix
     correlation: float  # of reference and moved frame over the trusted points, -1..1
-    inliers: float  # share of trusted points that the robust weights kept
     support: float  # share of the chosen points that both frames trust
     points: int  # effective number of points
     spread_px: float  # expected error of the motion over the picture, rms, from noise alone
@@ -170,7 +169,7 @@ def refine(
         matrix /= matrix[2, 2]
         if not np.isfinite(matrix).all():
             return None
-        found = (correlation, float(weight.sum() / max(float(trust.sum()), 1e-6)), support, int(trust.sum()))
+        found = (correlation, support, int(trust.sum()))
         last = (residual, weight, normal + np.diag(pull))
         if np.abs(change).max() * half < tolerance_px:
             break

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mefcli import storage
 from mefcli.evaluation.metrics import KEPT_NAMES
 from mefcli.evaluation.metrics import score as measured
 from mefcli.training.camera import SRGB, Bytes, Camera
 from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
 from mefcli.training.views import rng_of
-from mefnets import colour, measures
+from mefnets import measures
 from mefnets.engine.fuser import Fuser
 from mefnets.spec import ModelSpec
 
@@ -30,14 +31,6 @@ class Held:
 
     scene: str
     frames: tuple[Bytes, ...]  # dark to bright
-
-
-def to_network_input(spec: ModelSpec, frames: Tensor) -> Tensor:
-    """RGB frames (B, N, 3, H, W) as this SPEC's network is fed: luminance or RGB, full or studio range."""
-    if spec.colour == "rgb":
-        return frames
-    luma = colour.luminance(frames, dim=-3).unsqueeze(-3)
-    return colour.to_studio(luma) if spec.luma_range == "studio" else luma
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
@@ -148,7 +141,8 @@ def save_sheet(
     padded = [np.pad(column, ((0, tallest - column.shape[0]), (0, 0), (0, 0))) for column in columns]
     sheet = np.hstack(padded)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    storage.write_bytes(path, data.tobytes())
 
 
 def _stacked(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

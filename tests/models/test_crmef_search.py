@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import cycle
 
 import pytest
@@ -234,7 +235,7 @@ def test_a_short_real_search_learns_and_its_genotype_builds(tmp_path):
     assert sum(t.train for t in ticks[-10:]) < 0.9 * sum(t.train for t in ticks[:10])
     assert ticks[-1].latency < 0.95  # cheaper than undecided
     path = tmp_path / "found.json"
-    genotypes.write(chosen, path)
+    path.write_text(json.dumps(asdict(chosen)))
     network = build("general", genotype=path).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 2, 3, 33, 47)).shape == (1, 3, 33, 47)

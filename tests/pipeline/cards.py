@@ -163,7 +163,8 @@ def _exif(shot: Shot) -> bytes:
 
 def _ratio(value: float | None, *, signed: bool = False) -> ifd.Entry:
     part = Fraction(value or 0.0).limit_denominator(10_000)
-    return ifd.rational_entry((part.numerator, part.denominator), signed=signed)
+    kind = ifd.SRATIONAL if signed else ifd.RATIONAL
+    return ifd.Entry(kind, ((part.numerator, part.denominator),))
 
 
 def _maker_note(drive: Drive) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from walker import GAINS, Person, scene
 
 from mefcli.bench.motion_cases import expose
 from mefcli.job import Job
@@ -18,34 +19,14 @@ from mefcli.pipeline.deghost import best_exposed, deghost
 from mefcli.values import Bracket, Curve, Shot, Stack
 
 SIZE = (320, 220)
-GAINS = (0.06, 0.25, 1.0)
-
-
-def scene() -> np.ndarray:
-    import cv2
-
-    rng = np.random.default_rng(4)
-    stops = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
-    for scale in (50, 20, 8):
-        noise = rng.standard_normal((SIZE[1] // scale + 3, SIZE[0] // scale + 3, 1)).astype(np.float32)
-        stops += cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)[..., None] * (0.3 + scale / 60)
-    tint = np.array([1.0, 0.9, 0.7], np.float32)
-    return np.asarray(np.exp2(np.clip(stops - 0.5, -3.5, 2.5)) * tint, np.float32)
-
-
-def with_person(radiance: np.ndarray, x: int) -> np.ndarray:
-    import cv2
-
-    shown = radiance.copy()
-    cv2.ellipse(shown, (x, 120), (14, 34), 0, 0, 360, (0.9, 0.25, 0.2), cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(shown, (x, 76), 11, (1.3, 1.0, 0.8), cv2.FILLED, cv2.LINE_AA)
-    return shown
+SCALES = (50, 20, 8)
+PERSON = Person(middle=120, half=(14, 34), head=76, radius=11)
 
 
 def bracket(places: tuple[int | None, int | None, int | None], depth: int = 8) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(9)
-    radiance = scene()
-    shown = [radiance if x is None else with_person(radiance, x) for x in places]
+    radiance = scene(SIZE, SCALES)
+    shown = [radiance if x is None else PERSON.stands(radiance, x) for x in places]
     pairs = zip(shown, GAINS, strict=True)
     return tuple(expose(one, gain, rng, depth) for one, gain in pairs)  # type: ignore[arg-type]
 
@@ -66,12 +47,12 @@ def test_a_walking_person_is_shown_where_the_reference_saw_them_and_nowhere_else
     frames = bracket((70, 160, 250))
     truth = bracket((160, 160, 160))
     done = deghost(stack_of(frames), AUTO)
-    background = scene()
+    background = scene(SIZE, SCALES)
     for index in (0, 2):
         moved = (
-            np.abs(with_person(background, 70) - background).max(axis=2)
-            + np.abs(with_person(background, 160) - background).max(axis=2)
-            + np.abs(with_person(background, 250) - background).max(axis=2)
+            np.abs(PERSON.stands(background, 70) - background).max(axis=2)
+            + np.abs(PERSON.stands(background, 160) - background).max(axis=2)
+            + np.abs(PERSON.stands(background, 250) - background).max(axis=2)
         ) > 0.01
         before = np.abs(frames[index].astype(float) - truth[index])[moved].mean()
         after = np.abs(done.frames[index].astype(float) - truth[index])[moved].mean()
@@ -132,7 +113,7 @@ def test_the_mapping_between_exposures_is_monotone_and_close_to_the_true_curve()
 
 
 def test_where_the_reference_is_white_the_surroundings_tell_what_it_was() -> None:
-    radiance = scene()
+    radiance = scene(SIZE, SCALES)
     radiance[:60] = 60.0  # the sun; most of what is white in the reference
     radiance[60:] *= 0.4
     radiance[85:150, 35:115] = 1.5  # a wall, as white there
@@ -200,10 +181,10 @@ def test_fusing_shows_no_double_image() -> None:
     frames = bracket((70, 160, 250))
     truth = fuse(bracket((160, 160, 160)))
     done = deghost(stack_of(frames), AUTO)
-    background = scene()
+    background = scene(SIZE, SCALES)
     moved = np.zeros(SIZE[::-1], bool)
     for x in (70, 160, 250):
-        moved |= np.abs(with_person(background, x) - background).max(axis=2) > 0.01
+        moved |= np.abs(PERSON.stands(background, x) - background).max(axis=2) > 0.01
     reference = frames[1].astype(np.float32) / 255
     alone = tuple(
         frames[1]

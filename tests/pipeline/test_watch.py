@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from walker import GAINS, Person, scene
 
 from mefcli.bench.motion_cases import expose
 from mefcli.job import Job
@@ -16,29 +17,9 @@ from mefcli.pipeline.deghost import deghost
 from mefcli.values import Bracket, Shot, Stack
 
 SIZE = (420, 280)
-GAINS = (0.06, 0.25, 1.0)
+SCALES = (60, 24, 9)
+PERSON = Person(middle=160, half=(12, 30), head=122, radius=9)
 BRACKETS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/brackets"
-
-
-def scene(seed: int = 4) -> np.ndarray:
-    import cv2
-
-    rng = np.random.default_rng(seed)
-    stops = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
-    for scale in (60, 24, 9):
-        noise = rng.standard_normal((SIZE[1] // scale + 3, SIZE[0] // scale + 3, 1)).astype(np.float32)
-        stops += cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)[..., None] * (0.3 + scale / 60)
-    tint = np.array([1.0, 0.9, 0.7], np.float32)
-    return np.asarray(np.exp2(np.clip(stops - 0.5, -3.5, 2.5)) * tint, np.float32)
-
-
-def with_person(radiance: np.ndarray, x: int) -> np.ndarray:
-    import cv2
-
-    shown = radiance.copy()
-    cv2.ellipse(shown, (x, 160), (12, 30), 0, 0, 360, (0.9, 0.25, 0.2), cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(shown, (x, 122), 9, (1.3, 1.0, 0.8), cv2.FILLED, cv2.LINE_AA)
-    return shown
 
 
 def stack_of(places: tuple[int, int, int], quality: int = 90) -> Stack:
@@ -48,7 +29,7 @@ def stack_of(places: tuple[int, int, int], quality: int = 90) -> Stack:
     rng = np.random.default_rng(9)
     frames = []
     for x, gain in zip(places, GAINS, strict=True):
-        pixels = expose(with_person(scene(), x), gain, rng)
+        pixels = expose(PERSON.stands(scene(SIZE, SCALES), x), gain, rng)
         _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         frames.append(np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]))
     shots = tuple(Shot(Path(f"IMG_{i}.jpg"), "jpeg") for i in range(3))

@@ -21,7 +21,7 @@ from PIL import Image
 import mefcli
 from mefcli import formats
 from mefcli.brackets.group import group
-from mefcli.formats.ifd import SHORT, Entry, exif_block, rational_entry
+from mefcli.formats.ifd import RATIONAL, SHORT, Entry, exif_block
 from mefcli.values import Drive, Shot
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
@@ -122,8 +122,8 @@ exposures = st.tuples(
 def _shot_of(folder: str, exposure: tuple[Fraction, Fraction, int]) -> Shot:
     seconds, aperture, iso = exposure
     exif = {
-        0x829A: rational_entry((seconds.numerator, seconds.denominator)),
-        0x829D: rational_entry((aperture.numerator, aperture.denominator)),
+        0x829A: Entry(RATIONAL, ((seconds.numerator, seconds.denominator),)),
+        0x829D: Entry(RATIONAL, ((aperture.numerator, aperture.denominator),)),
         0x8827: Entry(SHORT, (iso,)),
     }
     path = Path(folder) / "x.jpg"

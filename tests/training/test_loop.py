@@ -22,10 +22,9 @@ from mefcli.training.export import record_hash, write_weights
 from mefcli.training.loop import Tick, Trainer, learning_rate
 from mefcli.training.settings import Settings, check_length, find_recipe, parse_duration, varied
 from mefcli.training.store import Store
-from mefcli.training.validate import held_out, linear_residual, to_network_input
-from mefnets import MODELS
+from mefcli.training.validate import held_out, linear_residual
 from mefnets.recipe import Data
-from tests.training.tiny import RECIPE, SPEC, Tiny, make_run
+from tests.training.tiny import RECIPE, Tiny, make_run
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -245,14 +244,6 @@ def test_held_out_brackets_are_of_validation_scenes_only_and_always_the_same(sto
     once, again = held_out(store), held_out(store)
     assert [held.scene for held in once] == ["hdr_panoramas/c.hdr"]
     assert all(np.array_equal(a, b) for a, b in zip(once[0].frames, again[0].frames, strict=True))
-
-
-def test_network_input_is_luminance_where_the_spec_says_so() -> None:
-    frames = torch.rand(1, 2, 3, 8, 8)
-    assert to_network_input(MODELS["lcndr"], frames).shape == (1, 2, 1, 8, 8)
-    assert to_network_input(SPEC, frames) is frames
-    studio = replace(MODELS["lcndr"], luma_range="studio")
-    assert float(to_network_input(studio, torch.ones(1, 2, 3, 8, 8)).max()) == pytest.approx(235 / 255)
 
 
 def test_exported_weights_carry_their_provenance_and_their_hash_is_recorded(tmp_path: Path) -> None:

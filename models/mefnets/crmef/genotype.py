@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 SRSM_SPACE = ("C-1", "C-3", "C-5", "C-7", "DC-3", "DC-5", "DC-7")  # a dilated 1x1 is a plain one
@@ -65,10 +65,6 @@ def from_table(table: Mapping[str, object]) -> Genotype:
             raise ValueError(f"{part} must be a list of operator names.")
         fields[part] = tuple(str(name) for name in value)
     return Genotype(**fields)  # type: ignore[arg-type]
-
-
-def write(genotype: Genotype, path: Path) -> None:
-    path.write_text(json.dumps(asdict(genotype), indent=1) + "\n", encoding="utf-8")
 
 
 # ---- how far a model sees ---------------------------------------------------------------------------------
