@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from toolkit import MakeBracket, Mef
 
 import mefcli
 from mefcli import checkpoints, demo, formats
+from mefcli.demo import files
 from mefcli.errors import ModelError
 
 
@@ -59,6 +61,26 @@ def test_demo_photographs_fuses_and_names_every_file(mef: Mef, tmp_path: Path) -
     again = mef("demo", tmp_path / "room", "--width", "144")
     assert again.code == 1
     assert "--overwrite" in again.err
+
+
+def test_a_demo_that_cannot_be_written_leaves_the_earlier_one(
+    mef: Mef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = tmp_path / "room"
+    assert mef("demo", room, "--width", "96", "--model", "average").code == 0
+    before = {path: path.read_bytes() for path in room.iterdir()}
+    real = files.write_frame
+
+    def full(path: Path, pixels: object, exposure: object) -> None:
+        if exposure.number == 3:  # type: ignore[attr-defined]
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, pixels, exposure)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "write_frame", full)
+    done = mef("demo", room, "--width", "96", "--model", "average", "--overwrite")
+    assert done.code == 1
+    assert "The disk is full" in done.err
+    assert {path: path.read_bytes() for path in room.iterdir()} == before
 
 
 def test_the_demos_raw_bracket_develops_to_the_same_picture_as_its_jpegs(tmp_path: Path) -> None:
