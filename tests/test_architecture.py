@@ -100,6 +100,19 @@ def test_every_command_explains_itself_and_ends_with_examples(name: str, entry: 
         assert getattr(option, "help", None) or option.param_type_name == "argument", option.name
 
 
+def test_an_option_takes_one_thing_in_every_command() -> None:
+    """By the list of commands; lists of numbers (--frames 3,9) are words where one is taken elsewhere."""
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    taken: dict[str, set[str]] = {}
+    for names, takes in re.findall(r"^\| (`--.+?) \| (.*?) \|", page, re.M):
+        kind = re.sub("^(PATH|FILE|FOLDER|DIR)$", "a place", takes.partition(" from ")[0].strip())
+        for name in re.findall("`(-.+?)`", names):
+            taken.setdefault(name, set()).add(kind)
+    assert len(taken) > 80
+    lists = {"--frames", "--layout", "--megapixels"}
+    assert not {name: kinds for name, kinds in taken.items() if len(kinds) > 1 and name not in lists}
+
+
 def test_the_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     missing = [name for name in {" ".join(name.split()[:2]) for name, _ in commands()} if name not in readme]

@@ -41,7 +41,7 @@ def reproduce(
         int | None, typer.Option("--steps", min=1, help="End each training after so many steps instead.")
     ] = None,
     crop: Annotated[
-        int | None, typer.Option("--crop", min=32, help="Side of the training pictures, px.")
+        int | None, typer.Option("--crop-px", min=32, help="Side of the training pictures.")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each recipe.")] = 1,
     runs: Annotated[Path, typer.Option("--runs", help="Where trainings are kept; they continue.")] = Path(

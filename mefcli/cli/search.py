@@ -41,7 +41,7 @@ def search(
     lr_alpha: Annotated[float, typer.Option("--lr-alpha", help="Raise it for short searches.")] = 1e-4,
     lr_weights: Annotated[float, typer.Option("--lr-weights", help="Learning rate of the weights.")] = 3e-4,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs a step.")] = 4,
-    crop: Annotated[int, typer.Option("--crop", min=32, help="Side of the crops, in pixels.")] = 128,
+    crop: Annotated[int, typer.Option("--crop-px", min=32, help="Side of the crops.")] = 128,
     side: Annotated[
         list[int] | None,
         typer.Option("--side", min=8, help="Sides at which operators are timed; 32 and 64 by default."),

@@ -42,7 +42,7 @@ def train_one(
     crop: Annotated[
         int | None,
         typer.Option(
-            "--crop", min=32, help="Side of the training pictures, px: small ones for quick ablations."
+            "--crop-px", min=32, help="Side of the training pictures: small ones for quick ablations."
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
@@ -285,7 +285,7 @@ def export(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     which: Annotated[str, typer.Option("--which", help="last, or best by validation score.")] = "last",
     out: Annotated[Path, typer.Option("--output", "-o", help="The weights folder.")] = Path("weights"),
-    crop: Annotated[int | None, typer.Option("--crop", help="As the run was given it.")] = None,
+    crop: Annotated[int | None, typer.Option("--crop-px", help="As the run was given it.")] = None,
     default: Annotated[
         bool, typer.Option("--default", help="A variant's weights as MODEL's own, not as MODEL@VARIANT.")
     ] = False,

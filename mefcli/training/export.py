@@ -111,7 +111,7 @@ def export_run(
     if not checkpoint.is_file():
         raise InputError(
             f"There is no {checkpoint}.",
-            f"Train first, or name the run's {named('seed')}, {named('variant')} and {named('crop')}.",
+            f"Train first, or name the run's {named('seed')}, {named('variant')} and {named('crop_px')}.",
         )
     kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     recipe = find_recipe(model, variant)

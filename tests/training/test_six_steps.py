@@ -70,12 +70,12 @@ def test_a_network_of_ones_own_is_trained_fused_compared_and_measured(
     commands = [
         ["models", "show", "toy"],
         ["train", "toy", "--smoke", *data],
-        ["train", "toy", "--steps", "3", "--crop", "64", *data],
+        ["train", "toy", "--steps", "3", "--crop-px", "64", *data],
         [
             "train",
             "export",
             "toy",
-            "--crop",
+            "--crop-px",
             "64",
             "--runs",
             str(copy / "runs"),
