@@ -11,13 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mefcli.api import fuse, fuse_folder, list_models, load_fuser, load_settings
+    from mefcli.api import fuse, fuse_folder, list_models, load_fuser, load_settings, radiance
     from mefcli.errors import MefError
 
-__all__ = ["MefError", "__version__", "fuse", "fuse_folder", "list_models", "load_fuser", "load_settings"]
+__all__ = [
+    "MefError",
+    "__version__",
+    "fuse",
+    "fuse_folder",
+    "list_models",
+    "load_fuser",
+    "load_settings",
+    "radiance",
+]
 
 _HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
-    ("fuse", "fuse_folder", "list_models", "load_fuser", "load_settings"), "mefcli.api"
+    ("fuse", "fuse_folder", "list_models", "load_fuser", "load_settings", "radiance"), "mefcli.api"
 )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mefcli.pipeline.light import Lit
     from mefnets.engine.fusion import Fusion
 
 Paths = str | Path | Iterable[str | Path]  # one path is a pattern of several
@@ -66,6 +67,35 @@ def fuse(
     bracket = plan(paths, ev=ev, job=job)
     pixels: Any = pipeline.make(bracket, job, on_step, fuser, depth=32).pixels
     return pixels  # type: ignore[no-any-return]
+
+
+@of_keywords(Job, written=False)
+def radiance(
+    paths: Paths,
+    *,
+    ev: Sequence[float] | None = None,
+    job: Job | None = None,
+    on_step: OnStep = silent,
+    **options: Any,
+) -> NDArray[np.float32]:
+    """The light of a bracket's scene: float32 (H, W, 3), linear, 1 at the white of the reference frame.
+
+    Colours are in the primaries of the frames' profile, of RAW frames in those of `raw_space`. Takes the
+    options of `mef hdr`; those about models have no effect.
+    """
+    from mefcli.pipeline import light
+
+    job = job_of(job, options)
+    return light.make(plan(paths, ev=ev, job=job), job, on_step).radiance.whole()
+
+
+def light_files(
+    bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = None, on_step: OnStep = silent
+) -> Lit:
+    """The light of a bracket that `plan` has made, into one or more files: OpenEXR, Radiance, TIFF."""
+    from mefcli.pipeline import light
+
+    return light.run(bracket, [Path(output) for output in outputs], job or Job(), on_step)
 
 
 @of_keywords(Job)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Kind = Literal["jpeg", "tiff", "png", "raw", "heif", "webp", "bmp", "pnm", "gif"]
-StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "write"]
+StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "merge", "write"]
 MotionModel = Literal["identity", "shift", "rigid", "homography"]
 Matrix = NDArray[np.float64]  # (3, 3)
 Box = tuple[int, int, int, int]  # left, top, right, bottom in source pixels; right and bottom exclusive
@@ -95,6 +95,7 @@ class Bracket:
     reference: int  # index of the shot whose metadata and geometry the result keeps
     why: str  # how these shots came together and were ordered, in words
     notes: tuple[str, ...] = ()  # what whoever looks at the result should know of its frames
+    measured: bool = False  # the exposures are told from how bright the pictures are, as nothing is recorded
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -44,10 +44,16 @@ def definition(arguments: Sequence[str]) -> str:
         ways = {"show": "model", "verify": "verified", "import": "imported"}
         return next((ways[word] for word in arguments if word in ways), "models")
     if command == "bench":
-        ways = {"--stages": "profile", "alignment": "displacement", "models": "model_cost"}
+        ways = {
+            "--stages": "profile",
+            "alignment": "displacement",
+            "radiance": "light_error",
+            "models": "model_cost",
+        }
         return next((ways[word] for word in arguments if word in ways), "cost")
     of_commands = {
         "align": "aligned",
+        "hdr": "radiance",
         "compare": "comparison",
         "eval": "evaluation",
         "reproduce": "reproduction",

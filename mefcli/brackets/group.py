@@ -181,7 +181,8 @@ def _bracket(part: Sequence[Frame], how: str = "") -> Bracket:
     shots = [frame.shot for frame in part]
     trouble = RECORDED if all(shot.ev is not None for shot in shots) else UNRECORDED
     notes = told_alike(shots, evs, trouble) if len(set(evs)) > 1 else []
-    return make_bracket(shots, evs, None, how or _words(part), notes)
+    made = make_bracket(shots, evs, None, how or _words(part), notes)
+    return replace(made, measured=trouble == UNRECORDED)
 
 
 def _words(part: Sequence[Frame]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from mefcli.brackets.brightness import measured_evs
@@ -52,7 +53,7 @@ def one_bracket(
     notes += _alike(shots, stops, UNRECORDED)
     without = sum(ev is None for ev in known)
     why = f"sorted by measured brightness, as {_count(without)} no exposure time"
-    return make_bracket(shots, stops, reference, why, notes)
+    return replace(make_bracket(shots, stops, reference, why, notes), measured=True)
 
 
 def _without_results(shots: Sequence[Shot]) -> tuple[list[Shot], list[str]]:

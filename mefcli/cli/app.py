@@ -29,6 +29,7 @@ HERE = "This installation"
 COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
     Entry("batch", "mefcli.cli.batch:batch", "Fuse every bracket of a card.", PHOTOGRAPHS),
+    Entry("hdr", "mefcli.cli.hdr:hdr", "Merge a bracket into linear light: OpenEXR, Radiance.", PHOTOGRAPHS),
     Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),
     Entry("info", "mefcli.cli.info:info", "Show the exposures of files before fusing.", PHOTOGRAPHS),
     Entry("config", "mefcli.cli.config:config", "Show every setting and where it comes from.", PHOTOGRAPHS),

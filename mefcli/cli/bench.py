@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     Entry("fusion", "mefcli.cli.bench:fusion", "Whole processes, beside other programs."),
     Entry("alignment", "mefcli.cli.bench:alignment", "How exactly frames of known motion are found."),
+    Entry("radiance", "mefcli.cli.bench:radiance", "How exactly the light of a scene is found."),
     Entry("models", "mefcli.cli.bench:models_", "What each model costs a megapixel."),
 )
 
@@ -114,6 +115,48 @@ def alignment(
     """
     peers = [] if only_mef else _names(against)
     _alignment(maps, cases, seed, _numbers(megapixels, 0.01), peers, json=json)
+
+
+def radiance(
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="Folder of radiance maps (.hdr); else the demo's room alone.", metavar="FOLDER"),
+    ] = None,
+    scenes: Annotated[int, typer.Option(help="How many of the maps, evenly spread.", min=1)] = 12,
+    frames: Annotated[str, typer.Option(help="Numbers of exposures, with commas between.")] = "3,5,9",
+    width: Annotated[int, typer.Option(help="Pixels that are cut from a map's middle.", min=64)] = 480,
+    seed: Annotated[int, typer.Option(help="Another number draws other noise.", min=0)] = 7,
+    only_mef: OnlyMef = False,
+    json: Json = False,
+) -> None:
+    """Measure how exactly mef hdr finds the light of a scene, in stops.
+
+    Photographs radiance maps as brackets, as RAW and as JPEG through five responses, and compares what comes
+    out with what went in, where any frame shows it. OpenCV's MergeDebevec and MergeRobertson get the same
+    files.
+
+    Examples:
+    mef bench radiance                          the demo's room
+    mef bench radiance --maps hdris --scenes 12 --frames 3,5,7,9
+    """
+    from rich.table import Table
+
+    from mefcli.bench.radiance import maps as load
+    from mefcli.bench.radiance import measure
+
+    table = Table()
+    for heading in ("source", "frames", "method", "brackets", "median stops", "worst bracket", "95 % below"):
+        table.add_column(heading, justify="left" if heading in ("source", "method") else "right")
+    chosen, counts = load(maps, scenes, width), [int(number) for number in _numbers(frames, 2)]
+    with tempfile.TemporaryDirectory(prefix="mef-bench-") as folder:
+        for row in measure(chosen, counts, Path(folder), seed=seed, peers=not only_mef, on_case=screen.say):
+            if json:
+                screen.put_json({"seed": seed, **asdict(row)})
+                continue
+            stops = (f"{row.median_stops:.4f}", f"{row.worst_stops:.3f}", f"{row.p95_stops:.3f}")
+            table.add_row(row.source, f"{row.frames}", row.method, f"{row.brackets}", *stops)
+    if not json:
+        screen.stdout().print(table)
 
 
 def models_(

@@ -32,6 +32,7 @@ WORDS = {
     "align": "Aligning",
     "deghost": "Removing ghosts",
     "fuse": "Fusing",
+    "merge": "Merging light",
     "write": "Writing",
 }
 _bar: Bar | None = None  # the one on the terminal at this time

@@ -81,7 +81,7 @@ def encode(
                 "Give the output another suffix.",
             )
         pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
-    beside = companions(kind, pixels, icc, metadata or Metadata(), record)
+    beside = companions(kind, pixels.shape, icc, metadata or Metadata(), record)
     if kind == "tiff":
         write_tiff(path, pixels, options.compression, beside.main, beside.exif, beside.gps)
     elif kind == "png":
@@ -137,10 +137,10 @@ def depth_of(kind: str, options: Encoding, pixels: Pixels) -> int:
 
 
 def companions(
-    kind: str, pixels: Pixels, icc: bytes | None, metadata: Metadata, record: Record | None
+    kind: str, shape: tuple[int, ...], icc: bytes | None, metadata: Metadata, record: Record | None
 ) -> Companions:
     release = version()
-    height, width = pixels.shape[:2]
+    height, width = shape[:2]
     main: Tags = {tag: entry for tag, entry in metadata.main.items() if tag not in RATINGS}
     main[0x0112] = Entry(SHORT, (1,))  # upright already
     main[0x011A] = main[0x011B] = Entry(RATIONAL, ((300, 1),))

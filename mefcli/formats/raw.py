@@ -27,6 +27,9 @@ from mefcli.values import Shot
 
 # Encoding curves as LibRaw takes them: 1/gamma and the slope near black, matching the profiles we embed.
 GAMMAS = {"srgb": (2.4, 12.92), "p3": (2.4, 12.92), "adobergb": (563 / 256, 0.0), "prophoto": (1.8, 0.0)}
+# For light rather than for a picture: the camera's own colours, white-balanced and stored by sRGB's curve,
+# with nothing clipped before the sensor itself is.
+CAMERA, KEPT = "camera", "keep"
 MOST_PIXELS_A_BYTE = 16  # the hardest lossy compression of sensor data spends more than half a bit a pixel
 WHITE_BALANCES = ("camera", "auto", "daylight")
 HIGHLIGHTS = ("clip", "blend", "reconstruct")
@@ -58,11 +61,13 @@ def decode_raw(
         "p3": rawpy.ColorSpace.P3D65,
         "adobergb": rawpy.ColorSpace.Adobe,
         "prophoto": rawpy.ColorSpace.ProPhoto,
+        CAMERA: rawpy.ColorSpace.raw,
     }
     modes = {
         "clip": rawpy.HighlightMode.Clip,
         "blend": rawpy.HighlightMode.Blend,
         "reconstruct": rawpy.HighlightMode.ReconstructDefault,
+        KEPT: rawpy.HighlightMode.Ignore,
     }
     with raw_file(path) as raw:
         size = (raw.sizes.raw_width, raw.sizes.raw_height)
@@ -83,10 +88,11 @@ def decode_raw(
             adjust_maximum_thr=0.0,
             output_color=spaces[development.space],
             highlight_mode=modes[development.highlights],
-            gamma=GAMMAS[development.space],
+            gamma=GAMMAS.get(development.space, GAMMAS["srgb"]),
             half_size=half,
         )
-    return Picture(np.ascontiguousarray(pixels), icc_profile(development.space))
+    icc = None if development.space == CAMERA else icc_profile(development.space)
+    return Picture(np.ascontiguousarray(pixels), icc)
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
@@ -225,8 +231,8 @@ def _grey_world(raw: Any) -> list[float] | None:
 def _check(development: Development) -> None:
     for value, known, name in (
         (development.wb, WHITE_BALANCES, "white balance"),
-        (development.space, tuple(GAMMAS), "colour space"),
-        (development.highlights, HIGHLIGHTS, "highlight mode"),
+        (development.space, (*GAMMAS, CAMERA), "colour space"),
+        (development.highlights, (*HIGHLIGHTS, KEPT), "highlight mode"),
     ):
         if value not in known:
             raise UsageError(f"{value} is no {name} mef knows.", f"Choose one of: {', '.join(known)}.")

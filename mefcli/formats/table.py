@@ -119,8 +119,30 @@ FORMATS = (
     Format("GIF", "gif", (), "8 bits, not animated", read_s=0.02, named_only=(".gif",)),
 )
 
+# Linear light, by `mef hdr` alone: no picture that a viewer shows as it is.
+RADIANCE = (
+    Format(
+        "OpenEXR",
+        None,
+        (".exr",),
+        writes="16-bit and 32-bit floating point, ZIP",
+        name="exr",
+        depths=(16, 32),
+    ),
+    Format("Radiance", None, (".hdr",), writes="RGBE", name="hdr", depths=(32,)),
+    Format(
+        "TIFF, linear",
+        None,
+        (".tif", ".tiff"),
+        writes="32-bit floating point; none, LZW, deflate (default), zstd",
+        name="light",
+        depths=(32,),
+    ),
+)
+
 READ = tuple(format for format in FORMATS if format.kind is not None)
 WRITTEN = {suffix: format for format in FORMATS if format.name for suffix in format.suffixes}
+LIGHT = {suffix: format for format in RADIANCE for suffix in format.suffixes}
 BY_NAME = {format.name: format for format in FORMATS if format.name}
 PICTURES = frozenset(suffix for format in READ for suffix in format.suffixes)
 RAW_SUFFIXES = frozenset(  # believed where content alone does not decide

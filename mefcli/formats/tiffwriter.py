@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mefcli.formats.ifd import EXIF_POINTER, GPS_POINTER, IFD8, LONG, Entry, Tags, TiffReader, serialise
+from mefcli.formats.values import Rows
 from mefcli.values import Pixels
 from mefnets.engine.frames import strips
 from mefnets.engine.threads import each
@@ -31,11 +32,15 @@ FROM_PIXELS = frozenset(
 )
 
 
-def write_tiff(path: Path, pixels: Pixels, compression: str, main: Tags, exif: Tags, gps: Tags) -> None:
+def write_tiff(
+    path: Path, pixels: Pixels | Rows, compression: str, main: Tags, exif: Tags, gps: Tags
+) -> None:
+    """`pixels` may be made row by row as they are coded."""
     import tifffile
 
-    whole: Pixels = np.ascontiguousarray(pixels)  # type: ignore[assignment]
     codec = CODECS[compression]
+    made_later = not isinstance(pixels, np.ndarray) and codec is not None
+    whole: Any = pixels if made_later else np.ascontiguousarray(pixels[: pixels.shape[0]])
     row_bytes = pixels.shape[1] * 3 * pixels.dtype.itemsize
     rows = max(1, min(pixels.shape[0], (CODED_STRIP_BYTES if codec else STRIP_BYTES) // max(1, row_bytes)))
     tifffile.imwrite(
@@ -55,11 +60,11 @@ def write_tiff(path: Path, pixels: Pixels, compression: str, main: Tags, exif: T
         attach(file, main, exif, gps)
 
 
-def _predictor(pixels: Pixels) -> int:
+def _predictor(pixels: Pixels | Rows) -> int:
     return 3 if pixels.dtype == np.float32 else 2
 
 
-def _coded_strips(pixels: Pixels, compression: str, rows: int) -> Iterator[bytes]:
+def _coded_strips(pixels: Pixels | Rows, compression: str, rows: int) -> Iterator[bytes]:
     """The strips as they lie in the file, coded by as many threads as there are, in order."""
     import imagecodecs
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mefcli.values import Pixels
 
@@ -42,3 +45,15 @@ class Encoding:
     bit_depth: int | None = None  # 8 | 10 | 12 | 16 | 32
     compression: str = "deflate"  # TIFF: none | deflate | zstd | lzw
     quality: int = 95  # JPEG, JPEG XL and AVIF
+
+
+class Rows(Protocol):
+    """A picture that gives rows as float32 `(h, W, 3)` when it is asked for them."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]: ...

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 THREADS = 2  # decoding a third at once gains little and costs a frame's memory
 
 
-def read(bracket: Bracket, job: Job, on_step: OnStep = silent) -> Stack:
+def read(
+    bracket: Bracket, job: Job, on_step: OnStep = silent, *, development: Development | None = None
+) -> Stack:
+    """`development` is how RAW frames are developed, where that is not as the job says."""
     from mefcli import formats
     from mefcli.pipeline.check import check_frames
 
     check_frames(bracket, job)
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
-    development = (
-        formats.bracket_development(raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights)
-        if raws
-        else None
-    )
+    if raws and development is None:
+        development = formats.bracket_development(
+            raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights
+        )
     pictures = _decode(bracket.shots, development, job, on_step)
     _check_sizes(bracket.shots, pictures)
     frames = one_depth([picture.pixels for picture in pictures])

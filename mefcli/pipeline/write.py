@@ -6,13 +6,13 @@ are whole (`mefcli.storage`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mefcli import storage
 from mefcli.errors import OutputError, UsageError
-from mefcli.formats.table import WRITTEN
+from mefcli.formats.table import LIGHT, WRITTEN, Format
 from mefcli.job import Job
 from mefcli.storage import OnNote
 from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, silent
@@ -48,13 +48,21 @@ def depth_of(path: Path, job: Job) -> int:
     return 8 if format.fused_bits == 8 else job.bit_depth or format.fused_bits
 
 
-def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool = False) -> None:
+def check_outputs(
+    outputs: Sequence[Path],
+    inputs: Sequence[Path],
+    *,
+    overwrite: bool = False,
+    formats: Mapping[str, Format] = WRITTEN,
+) -> None:
     """Everything that can be known to fail before the work begins."""
     for output in outputs:
-        if output.suffix.lower() not in WRITTEN:
+        if output.suffix.lower() not in formats:
+            what = "radiance" if formats is LIGHT else "pictures"
+            elsewhere = " mef hdr writes it." if output.suffix.lower() in LIGHT else ""
             raise UsageError(
-                f"{output} has a suffix that is no format for pictures here.",
-                f"Use one of: {', '.join(WRITTEN)}.",
+                f"{output} has a suffix that is no format for {what} here.",
+                f"Use one of: {', '.join(formats)}.{elsewhere}",
             )
         _check_name(output)
         if output.is_dir():

@@ -25,6 +25,7 @@ TESTED = {
     "batch": ("FOLDER", "-o", "OUT", *FAST),
     "batch --dry-run": ("FOLDER", "-o", "OUT"),
     "align": ("FRAMES", "-o", "OUT", "--align", "flow", "--deghost", "auto"),
+    "hdr": ("FRAMES", "-o", "OUT.exr", "--deghost", "auto"),
     "info": ("FOLDER",),
     "info --groups": ("FOLDER",),
     "eval": ("SCENES", "--models", "average,mertens"),
@@ -36,6 +37,7 @@ TESTED = {
     "bench fusion": ("--megapixels", "0.02", "--frames", "2", "--only-mef", "--models", "average"),
     "bench fusion --stages": ("--megapixels", "0.02", "--frames", "2", "--models", "average"),
     "bench models": ("--models", "average", "--megapixels", "0.02", "--repeats", "1"),
+    "bench radiance": ("--width", "96", "--frames", "3", "--only-mef"),
     "bench alignment": ("--megapixels", "0.05", "--cases", "1", "--only-mef"),
     "demo": ("OUT", "--width", "96", "--model", "average"),
     "doctor": (),
@@ -53,7 +55,7 @@ def test_lines_are_as_the_schema_says(mef: Mef, jpegs: list[Path], tmp_path: Pat
             "FRAMES": [*jpegs],
             "FOLDER": [scenes],
             "SCENES": [scenes.parent],
-            **{name: [tmp_path / name.lower()] for name in ("OUT", "OUT.tif", "OUT.png")},
+            **{name: [tmp_path / name.lower()] for name in ("OUT", "OUT.tif", "OUT.png", "OUT.exr")},
         }
         words += given.get(word, [word])
     done = mef(*command.split(), *words, "--json")

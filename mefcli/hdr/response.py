@@ -1,0 +1,157 @@
+"""The camera's response, recovered from a bracket: which light each signal means.
+
+After Debevec and Malik (SIGGRAPH 1997): at every place the frames' light differs by their exposures alone, so
+
+    g(z_ij) - ln t_j = ln E_i
+
+for place i in frame j, with g = ln of light over signal. Ours differs where theirs is fragile. g is the
+file's own curve (sRGB, as a rule) plus a smooth departure on few cubic splines, so what the bracket does not
+show stays as the profile says; one departure serves all colours, so grey stays grey; each E_i is eliminated,
+so tens of thousands of places take part; what disagrees (something moved) loses its weight; and a departure
+that would make the curve fall is smoothed until it rises everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mefcli.hdr.curves import ROUNDING
+from mefcli.hdr.places import Exact, Places
+
+SPLINES = 26
+RANGE = (4 / 255, 0.96)  # of the signal, where places may speak
+NEIGHBOURS_END = 0.985  # compression carries what is clipped
+MODEL_ERROR = 0.03  # of ln light: cameras treat colours and neighbourhoods in ways no curve knows
+BEND = 0.06  # ln of light by which the departure may turn from one spline to the next
+DEPARTURE = 1.5  # ln of light by which cameras depart from their profile
+SPEAKERS = 3000.0  # observations that count at most; the others tell the same again
+ROUNDS = 6
+# Whether the bracket can tell: enough places, seen at two signals that differ, all along the range.
+LEAST_PLACES, LEAST_STEP = 300, 0.04
+BINS, LEAST_COVERED = 16, 0.6
+
+Light = Callable[[Exact], Exact]  # signal (n,) in [0, 1] to light (n, 3)
+
+
+@dataclass(frozen=True)
+class Response:
+    light: Light
+    recovered: bool
+    why: str  # in words
+
+
+def recover(places: Places, evs: Exact, profile: Light, name: str) -> Response:
+    """`profile` is what the frames' colour profile says, `name` what it is called."""
+    z, weight, ln_t, covered = _observed(places, evs)
+    if len(z) < LEAST_PLACES or covered < LEAST_COVERED:
+        return Response(
+            profile, False, f"the curve of {name}: the frames have too little in common to tell another"
+        )
+    fit = _Fit(z, weight, ln_t, profile)
+    stiffness = 1.0
+    for _ in range(12):
+        departure = fit.solve(stiffness)
+        light = _with_departure(profile, departure)
+        if _rises(light):
+            return Response(light, True, "recovered from the bracket")
+        stiffness *= 4
+    return Response(profile, False, f"the curve of {name}: what the frames say of another contradicts itself")
+
+
+def _observed(places: Places, evs: Exact) -> tuple[Exact, Exact, Exact, float]:
+    """(n, frames) signals and weights of single colours that two frames show, and the share covered."""
+    low, high = RANGE
+    signal = places.signal.transpose(1, 2, 0)  # (places, 3, frames)
+    usable = places.flat.transpose(1, 2, 0) & (signal > low) & (signal < high)
+    usable &= (places.most.T < NEIGHBOURS_END)[:, None, :]
+    signal, usable = signal.reshape(-1, len(evs)), usable.reshape(-1, len(evs))
+    least = np.where(usable, signal, 2.0).min(axis=1)
+    most = np.where(usable, signal, -1.0).max(axis=1)
+    told = most - least > LEAST_STEP
+    signal, usable = signal[told], usable[told]
+    bins = np.clip((np.sqrt(signal) * BINS).astype(int), 0, BINS - 1)
+    counts = np.bincount(bins[usable], minlength=BINS).astype(np.float64)
+    within = slice(int(np.sqrt(low) * BINS) + 1, int(np.sqrt(high) * BINS))
+    covered = float((counts[within] >= 20).mean()) if len(signal) else 0.0
+    # Skies fill whole bins; what is rare along the curve counts for more.
+    weight = usable / np.sqrt(np.maximum(counts, 20.0))[bins]
+    if usable.any():
+        weight /= weight[usable].mean()
+    return signal, weight, evs * np.log(2.0), covered
+
+
+class _Fit:
+    """Weighted least squares in the splines, with the light of each place eliminated."""
+
+    def __init__(self, z: Exact, weight: Exact, ln_t: Exact, profile: Light) -> None:
+        self.shape, self.weight, self.ln_t = z.shape, weight, ln_t
+        self.basis = splines(z.ravel())  # (n * frames, SPLINES)
+        self.profile = np.log(np.maximum(_mean(profile)(z.ravel()), 1e-9)).reshape(z.shape)
+        step = 1 / 512
+        slope = (
+            np.log(np.maximum(_mean(profile)(np.minimum(z.ravel() + step, 1)), 1e-9))
+            - np.log(np.maximum(_mean(profile)(z.ravel() - step), 1e-9))
+        ) / (2 * step)
+        # Means of nine pixels: a third of one pixel's rounding, and never surer than the model is.
+        self.variance = (slope.reshape(z.shape) * ROUNDING / 3) ** 2 + MODEL_ERROR**2
+
+    def solve(self, stiffness: float) -> Exact:
+        bends = np.diff(np.eye(SPLINES), n=2, axis=0)
+        prior = stiffness * (bends.T @ bends) / BEND**2 + np.eye(SPLINES) / DEPARTURE**2
+        departure = np.zeros(SPLINES)
+        trust = np.ones(self.shape)
+        fewer = min(1.0, SPEAKERS / max(1.0, float((self.weight > 0).sum())))
+        for _ in range(ROUNDS):
+            weight = fewer * self.weight * trust / self.variance
+            total = weight.sum(axis=1, keepdims=True)
+            total[total <= 0] = 1.0
+            rows = self.basis.reshape(*self.shape, SPLINES)
+            centred = rows - (weight[..., None] * rows).sum(axis=1, keepdims=True) / total[..., None]
+            target = self.profile - self.ln_t
+            target = target - (weight * target).sum(axis=1, keepdims=True) / total
+            flat, each = centred.reshape(-1, SPLINES), weight.reshape(-1, 1)
+            departure = np.linalg.solve(flat.T @ (each * flat) + prior, -(flat * each).T @ target.ravel())
+            residual = target + (centred @ departure)
+            spread = np.maximum(1.5 * np.median(np.abs(residual[self.weight > 0])), MODEL_ERROR / 3)
+            trust = 1 / (1 + (residual / (3 * spread)) ** 2) ** 2
+        return np.asarray(departure)
+
+
+def splines(signal: Exact) -> Exact:
+    """Uniform cubic B-splines over the square root of the signal: curves turn most in the dark."""
+    spans = SPLINES - 3
+    at = np.sqrt(np.clip(signal, 0, 1)) * spans
+    first = np.minimum(at.astype(np.int64), spans - 1)
+    f = at - first
+    parts = (
+        (1 - f) ** 3 / 6,
+        (3 * f**3 - 6 * f**2 + 4) / 6,
+        (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6,
+        f**3 / 6,
+    )
+    basis = np.zeros((len(signal), SPLINES))
+    rows = np.arange(len(signal))
+    for offset, part in enumerate(parts):
+        basis[rows, first + offset] = part
+    return basis
+
+
+def _with_departure(profile: Light, departure: Exact) -> Light:
+    """Middle grey keeps its light: a curve is known up to a factor."""
+    middle = float((splines(np.array([0.5])) @ departure)[0])
+
+    def light(signal: Exact) -> Exact:
+        return np.asarray(profile(signal) * np.exp(splines(signal) @ departure - middle)[:, None])
+
+    return light
+
+
+def _rises(light: Light) -> bool:
+    return bool((np.diff(_mean(light)(np.linspace(0, 1, 256))) > 0).all())
+
+
+def _mean(light: Light) -> Callable[[Exact], Exact]:
+    return lambda signal: np.asarray(light(signal).mean(axis=1))
