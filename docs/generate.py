@@ -49,7 +49,7 @@ def models() -> str:
         "CPU-s a megapixel, native",
         f"at {USED_MP:g} MP, as used",
     )
-    return table(headings, map(_model_row, MODELS.values()))
+    return table(headings, (_model_row(spec) for spec in MODELS.values() if spec.task == "exposure"))
 
 
 def _model_row(spec: ModelSpec) -> list[str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mefcli.api import fuse, fuse_folder, list_models, load_fuser, load_settings, radiance
+    from mefcli.api import focus, fuse, fuse_folder, list_models, load_fuser, load_settings, radiance
     from mefcli.errors import MefError
 
 __all__ = [
     "MefError",
     "__version__",
+    "focus",
     "fuse",
     "fuse_folder",
     "list_models",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
-    ("fuse", "fuse_folder", "list_models", "load_fuser", "load_settings", "radiance"), "mefcli.api"
+    ("focus", "fuse", "fuse_folder", "list_models", "load_fuser", "load_settings", "radiance"), "mefcli.api"
 )
 
 

@@ -15,7 +15,7 @@ from mefcli.job import Job, job_of
 from mefcli.options import of_keywords
 from mefcli.pipeline.results import Done, Result
 from mefcli.values import Bracket, Fused, OnStep, Shot, Stack, silent
-from mefnets import DEFAULT_MODEL, ModelSpec
+from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,6 +201,57 @@ def check(bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = 
     from mefcli.pipeline.check import check as check_all
 
     check_all(bracket, [Path(output) for output in outputs], job or Job())
+
+
+def plan_focus(paths: Paths, *, job: Job | None = None) -> Bracket:
+    """What `focus` would do with these files: their order, near focus first, and the reference."""
+    from mefcli.brackets.discover import discover
+    from mefcli.brackets.stack import one_stack
+
+    job = job or Job()
+    return one_stack(discover(_several(paths), raw_or_jpeg=job.raw_or_jpeg), job.reference)
+
+
+def check_focus(stack: Bracket, outputs: Sequence[str | Path], *, job: Job) -> None:
+    """Refuse what `focus_bracket` would, as far as that is known without decoding or writing anything."""
+    from mefcli.pipeline.focus import check as check_all
+
+    check_all(stack, [Path(output) for output in outputs], job)
+
+
+def focus_bracket(
+    stack: Bracket,
+    outputs: Sequence[str | Path],
+    *,
+    job: Job,
+    fuser: Fusion | None = None,
+    on_step: OnStep = silent,
+) -> Done:
+    """Fold a focus stack that `plan_focus` has made into one or more files."""
+    from mefcli.pipeline.focus import run
+
+    return run(stack, [Path(output) for output in outputs], job, on_step, fuser)
+
+
+@of_keywords(Job, written=False)
+def focus(
+    paths: Paths,
+    *,
+    fuser: Fusion | None = None,
+    job: Job | None = None,
+    on_step: OnStep = silent,
+    **options: Any,
+) -> NDArray[np.float32]:
+    """Fold a focus stack: float32 (H, W, 3) in [0, 1], gamma encoded, in the frames' colours.
+
+    Options are those of `mef focus`; the model is `focus` unless one is named.
+    """
+    from mefcli.pipeline.focus import make
+
+    options.setdefault("model", DEFAULT_FOCUS_MODEL if job is None else job.model)
+    job = job_of(job, options)
+    pixels: Any = make(plan_focus(paths, job=job), job, on_step, fuser, depth=32).pixels
+    return pixels  # type: ignore[no-any-return]
 
 
 def prepare(bracket: Bracket, *, job: Job | None = None, on_step: OnStep = silent) -> Stack:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mefcli.errors import MefError, ModelError, UnknownModelError, did_you_mean, named
 from mefnets import MODELS, ModelSpec
+from mefnets.spec import Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,8 +26,8 @@ HASHES = "hashes.json"  # {file name: SHA-256 of every shipped file}
 Weights = tuple[ModelSpec, "dict[str, Tensor] | None", "str | None", "dict[str, str]"]
 
 
-def known_models() -> dict[str, ModelSpec]:
-    """Every model by name, and every other set of weights that lies beside a model's own.
+def known_models(task: Task | None = None) -> dict[str, ModelSpec]:
+    """Every model by name (of a task, if one is given), and every other set of weights beside a model's own.
 
     `ffmef@paper` is the network of `ffmef` with the weights in ffmef@paper.safetensors: another training of
     the same system. A set exists where its file does; the registry names systems, not files.
@@ -42,7 +43,7 @@ def known_models() -> dict[str, ModelSpec]:
                     spec, name=path.stem, title=f"{spec.title} ({kind})", weights=path.name, summary=words
                 )
                 found.setdefault(path.stem, another)
-    return found
+    return {name: spec for name, spec in found.items() if task in (None, spec.task)}
 
 
 def find_model(name: str) -> ModelSpec:

@@ -58,10 +58,15 @@ def flag(parameter: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question with the near names and a space after it; nothing where none is near."""
-    from difflib import get_close_matches
+    """A question with the near names and a space after it; nothing where none is near.
+
+    A distant name is no help beside a near one.
+    """
+    from difflib import SequenceMatcher, get_close_matches
 
     near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    likeness = [SequenceMatcher(None, one, name).ratio() for one in near]
+    near = [one for one, like in zip(near, likeness, strict=True) if like > likeness[0] - 0.2]
     return f"Did you mean {' or '.join(near)}? " if near else ""
 
 

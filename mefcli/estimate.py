@@ -6,7 +6,7 @@ The rates are CPU seconds of one core, measured on an AMD EPYC; a busy machine t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mefcli.checkpoints import find_model
@@ -59,6 +59,24 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     light = runs_without_torch(job.model, job.weights, job.device)
     start_s, base_mb = (START_S, PROCESS_MB) if light else (TORCH_S, TORCH_PROCESS_MB)
     return Estimate(seconds, base_mb + frames_mb + moved_mb + 6 * megapixels + network_mb, start_s)
+
+
+STACK_BYTES_PX = 62  # picture, the frame at hand before and after it moves, the next, sharpness, weights
+
+
+def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
+    """The same of a focus stack, whose frames are never in memory together."""
+    plain = replace(job, resolution="native", deghost="off")
+    found = estimate(stack, outputs, plain)
+    width, height = next((shot.size_px for shot in stack.shots if shot.size_px), (6000, 4000))
+    spec = find_model(job.model)
+    network_mb = (
+        min((spec.cost or TYPICAL).held_bytes * width * height / 2**20, 4000.0) if spec.learned else 0.0
+    )
+    light = runs_without_torch(job.model, job.weights, job.device)
+    base_mb = PROCESS_MB if light else TORCH_PROCESS_MB
+    memory_mb = base_mb + STACK_BYTES_PX * width * height / 2**20 + network_mb
+    return replace(found, memory_mb=memory_mb)
 
 
 def seen_mp(spec: ModelSpec, megapixels: float, job: Job) -> tuple[float, float]:

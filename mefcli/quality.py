@@ -63,7 +63,7 @@ def measure(
     kept = _load(path)
     rows: dict[str, Any] = kept.get("models", {}) if kept.get("pictures") == pictures else {}
     hashes = checkpoints.known_hashes(folder)
-    for name, spec in checkpoints.known_models().items():
+    for name, spec in checkpoints.known_models("exposure").items():
         sha256 = hashes.get(spec.weights) if spec.weights else None
         wanted = not names or name in names
         if not wanted or (spec.weights and sha256 is None):

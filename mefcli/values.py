@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Kind = Literal["jpeg", "tiff", "png", "raw", "heif", "webp", "bmp", "pnm", "gif"]
 StageName = Literal["discover", "group", "read", "align", "deghost", "fuse", "merge", "write"]
-MotionModel = Literal["identity", "shift", "rigid", "homography"]
+MotionModel = Literal["identity", "shift", "rigid", "similarity", "homography"]
 Matrix = NDArray[np.float64]  # (3, 3)
 Box = tuple[int, int, int, int]  # left, top, right, bottom in source pixels; right and bottom exclusive
 Outline = tuple[tuple[int, int], ...]
@@ -66,6 +66,7 @@ class Shot:
     serial: str | None = None
     lens: str | None = None
     focal_mm: float | None = None
+    focus_m: float | None = None  # distance that the camera says it focused at
     orientation: int = 1  # as stored, EXIF 1..8
     drive: Drive = Drive()
     icc: bytes | None = None  # of the colours as stored
@@ -178,6 +179,14 @@ class Stack:
     read_s: float = 0.0  # seconds that reading took where it was done ahead
 
 
+@dataclass(frozen=True)
+class Sharp:
+    """Which frame of a focus stack each place of the result came from, near focus first."""
+
+    shares: tuple[float, ...]  # of the picture
+    map: NDArray[np.uint8]  # (h, w) reduced: numbers of frames
+
+
 ALIGNED = "none"  # the model of a frame that was aligned and not fused
 
 
@@ -202,3 +211,4 @@ class Fused:
     record: Record
     alignment: Alignment | None = None
     ghosts: Ghosts | None = None
+    sharp: Sharp | None = None  # of a focus stack

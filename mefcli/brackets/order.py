@@ -34,7 +34,7 @@ def one_bracket(
     """
     notes: list[str] = []
     if evs is None:
-        shots, notes = _without_results(shots)
+        shots, notes = without_results(shots)
     _check_count(shots, evs)
     _check_sizes(shots)
     _check_profiles(shots)
@@ -56,7 +56,7 @@ def one_bracket(
     return replace(make_bracket(shots, stops, reference, why, notes), measured=True)
 
 
-def _without_results(shots: Sequence[Shot]) -> tuple[list[Shot], list[str]]:
+def without_results(shots: Sequence[Shot]) -> tuple[list[Shot], list[str]]:
     """Patterns such as *.jpg take in what an earlier run made of the same frames."""
     sources = [shot for shot in shots if not shot.fused]
     if len(sources) in (0, len(shots)):

@@ -30,19 +30,24 @@ def make_bracket(
 def _reference(shots: Sequence[Shot], evs: Sequence[float], wanted: str | None) -> int:
     """The frame asked for, else the one without exposure compensation, else the middle one."""
     if wanted is not None:
-        names = [shot.path.name for shot in shots]
-        if wanted.isdigit() and 1 <= int(wanted) <= len(shots):
-            return int(wanted) - 1
-        if Path(wanted).name in names:
-            return names.index(Path(wanted).name)
-        raise UsageError(
-            f"There is no frame {wanted!r} to refer to.",
-            f"Give a number from 1 (darkest) to {len(shots)}, or one of: {', '.join(names)}.",
-        )
+        return reference_named(shots, wanted, "darkest")
     plain = [i for i, shot in enumerate(shots) if shot.bias_ev == 0]
     if len(plain) == 1:
         return plain[0]
     return int(np.argmin([abs(ev - float(np.median(evs))) for ev in evs]))
+
+
+def reference_named(shots: Sequence[Shot], wanted: str, first: str) -> int:
+    """The frame of that number, from 1, or of that name; `first` says what the first frame is."""
+    names = [shot.path.name for shot in shots]
+    if wanted.isdigit() and 1 <= int(wanted) <= len(shots):
+        return int(wanted) - 1
+    if Path(wanted).name in names:
+        return names.index(Path(wanted).name)
+    raise UsageError(
+        f"There is no frame {wanted!r} to refer to.",
+        f"Give a number from 1 ({first}) to {len(shots)}, or one of: {', '.join(names)}.",
+    )
 
 
 def told_alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[str]:

@@ -44,14 +44,14 @@ def fuse(
     try:
         bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
         inputs = bracket.paths
-        outputs = output or [default_output(_first_named(files, bracket))]
+        outputs = output or [default_output(first_named(files, bracket))]
         check_outputs(outputs, inputs, overwrite=job.overwrite)
         check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
         if dry_run:
             api.check(bracket, outputs, job=job)
         guess = estimate(bracket, outputs, job)
         if talk.verbose or dry_run:
-            _show_plan(bracket, outputs, job, guess, show_table=not talk.json)
+            show_plan(bracket, outputs, job, guess, show_table=not talk.json)
         if dry_run:
             if talk.json:
                 told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
@@ -67,15 +67,15 @@ def fuse(
         if talk.json:
             screen.put_json(result_object(Failed(tuple(inputs), error)))
         raise
-    _show_result(result, json=talk.json)
+    show_result(result, json=talk.json)
 
 
-def _first_named(files: Sequence[Path], bracket: Bracket) -> Path:
+def first_named(files: Sequence[Path], bracket: Bracket) -> Path:
     """The first file that was typed, or the one that a folder or a pattern stands for."""
     return files[0] if files[0].is_file() else min(bracket.paths)
 
 
-def _show_plan(
+def show_plan(
     bracket: Bracket, outputs: Sequence[Path], job: Job, guess: Estimate, *, show_table: bool
 ) -> None:
     if show_table:
@@ -91,7 +91,7 @@ def _show_plan(
     screen.say(f"Estimate: {cpu} of one processor core, {memory:.1f} GB of memory.")
 
 
-def _show_result(result: Done, *, json: bool) -> None:
+def show_result(result: Done, *, json: bool) -> None:
     for note in result.record.notes:
         screen.warn(note)
     if json:

@@ -23,6 +23,7 @@ from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FRAMES, OUTPUT, SETTINGS, TALK, Described, checked, described, option
 from mefcli.settings import Settings, settings_for
+from mefnets.spec import Task
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,17 @@ def _parameter(one: Described) -> inspect.Parameter:
 
 
 def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
+    yield from _models(incomplete, "exposure")
+
+
+def complete_focus_models(incomplete: str) -> Iterator[tuple[str, str]]:
+    yield from _models(incomplete, "focus")
+
+
+def _models(incomplete: str, task: Task) -> Iterator[tuple[str, str]]:
     from mefcli.checkpoints import known_models
 
-    for name, spec in known_models().items():
+    for name, spec in known_models(task).items():
         if name.startswith(incomplete):
             yield name, spec.summary
 

@@ -51,7 +51,7 @@ def all_models(*, quick: bool = False) -> tuple[list[str], dict[str, str]]:
 
     chosen: list[str] = []
     left_out: dict[str, str] = {}
-    for name, spec in known_models().items():
+    for name, spec in known_models("exposure").items():
         if not is_ready(spec):
             left_out[name] = "it has no trained weights on this machine"
         elif spec.aligns:

@@ -21,6 +21,7 @@ class MakerFacts:
     iso: float | None = None
     lens: str | None = None
     serial: str | None = None
+    focus_m: float | None = None  # distance of the focus
 
 
 class _From:
@@ -117,7 +118,16 @@ def canon_facts(tags: Tags) -> MakerFacts:
         iso=_canon_iso(tags),
         lens=_text(tags.get(0x95)),
         serial=str(number) if number else None,
+        focus_m=_canon_focus_m(tags),
     )
+
+
+def _canon_focus_m(tags: Tags) -> float | None:
+    """ShotInfo has the focus as a range in centimetres, 65535 for infinity."""
+    far, near = _number(tags, 0x04, 19), _number(tags, 0x04, 20)
+    if not far or near is None or not 0 < far < 65535:
+        return None
+    return (far + near) / 200
 
 
 def _canon_iso(tags: Tags) -> float | None:

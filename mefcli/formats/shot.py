@@ -31,6 +31,7 @@ from mefcli.values import Drive, Shot
 
 SHORTEST_S, LONGEST_S = 1e-7, 1e5  # of an exposure that any camera makes
 MOST_ISO = 1e8
+MOST_M = 1e5  # beyond it a distance is infinity, or none
 YEARS = (
     1826,
     9998,
@@ -64,6 +65,7 @@ def read_shot(path: Path) -> Shot:
             serial=_text(header.exif, 0xA431) or _text(header.main, 0xC62F) or maker.serial,
             lens=_text(header.exif, 0xA434) or maker.lens,
             focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
+            focus_m=_focus_m(header, named, maker),
             orientation=orientation,
             drive=_drive(header, maker),
             icc=_shared(header.icc) if header.icc and header.kind != "raw" else None,
@@ -151,6 +153,12 @@ def _aperture(header: Header, named: Named) -> float | None:
         return number
     apex = _number(header, named, "EXIF ApertureValue", 0x9202)
     return round(2 ** (apex / 2), 1) if apex is not None and apex < 20 else None
+
+
+def _focus_m(header: Header, named: Named, maker: MakerFacts) -> float | None:
+    distance = _number(header, named, "EXIF SubjectDistance", 0x9206)
+    # All ones above or nothing below stand for infinity and for unknown (EXIF 2.3, section 4.6.5).
+    return distance if distance is not None and distance < MOST_M else maker.focus_m
 
 
 def _iso(header: Header, named: Named, maker: MakerFacts) -> float | None:

@@ -45,7 +45,7 @@ along one; detail everywhere counts 1. From one bright window in a dark frame (a
 office) a homography bends all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
 NARROW_PRICE = 2.0
 """On narrower detail a homography must be this many times better than what is simpler."""
-PARAMETERS: dict[FitModel, int] = {"shift": 2, "rigid": 3, "homography": 8}
+PARAMETERS: dict[FitModel, int] = {"shift": 2, "rigid": 3, "similarity": 4, "homography": 8}
 Verdict = tuple[list[float], float]
 """Of `misfits`: a loss for each motion, and over how many points."""
 NOTHING = Motion("identity", IDENTITY, 0.0, float("nan"), 0.0, 0.0)

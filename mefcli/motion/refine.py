@@ -19,7 +19,7 @@ from mefcli.motion.grey import Detail, Plane
 from mefcli.values import Matrix
 
 Floats = NDArray[np.float32]
-FitModel = Literal["shift", "rigid", "homography"]
+FitModel = Literal["shift", "rigid", "similarity", "homography"]
 FEWEST = 120
 """Fewer points than this decide nothing."""
 SHARED_NOISE = 9.0
@@ -220,6 +220,8 @@ def _spread_px(jacobian: Floats, residual: Floats, weight: Floats, normal: NDArr
             move_x, move_y = move_x[:2], move_y[:2]
         elif len(normal) == 3:
             move_x, move_y = np.array([1, 0, -v]), np.array([0, 1, u])
+        elif len(normal) == 4:
+            move_x, move_y = np.array([1, 0, -v, u]), np.array([0, 1, u, v])
         variance += float(move_x @ covariance @ move_x + move_y @ covariance @ move_y)
     return float(np.sqrt(max(variance, 0.0) / len(corners)))
 
@@ -232,6 +234,8 @@ def _jacobian(points: Points, u: Floats, v: Floats, model: FitModel) -> Floats:
         columns = [gx, gy]
     elif model == "rigid":
         columns = [gx, gy, gy * u - gx * v]
+    elif model == "similarity":
+        columns = [gx, gy, gy * u - gx * v, gx * u + gy * v]
     else:
         bend = gx * u + gy * v
         columns = [gx, gy, gx * u, gx * v, gy * u, gy * v, -bend * u, -bend * v]
@@ -244,6 +248,9 @@ def _matrix_of(change: NDArray[np.float64], model: FitModel) -> Matrix:
     if model == "rigid":
         cos, sin = np.cos(change[2]), np.sin(change[2])
         return np.array([[cos, -sin, change[0]], [sin, cos, change[1]], [0, 0, 1.0]])
+    if model == "similarity":
+        tx, ty, turn, grow = change
+        return np.array([[1 + grow, -turn, tx], [turn, 1 + grow, ty], [0, 0, 1.0]])
     tx, ty, a, b, c, d, p, q = change
     return np.array([[1 + a, b, tx], [c, 1 + d, ty], [p, q, 1.0]])
 

@@ -17,7 +17,7 @@ CANDIDATES = 4
 
 def global_starts(reference: Level, frame: Level) -> list[Matrix]:
     """Rigid guesses at this coarse size, the highest correlation peaks first; no motion comes last."""
-    guesses = sorted(_peaks(detail(reference), detail(frame), ROTATIONS_DEG), key=lambda guess: -guess[0])
+    guesses = sorted(peaks(detail(reference), detail(frame), ROTATIONS_DEG), key=lambda guess: -guess[0])
     starts: list[Matrix] = []
     for _, matrix in guesses:
         if len(starts) < CANDIDATES and all(_apart(matrix, other) > 2.5 for other in starts):
@@ -29,7 +29,7 @@ def _apart(one: Matrix, other: Matrix) -> float:
     return float(np.abs(one[:2] - other[:2]).max())
 
 
-def _peaks(reference: Detail, frame: Detail, rotations: Sequence[float]) -> list[tuple[float, Matrix]]:
+def peaks(reference: Detail, frame: Detail, rotations: Sequence[float]) -> list[tuple[float, Matrix]]:
     import cv2
 
     width, height = (reference.value.shape[1], reference.value.shape[0])

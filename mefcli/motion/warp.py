@@ -17,6 +17,7 @@ from mefcli.values import Box, Matrix, Pixels
 
 LEAST_FEATHER_PX, MOST_FEATHER_PX = 4.0, 24.0
 TILE_PX = 64
+EDGE_PX = 2.0  # where a resampled frame still shows that it ends
 BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
 
@@ -67,6 +68,14 @@ def missing_tiles(
         weight = weight * weight * (3 - 2 * weight)
         weight = np.where(depth > -0.5, np.maximum(weight, BARELY), 0)
         yield (slice(y - top, y_end - top), slice(x - left, x_end - left)), weight[..., None]
+
+
+def cover_of(matrix: Matrix, size_px: tuple[int, int], top: int, bottom: int) -> NDArray[np.float32]:
+    """How far (h, w) a moved frame has pixels of its own in these rows of the reference: 0 at its edge and
+    beyond, 1 from a few pixels inwards."""
+    x, y = np.arange(size_px[0])[None], np.arange(top, bottom)[:, None]
+    depth = _depth(matrix, x, y, size_px)
+    return np.asarray(np.clip((depth - EDGE_PX) / LEAST_FEATHER_PX, 0.0, 1.0), np.float32)
 
 
 def _depth(

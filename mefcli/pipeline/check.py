@@ -15,27 +15,36 @@ from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
 from mefcli.values import Bracket
+from mefnets.spec import ModelSpec, Task
 from mefnets.taste import NATURAL, without_taste
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
 
-def check(bracket: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None = None) -> Fusion | None:
+def check(
+    bracket: Bracket,
+    outputs: Sequence[Path],
+    job: Job,
+    fuser: Fusion | None = None,
+    task: Task = "exposure",
+) -> Fusion | None:
     """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
     from mefcli.pipeline.write import check_codecs, check_outputs
 
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
     check_codecs(outputs, job, next((shot.size_px for shot in bracket.shots if shot.size_px), None))
     check_frames(bracket, job)
-    return fuser or check_engine(job)
+    return fuser or check_engine(job, task)
 
 
-def check_model(job: Job) -> None:
+def check_model(job: Job, task: Task = "exposure") -> None:
     """A slip in the model's name, weights that are not here, whether it takes a taste or half precision."""
     from mefcli.checkpoints import find_model, is_file, is_ready, missing
 
     spec = find_model(job.model)
+    if spec.task != task:
+        raise other_task(spec)
     if job.weights is None and not is_file(job.model) and not is_ready(spec):
         raise missing(spec)
     if taste_of(job) != NATURAL and not spec.tastes:
@@ -46,13 +55,20 @@ def check_model(job: Job) -> None:
         raise refuse_half(spec)
 
 
-def check_engine(job: Job) -> Fusion | None:
+def other_task(spec: ModelSpec) -> ModelError:
+    """A model for other pictures than those given."""
+    if spec.task == "focus":
+        return ModelError(f"{spec.name} folds focus stacks, not exposures.", "Use mef focus.")
+    return ModelError(f"{spec.name} fuses exposures, not focus stacks.", "Use mef fuse.")
+
+
+def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:
     """The model, its weights and the device. Comes back loaded where only loading it tells: with weights
     that were not shipped, or on a device other than the processor."""
     from mefcli.engines import shipped_for
     from mefcli.pipeline.fuse import fuser_for
 
-    check_model(job)
+    check_model(job, task)
     if shipped_for(job.model, job.weights, job.device):
         return None
     return fuser_for(job.model, job.weights, job.device, job.half)

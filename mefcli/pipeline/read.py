@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -23,36 +23,53 @@ def read(
     bracket: Bracket, job: Job, on_step: OnStep = silent, *, development: Development | None = None
 ) -> Stack:
     """`development` is how RAW frames are developed, where that is not as the job says."""
-    from mefcli import formats
     from mefcli.pipeline.check import check_frames
 
     check_frames(bracket, job)
-    raws = [shot for shot in bracket.shots if shot.kind == "raw"]
-    if raws and development is None:
-        development = formats.bracket_development(
-            raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights
-        )
-    pictures = _decode(bracket.shots, development, job, on_step)
-    _check_sizes(bracket.shots, pictures)
+    pictures = _decode(bracket.shots, development or _development(bracket, job), job, on_step)
+    for shot, picture in zip(bracket.shots, pictures, strict=True):
+        same_size(shot, picture.pixels.shape[1::-1], bracket.shots[0], pictures[0].pixels.shape[1::-1])
     frames = one_depth([picture.pixels for picture in pictures])
     notes = dict.fromkeys((*bracket.notes, *(note for picture in pictures for note in picture.notes)))
-    return Stack(bracket, tuple(frames), _one_profile(bracket, pictures), tuple(notes))
+    return Stack(bracket, tuple(frames), one_profile(bracket, pictures), tuple(notes))
+
+
+def _development(bracket: Bracket, job: Job) -> Development | None:
+    """One way of developing for all RAW files of a bracket."""
+    from mefcli import formats
+
+    raws = [shot for shot in bracket.shots if shot.kind == "raw"]
+    if not raws:
+        return None
+    return formats.bracket_development(
+        raws, wb=job.raw_wb, space=job.raw_space, highlights=job.raw_highlights
+    )
+
+
+def decoded_one_by_one(bracket: Bracket, job: Job) -> Callable[[int], Picture]:
+    """Gives the frame of a number, decoded; nothing is kept."""
+    development = _development(bracket, job)
+    return lambda index: _decoded(bracket.shots[index], development, job)
+
+
+def _decoded(shot: Shot, development: Development | None, job: Job) -> Picture:
+    from mefcli import formats
+
+    return formats.decode(
+        shot.path, development if shot.kind == "raw" else None, max_pixels=int(job.max_pixels * 1e6)
+    )
 
 
 def _decode(
     shots: Sequence[Shot], development: Development | None, job: Job, on_step: OnStep
 ) -> list[Picture]:
-    from mefcli import formats
-
     done = 0
     lock = threading.Lock()
     on_step(Step("read", 0.0, f"{len(shots)} frames"))
 
     def decode(shot: Shot) -> Picture:
         nonlocal done
-        picture = formats.decode(
-            shot.path, development if shot.kind == "raw" else None, max_pixels=int(job.max_pixels * 1e6)
-        )
+        picture = _decoded(shot, development, job)
         with lock:
             done += 1
             on_step(Step("read", done / len(shots), shot.path.name))
@@ -66,18 +83,17 @@ def _decode(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check_sizes(shots: Sequence[Shot], pictures: Sequence[Picture]) -> None:
-    sizes = [picture.pixels.shape[:2] for picture in pictures]
-    for shot, (height, width) in zip(shots, sizes, strict=True):
-        if (height, width) != sizes[0]:
-            raise MismatchError(
-                f"{shot.path.name} has {width}x{height} pixels, "
-                f"{shots[0].path.name} {sizes[0][1]}x{sizes[0][0]}.",
-                "Frames of one bracket have one size.",
-            )
+def same_size(shot: Shot, size_px: tuple[int, ...], first: Shot, first_px: tuple[int, ...]) -> None:
+    """Refuse a frame whose (width, height) is not that of the first."""
+    if size_px != first_px:
+        raise MismatchError(
+            f"{shot.path.name} has {size_px[0]}x{size_px[1]} pixels, "
+            f"{first.path.name} {first_px[0]}x{first_px[1]}.",
+            "Frames of one bracket have one size.",
+        )
 
 
-def _one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
+def one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
     """The profile all frames share, by what it means and not by its name. Untagged pictures count as sRGB."""
     from mefcli.formats.spaces import mixed, same_space, space_name
 
@@ -95,13 +111,13 @@ def one_depth(frames: Sequence[Pixels]) -> list[Pixels]:
     if len(kinds) == 1:
         return list(frames)
     if "float32" in kinds:
-        return [_as_float(frame) for frame in frames]
+        return [as_float(frame) for frame in frames]
     return [
         frame.astype(np.uint16) * np.uint16(257) if frame.dtype == np.uint8 else frame for frame in frames
     ]
 
 
-def _as_float(frame: Pixels) -> Pixels:
+def as_float(frame: Pixels) -> Pixels:
     if frame.dtype == np.float32:
         return frame
     scale = np.float32(1 / 255 if frame.dtype == np.uint8 else 1 / 65535)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mefcli.errors import MefError, flag
-from mefcli.values import Alignment, Box, Bracket, Fused, Ghost, Ghosts, Placed, Record
+from mefcli.values import Alignment, Box, Bracket, Fused, Ghost, Ghosts, Placed, Record, Sharp
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Done:
     ghosts: Ghosts | None = None
     seconds: float = 0.0  # from its files to its files
     before: bool = False  # by an earlier run of the same batch, and still as it was then
+    sharp: Sharp | None = None  # of a focus stack
     thumbs: tuple[bytes, ...] = field(default=(), repr=False)  # for a batch's page, where one is asked for
 
     @property
@@ -54,6 +55,7 @@ def done(fused: Fused, outputs: Sequence[Path]) -> Done:
         fused.alignment,
         fused.ghosts,
         sum(fused.record.seconds.values()),
+        sharp=fused.sharp,
     )
 
 
@@ -96,6 +98,7 @@ def result_object(result: Result) -> dict[str, Any]:
         "alignment": alignment_objects(result.bracket, result.alignment),
         "box_px": list(result.alignment.box) if result.alignment else None,
         "ghosts": ghost_objects(result.bracket, result.ghosts),
+        "sharp": sharp_objects(result.bracket, result.sharp),
         "seconds_total": round(result.seconds, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in record.seconds.items()},
         "peak_memory_mb": record.peak_memory_mb,
@@ -117,6 +120,7 @@ _EMPTY: dict[str, Any] = {
     "alignment": None,
     "box_px": None,
     "ghosts": None,
+    "sharp": None,
     "seconds": {},
     "seconds_total": 0.0,
     "peak_memory_mb": None,
@@ -227,4 +231,14 @@ def ghost_objects(bracket: Bracket, ghosts: Ghosts | None) -> list[dict[str, Any
             "boxes": [list(box) for box in one.boxes],
         }
         for index, (path, one) in enumerate(zip(bracket.paths, ghosts.frames, strict=True))
+    ]
+
+
+def sharp_objects(bracket: Bracket, sharp: Sharp | None) -> list[dict[str, Any]] | None:
+    """How much of the result each frame of a focus stack gave, near focus first; None of other fusions."""
+    if sharp is None:
+        return None
+    return [
+        {"frame": path.name, "share": round(share, 5)}
+        for path, share in zip(bracket.paths, sharp.shares, strict=True)
     ]

@@ -20,8 +20,8 @@ from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, 
 BeforeMove = Callable[[Sequence[tuple[Path, Path]]], None]
 
 
-def default_output(first: Path, suffix: str = ".tif") -> Path:
-    return first.with_name(f"{first.stem}_fused{suffix}")
+def default_output(first: Path, suffix: str = ".tif", ending: str = "fused") -> Path:
+    return first.with_name(f"{first.stem}_{ending}{suffix}")
 
 
 def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from mefcli.report.images import Bytes, fitted, to_eight_bits
 from mefcli.report.lost import SMALLEST_PX, lost_section
 from mefcli.report.page import Item, Section, build_page, cards, table
+from mefcli.report.sharp import most_used, sharp_section
 from mefcli.storage import write_text
 
 if TYPE_CHECKING:
     from mefcli.pipeline.results import Done
     from mefcli.report.comparison import Comparison
-    from mefcli.values import Alignment, Bracket, Fused, Ghosts, Matrix, Placed, Record
+    from mefcli.values import Alignment, Bracket, Fused, Ghosts, Matrix, Placed, Record, Sharp
 
 MAX_SIDE_PX = 2400  # six such pictures make a page of about 6 MB
 
@@ -157,23 +158,33 @@ def report_page(
     alignment: Alignment | None = None,
     ghosts: Ghosts | None = None,
     icc: bytes | None = None,
+    sharp: Sharp | None = None,
 ) -> str:
-    """The page of one fusion. Frames are whole, as before a crop, and may be reduced."""
+    """The page of one fusion. Frames are whole, as before a crop, and may be reduced.
+
+    Of a focus stack, which may be long, `frames` are those that `most_used` names.
+    """
+    used = range(len(bracket.shots)) if sharp is None else most_used(sharp)
     size = (result.shape[1], result.shape[0])
     scale = min(1.0, MAX_SIDE_PX / max(size))
     shown = _fit(result)
     fit = (shown.shape[1], shown.shape[0])
     items = []
-    for shot, ev, frame in zip(bracket.shots, bracket.evs, frames, strict=True):
+    for index, frame in zip(used, frames, strict=True):
+        shot = bracket.shots[index]
         cut = cropped(frame, shot.size_px, alignment.box if alignment else None, fit)
-        items.append(Item(f"{shot.path.name} ({ev:+.1f} EV)", cut, False, icc))
+        words = f"{bracket.evs[index]:+.1f} EV" if sharp is None else f"{sharp.shares[index]:.0%}"
+        items.append(Item(f"{shot.path.name} ({words})", cut, False, icc))
     items.append(Item(f"Fused ({record.model})", shown, True, icc))
     names = [path.name for path in bracket.paths]
     found = _findings(names, alignment, ghosts, size)
-    sections = [exposures(bracket), *_lost(items), *found, *_record(record), _metadata(bracket)]
+    judged = _lost(items) if sharp is None else [sharp_section(names, sharp)]
+    sections = [exposures(bracket), *judged, *found, *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
-    lead = f"{len(frames)} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
-    return build_page("Exposure fusion report", lead, items, sections, scale)
+    count = len(bracket.shots)
+    lead = f"{count} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
+    title = "Exposure fusion report" if sharp is None else "Focus stack report"
+    return build_page(title, lead, items, sections, scale)
 
 
 def _lost(items: Sequence[Item]) -> list[Section]:
@@ -212,9 +223,10 @@ def write_report(path: Path, result: Done | Fused) -> None:
     )
     # A little more than is shown: what a crop takes away must not cost sharpness.
     side = round(MAX_SIDE_PX * 1.1)
+    used = bracket.shots if result.sharp is None else [bracket.shots[i] for i in most_used(result.sharp)]
     frames = [
         formats.decode_reduced(shot.path, side, development if shot.kind == "raw" else None).pixels
-        for shot in bracket.shots
+        for shot in used
     ]
     outputs: tuple[Path, ...] = getattr(result, "outputs", ())
     if outputs:
@@ -222,7 +234,9 @@ def write_report(path: Path, result: Done | Fused) -> None:
         pixels, icc = picture.pixels, picture.icc
     else:
         pixels, icc = result.pixels, result.icc  # type: ignore[union-attr]
-    page = report_page(bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc)
+    page = report_page(
+        bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc, result.sharp
+    )
     write_text(Path(path), page)
 
 

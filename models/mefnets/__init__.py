@@ -6,10 +6,10 @@ heavy; a network's code is imported when it is built.
 
 from __future__ import annotations
 
-from mefnets import classic, crmef, ffmef, house, lcndr, mefcl, mgdn
+from mefnets import classic, crmef, ffmef, focus, house, lcndr, mefcl, mgdn
 from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "Cost", "ModelSpec", "Paper", "Tiling"]
+__all__ = ["DEFAULT_FOCUS_MODEL", "DEFAULT_MODEL", "MODELS", "Cost", "ModelSpec", "Paper", "Tiling"]
 
 MODELS: dict[str, ModelSpec] = {
     "house": house.SPEC,
@@ -22,7 +22,9 @@ MODELS: dict[str, ModelSpec] = {
     "mgdn": mgdn.SPEC,
     "mertens": classic.MERTENS,
     "average": classic.AVERAGE,
+    "focus": focus.SPEC,
 }
 
 # Chosen from the evidence in weights/README.md: the only one that beats Mertens on structure and on tone.
 DEFAULT_MODEL = "house"
+DEFAULT_FOCUS_MODEL = "focus"  # the evidence is in docs/focus.md

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Colour = Literal["luma", "rgb"]
+Task = Literal["exposure", "focus"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class ModelSpec:
     module: str
     colour: Colour
     tiling: Tiling
+    task: Task = "exposure"  # what differs from frame to frame
     max_frames: int | None = 2  # None: any number at once; 2: the engine folds longer brackets
     half_safe: bool = False  # float16 gives the same picture within 1/255
     luma_range: Literal["full", "studio"] = "full"

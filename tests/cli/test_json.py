@@ -22,6 +22,8 @@ WITHOUT = {"train", "search"}
 TESTED = {
     "fuse": ("FRAMES", "-o", "OUT.tif", "--model", "mertens", "--deghost", "auto"),
     "fuse --dry-run": ("FRAMES",),
+    "focus": ("STACK", "-o", "OUT.tif"),
+    "focus --dry-run": ("STACK",),
     "batch": ("FOLDER", "-o", "OUT", *FAST),
     "batch --dry-run": ("FOLDER", "-o", "OUT"),
     "align": ("FRAMES", "-o", "OUT", "--align", "flow", "--deghost", "auto"),
@@ -53,6 +55,7 @@ def test_lines_are_as_the_schema_says(mef: Mef, jpegs: list[Path], tmp_path: Pat
     for word in TESTED[command]:
         given: dict[str, list[Any]] = {
             "FRAMES": [*jpegs],
+            "STACK": [jpegs[1], scenes / jpegs[1].name],
             "FOLDER": [scenes],
             "SCENES": [scenes.parent],
             **{name: [tmp_path / name.lower()] for name in ("OUT", "OUT.tif", "OUT.png", "OUT.exr")},

@@ -105,18 +105,18 @@ def test_frames_whose_profiles_share_a_name_but_not_primaries_are_refused(mef: M
     assert "another space of that name" in done.err
 
 
-def test_one_space_under_two_names_is_one_profile() -> None:
+def test_one_space_under_two_names_isone_profile() -> None:
     from mefcli.formats import Picture
-    from mefcli.pipeline.read import _one_profile
+    from mefcli.pipeline.read import one_profile
     from mefcli.values import Bracket, Shot
 
     bracket = Bracket((Shot(Path("a.png"), "png"), Shot(Path("b.png"), "png")), (0.0, 1.0), 0, "")
     pictures = [Picture(photo(), old_srgb()), Picture(photo(), None)]
-    assert _one_profile(bracket, pictures) == old_srgb()
+    assert one_profile(bracket, pictures) == old_srgb()
     pictures = [Picture(photo(), None), Picture(photo(), named("Any"))]
-    assert _one_profile(bracket, pictures) == named("Any")
+    assert one_profile(bracket, pictures) == named("Any")
     with pytest.raises(MismatchError, match=r"b\.png in another space"):
-        _one_profile(bracket, [Picture(photo(), named("A", "p3")), Picture(photo(), named("A", "adobergb"))])
+        one_profile(bracket, [Picture(photo(), named("A", "p3")), Picture(photo(), named("A", "adobergb"))])
 
 
 def test_a_damaged_profile_is_ignored_with_a_word_and_never_dropped_without(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Folding focus: what is sharp is taken, and nothing that no frame holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stacks import psnr, stack, wall
+
+from mefnets.focus.fold import folded
+from mefnets.focus.opinion import share_of
+from mefnets.focus.sharpness import Sharpness
+
+
+@pytest.mark.parametrize("frames", [2, 5])
+def test_each_place_comes_from_the_frame_that_is_sharp_there(frames: int) -> None:
+    truth = wall()
+    shots = stack(truth, frames)
+    fold = folded(shots, Sharpness())
+    assert psnr(fold.picture / np.float32(65535), truth) > 33
+    assert max(psnr(shot / np.float32(255), truth) for shot in shots) < 26
+    middles = [(2 * k + 1) * truth.shape[1] // (2 * frames) for k in range(frames)]
+    assert [int(np.median(fold.sharpest[:, x])) for x in middles] == list(range(frames))
+
+
+def test_sharp_places_keep_the_bits_of_their_frame() -> None:
+    truth = wall()
+    fold = folded(stack(truth), Sharpness())
+    deep = truth.astype(np.uint16) * 257
+    half = truth.shape[1] // 2
+    assert (fold.picture[:, : half - 30] == deep[:, : half - 30]).all()
+    assert (fold.picture[:, half + 30 :] == deep[:, half + 30 :]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_identical_frames_give_themselves_back(dtype: type) -> None:
+    frame = wall().astype(dtype) if dtype != np.float32 else wall().astype(np.float32) / 255
+    fold = folded([frame] * 4, Sharpness())
+    expected = frame.astype(np.uint16) * 257 if dtype == np.uint8 else frame
+    assert (fold.picture == expected).all()
+    assert (fold.sharpest == 0).all()
+
+
+def test_no_value_lies_outside_the_frames() -> None:
+    shots = [shot.astype(np.uint16) * 257 for shot in stack(wall(), 3)]
+    picture = folded(shots, Sharpness()).picture
+    assert (picture >= np.min(shots, 0)).all()
+    assert (picture <= np.max(shots, 0)).all()
+
+
+def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = stack(wall(), 3)
+    whole = folded(shots, Sharpness()).picture
+    monkeypatch.setattr("mefnets.focus.fold.STRIP_PX", 180 * 17)
+    assert (folded(shots, Sharpness()).picture == whole).all()
+
+
+def test_where_a_frame_has_no_pixels_of_its_own_it_is_not_taken() -> None:
+    from mefnets.focus.fold import Fold, deep
+
+    one, other = stack(wall())
+    fold = Fold(Sharpness(), one)
+
+    def left_half(top: int, bottom: int) -> np.ndarray:  # type: ignore[type-arg]
+        return np.repeat((np.arange(180) < 90).astype(np.float32)[None], bottom - top, 0)
+
+    fold.add(deep(other), 1, left_half)
+    assert (fold.picture[:, 90:] == deep(one)[:, 90:]).all()
+
+
+def test_a_networks_wish_is_read_as_a_share_of_the_frames() -> None:
+    one, other = (shot.astype(np.float32) / 255 for shot in stack(wall()))
+    for share in (0.0, 0.3, 1.0):
+        told = share_of(one, other, one + share * (other - one))
+        assert np.median(told) == pytest.approx(share, abs=0.03)
+    assert not share_of(one, one, other).any()
