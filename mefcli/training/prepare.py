@@ -12,8 +12,8 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, named
+from mefcli.training import focus, precision, scenes
 from mefcli.training import pack as packing
-from mefcli.training import precision, scenes
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
     RecordedBrackets,
@@ -31,7 +31,7 @@ from mefcli.training.validate import SHORT_SIDE_PX, Held, held_out
 from mefnets import DEFAULT_MODEL, MODELS
 from mefnets.engine.devices import choose_device
 from mefnets.engine.fuser import build_network
-from mefnets.recipe import Data, Objective, Recipe
+from mefnets.recipe import Data, Objective, Recipe, StackKind
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
@@ -63,7 +63,7 @@ class Run:
 
 
 def _book(store: Store, data: Data) -> TargetBook | None:
-    return TargetBook(store) if data.target else None
+    return TargetBook(store) if data.target and data.stack == "exposures" else None
 
 
 def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
@@ -97,10 +97,27 @@ def source_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store |
     return data_at(path, cache, say)
 
 
-def held_of(store: Store | SceneStore, frames: int, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
+def held_of(
+    store: Store | SceneStore,
+    frames: int,
+    short_side_px: int = SHORT_SIDE_PX,
+    stack: StackKind = "exposures",
+) -> list[Held]:
     if isinstance(store, SceneStore):
         return store.held(frames, short_side_px)
+    if stack == "focus":
+        return focus.held_out(store, short_side_px, frames)
     return held_out(store, frames, short_side_px)
+
+
+def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
+    if isinstance(store, SceneStore):
+        if data.stack == "focus":
+            raise InputError("These scenes are brackets of exposures.", "Focus needs mef's free pictures.")
+        return RecordedBrackets(store, data, seed=seed)
+    if data.stack == "focus":
+        return focus.FocusSimulator(store, data, seed=seed)
+    return Simulator(store, data, seed=seed, targets=_book(store, data))
 
 
 def device_words(device: torch.device) -> str:
@@ -123,11 +140,7 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     device = choose_device(settings.device)
     spec = adapted(MODELS[recipe.model], recipe.options)
     store = source_at(settings.data, settings.runs / "cache", say)
-    simulator: Simulator
-    if isinstance(store, SceneStore):
-        simulator = RecordedBrackets(store, recipe.data, seed=settings.seed)
-    else:
-        simulator = Simulator(store, recipe.data, seed=settings.seed, targets=_book(store, recipe.data))
+    simulator = simulator_for(store, recipe.data, settings.seed)
     network = build_network(spec, device=str(device)).requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
@@ -141,7 +154,8 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     if settings.smoke:
         steps = recipe.steps
     frames = 2 if spec.max_frames == 2 else 3
-    held = held_of(store, frames, 96)[:2] if settings.smoke else held_of(store, frames)
+    held = held_of(store, frames, 96 if settings.smoke else SHORT_SIDE_PX, recipe.data.stack)
+    held = held[:2] if settings.smoke else held
     words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
     return Run(
         settings,

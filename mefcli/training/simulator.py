@@ -85,6 +85,8 @@ def _developed(camera: Camera, scene: Floats, placement: Placement) -> Floats:
 
 
 class Simulator:
+    needs_book = True  # targets come from a book of references
+
     def __init__(
         self,
         store: Store,
@@ -96,7 +98,7 @@ class Simulator:
     ) -> None:
         self.store, self.data, self.seed, self.part = store, data, seed, part
         self.targets = targets
-        if data.target and targets is None:
+        if data.target and targets is None and self.needs_book:
             raise InputError("This recipe needs targets.", "Pass a TargetBook to the simulator.")
         self._scenes = {kind: store.indices(part, kind) for kind in SHARES}  # type: ignore[arg-type]
         self._scenes = {kind: found for kind, found in self._scenes.items() if found}

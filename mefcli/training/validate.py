@@ -30,7 +30,8 @@ class Held:
     """One fixed validation bracket."""
 
     scene: str
-    frames: tuple[Bytes, ...]  # dark to bright
+    frames: tuple[Bytes, ...]  # dark to bright, or near focus first
+    truth: NDArray[np.float32] | None = None  # (H, W, 3), where it is known
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
@@ -80,11 +81,16 @@ def fuse_all(
 ) -> list[NDArray[np.float32]]:
     """Every bracket through the engine, as a user would."""
     fuser = Fuser(spec, network, device)
-    return [np.asarray(fuser.fuse(held.frames, resolution="native", depth=32)) for held in brackets]
+    return [
+        np.asarray(fuser.fuse(held.frames, range(len(held.frames)), resolution="native", depth=32))
+        for held in brackets
+    ]
 
 
 def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
     """Mean scores; `score` is the one number that picks the best checkpoint (higher is better)."""
+    if brackets[0].truth is not None:
+        return _against_truth(brackets, fused)
     rows = []
     for held, picture in zip(brackets, fused, strict=True):
         frames = (
@@ -114,6 +120,18 @@ def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, f
         - 10 * (scores["crushed"] + scores["blown"])
     )
     return scores
+
+
+def _against_truth(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
+    """PSNR of RGB in dB, and Q_ABF of luminance; ten times the one counts beside the other."""
+    rows = []
+    for held, picture in zip(brackets, fused, strict=True):
+        assert held.truth is not None
+        error = float(np.square(np.clip(picture, 0, 1) - held.truth).mean())
+        edges = measured(picture, (held.frames[0], held.frames[-1]), names=("Q_ABF",))["Q_ABF"]
+        rows.append((-10 * np.log10(max(error, 1e-8)), edges))
+    psnr, edges = (float(value) for value in np.mean(rows, axis=0))
+    return {"psnr": psnr, "q_abf": edges, "score": psnr + 10 * edges}
 
 
 @torch.no_grad()

@@ -8,14 +8,16 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+StackKind = Literal["exposures", "focus"]
+
 
 @dataclass(frozen=True)
 class Batch:
     """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB."""
 
-    frames: Tensor  # (B, N, 3, H, W), dark to bright
+    frames: Tensor  # (B, N, 3, H, W), dark to bright; of a focus stack, near focus first
     evs: Tensor  # (B, N), stops, relative to the middle of the simulated bracket
-    target: Tensor | None = None  # (B, 3, H, W), the fused reference of the noise-free bracket
+    target: Tensor | None = None  # (B, 3, H, W), the fused reference of the noise-free bracket; all in focus
     normal: Tensor | None = None  # (B, 3, H, W), well exposed patches of other scenes
     extreme: Tensor | None = None  # (K, 3, H, W), badly exposed patches of many scenes
     # (B, N, 3, H, W), without noise, rounding, compression and motion; of a pair that is all under- or all
@@ -52,6 +54,8 @@ class Data:
     lopsided: float = 0.0  # share of brackets whose frames are all under- or all over-exposed
     misaligned: float = 0.0  # share of brackets with camera motion and local motion
     fisheye: float = 0.0  # share of views seen through a fisheye's circle
+    stack: StackKind = "exposures"  # what differs from frame to frame
+    disc_px: tuple[float, float] = (2.0, 16.0)  # of focus stacks: the diameter of the widest disc of blur
     target: bool = False  # compute the supervised reference
     normals: int = 0  # well exposed patches of other scenes per batch
     extremes: int = 0  # badly exposed patches per batch

@@ -1,5 +1,7 @@
 """FFMEF: per-pixel filters predicted by a tiny network; gradient-driven unsupervised loss."""
 
+from dataclasses import replace
+
 from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
 PAPER = Paper(
@@ -21,4 +23,12 @@ SPEC = ModelSpec(
     half_safe=True,
     summary="per-pixel filters from a tiny network",
     cost=Cost(cpu_s=1.6, held_bytes=1122),
+)
+FOCUS = replace(
+    SPEC,
+    name="ffmef-focus",
+    title="FFMEF for focus",
+    task="focus",
+    weights="ffmef-focus.safetensors",
+    summary="FFMEF taught on focus stacks",
 )

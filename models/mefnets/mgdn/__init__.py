@@ -24,6 +24,16 @@ SPEC = ModelSpec(
     summary="mutual-guided dynamic filters and windowed transformers",
     cost=Cost(cpu_s=44, held_bytes=1973),
 )
+FOCUS = replace(
+    SPEC,
+    name="mgdn-focus",
+    title="MGDN for focus",
+    task="focus",
+    options={"task": "focus", "start": "mean"},
+    weights="mgdn-focus.safetensors",
+    summary="MGDN taught on focus stacks",
+    cost=Cost(cpu_s=12, held_bytes=1000),
+)
 
 
 def adapt(spec: ModelSpec) -> ModelSpec:

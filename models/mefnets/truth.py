@@ -1,0 +1,58 @@
+"""Learning from the truth, where a simulator knows it: all in focus, without noise.
+
+    L = L1 + g |grad| + s (1 - SSIM) + r(t) e (1 - Q_ABF)
+
+r rises from 0 to 1 over a part of the run: first the picture, then its edges against both frames.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefnets.colour import luminance
+from mefnets.measures import q_abf, ssim
+from mefnets.recipe import Batch, Objective
+from mefnets.teaching import gradient_loss
+
+
+class TruthObjective(Objective):
+    """Needs a target. `sees`: what the network is fed. `rising`: when edges begin to count, and in full."""
+
+    def __init__(
+        self,
+        sees: Literal["luma", "rgb"],
+        *,
+        gradient: float = 1.0,
+        structure: float = 0.3,
+        edges: float = 0.05,
+        rising: tuple[float, float] = (0.5, 0.8),
+    ) -> None:
+        super().__init__()
+        self.sees = sees
+        self.gradient, self.structure, self.edges, self.rising = gradient, structure, edges, rising
+
+    def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        if batch.target is None:
+            raise ValueError("A network that learns from the truth needs it: set Data.target.")
+        frames, target = batch.frames, batch.target
+        if self.sees == "luma":
+            frames, target = (luminance(x).unsqueeze(-3) for x in (frames, target))
+        fused = network(frames)
+        absolute = F.l1_loss(fused, target)
+        slopes = gradient_loss(fused, target)
+        structure = 1 - ssim(fused, target).mean()
+        loss = absolute + self.gradient * slopes + self.structure * structure
+        terms = {"l1": absolute.item(), "slopes": slopes.item(), "ssim": structure.item()}
+        first, full = self.rising
+        share = min(1.0, max(0.0, (progress - first) / max(full - first, 1e-9)))
+        if share and self.edges:
+            grey, grey_fused = frames, fused
+            if self.sees == "rgb":
+                grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (frames, fused))
+            kept = q_abf(grey, grey_fused).mean()
+            loss = loss + share * self.edges * (1 - kept)
+            terms["q_abf"] = kept.item()
+        return loss, terms
