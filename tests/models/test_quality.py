@@ -15,6 +15,15 @@ from tests.toolkit import Mef
 SHIPPED = Path(__file__).resolve().parents[2] / "weights"
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_every_shipped_model_is_measured_with_the_weights_that_are_shipped(name: str) -> None:
+    spec = MODELS[name]
+    if spec.task == "exposure" and checkpoints.is_ready(spec):
+        found = quality.quality_of(spec)
+        assert found is not None, "measure it: mef train scores SCENES"
+        assert set(found) == set(quality.NAMES)
+
+
 def test_scores_of_other_weights_count_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (quality.SCORES, checkpoints.HASHES):
         shutil.copy(SHIPPED / name, tmp_path / name)

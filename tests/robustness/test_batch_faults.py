@@ -217,7 +217,7 @@ def test_a_folder_that_may_not_be_written_into_is_named(runs: Runs, room: Path) 
         runs.start("batch", room / "card", "-o", output, *FAST, meek=True)
         code, said = runs.end()
         assert code == 1
-        named(code, said, f"{output}")
+        named(code, said, f"{room / 'out'}")  # the folder that refuses
         assert "Error" in said
         assert len(said.splitlines()) == 1, said
 

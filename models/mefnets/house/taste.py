@@ -14,7 +14,8 @@ from mefnets.house.pyramid import luminance
 
 TASTE_LEVEL = 2  # where light is moved: a pixel stands for four by four
 PICK = 10.0  # how strictly the brightest, or darkest, usable frame is taken
-DETAIL = 6.0  # how much a brighter frame's detail is preferred, at full strength
+DETAIL = 6.0  # how much a brighter frame's detail is preferred in shadows, at full strength
+LIGHT_DETAIL = 3.0  # and in highlights, where a brighter frame soon has none
 SHADOW_BELOW, LIGHT_ABOVE = (0.15, 0.55), (0.45, 0.85)  # luminance where shadows fade out and highlights in
 CONTRAST, COLOUR = 0.3, 0.35  # a band, and its colour, at full strength: exp(-0.3)..exp(0.3)
 
@@ -51,4 +52,4 @@ def moved(pictures: Tensor, fused: Tensor, taste: Tensor) -> Tensor:
 def preferred(y: Tensor, taste: Tensor) -> Tensor:
     """What is added to the logits of frames of luminance y, (B, N, 1, h, w), where detail is chosen."""
     around = y.mean(1, keepdim=True)
-    return DETAIL * (taste[0] * shadow(around) + taste[1] * highlight(around)) * y
+    return (DETAIL * taste[0] * shadow(around) + LIGHT_DETAIL * taste[1] * highlight(around)) * y
