@@ -83,7 +83,7 @@ def test_a_cluster_of_its_own_ends_with_the_batch(tmp_path: Path, light: NDArray
         kind = signal.SIGTERM if number % 5 == 4 else signal.SIGINT
         os.killpg(batch.pid, kind) if number % 2 else batch.send_signal(kind)
         said = batch.communicate(timeout=120)[1].decode()
-        assert batch.returncode in (0, 130), said
+        assert batch.returncode in (0, 130, -kind), said  # -kind: while Python itself starts or ends
         assert batch.returncode == 0 or said.splitlines()[1:] == [], said
         end = time.monotonic() + 20
         while time.monotonic() < end and alive(batch.pid):
