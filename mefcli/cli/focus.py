@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mefcli import api
 from mefcli.cli import options as o
-from mefcli.cli import screen
-from mefcli.cli.fuse import first_named, show_plan, show_result
-from mefcli.errors import MefError
+from mefcli.cli.photograph import Way, one_photograph
 from mefcli.estimate import estimate_stack
 from mefcli.job import Job
 from mefcli.options import FUSION, LOOK, described
-from mefcli.pipeline.results import Failed, plan_object, result_object
-from mefcli.pipeline.write import check_outputs, default_output
-from mefcli.report.files import check_target
+from mefcli.values import Bracket
 from mefnets import DEFAULT_FOCUS_MODEL
 
 Model = Annotated[
@@ -60,35 +54,13 @@ def focus(
     mef focus *.tif --align off --reference 1       a rail or a tripod, as the nearest frame saw it
     mef focus *.jpg --dry-run                       what would happen
     """
-    inputs: Sequence[Path] = files
-    try:
-        job = _of_a_stack(job, model)
-        stack = api.plan_focus(files, job=job)
-        inputs = stack.paths
-        outputs = output or [default_output(first_named(files, stack), ending="focus")]
-        check_outputs(outputs, inputs, overwrite=job.overwrite)
-        check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
-        if dry_run:
-            api.check_focus(stack, outputs, job=job)
-        guess = estimate_stack(stack, outputs, job)
-        if talk.verbose or dry_run:
-            show_plan(stack, outputs, job, guess, show_table=not talk.json)
-        if dry_run:
-            if talk.json:
-                told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
-                screen.put_json({**plan_object(stack, outputs), "estimate": told})
-            return
-        with screen.Progress(seconds=guess.seconds) as progress:
-            result = api.focus_bracket(stack, outputs, job=job, on_step=progress)
-        if report is not None:
-            from mefcli.report.html import write_report
 
-            write_report(report, result)
-    except MefError as error:
-        if talk.json:
-            screen.put_json(result_object(Failed(tuple(inputs), error)))
-        raise
-    show_result(result, json=talk.json)
+    def plan() -> tuple[Bracket, Job]:
+        of_stack = _of_a_stack(job, model)
+        return api.plan_focus(files, job=of_stack), of_stack
+
+    way = Way(plan, api.check_focus, estimate_stack, api.focus_bracket, ending="focus")
+    one_photograph(way, files, output, report=report, dry_run=dry_run, talk=talk)
 
 
 def _of_a_stack(job: Job, model: str) -> Job:

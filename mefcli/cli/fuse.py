@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from mefcli import api
 from mefcli.cli import options as o
-from mefcli.cli import screen, state
-from mefcli.errors import MefError
-from mefcli.estimate import Estimate, estimate
+from mefcli.cli.photograph import Way, one_photograph
+from mefcli.estimate import estimate
 from mefcli.job import Job
-from mefcli.pipeline.results import Done, Failed, plan_object, result_object
-from mefcli.pipeline.write import check_outputs, default_output
-from mefcli.report.files import check_target
-from mefcli.values import Bracket
 
 
 @o.with_groups
@@ -40,68 +32,7 @@ def fuse(
     mef fuse *.jpg --report fused.html               also a page to look closely
     mef fuse *.jpg --dry-run                         what would happen
     """
-    inputs: Sequence[Path] = files
-    try:
-        bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
-        inputs = bracket.paths
-        outputs = output or [default_output(first_named(files, bracket))]
-        check_outputs(outputs, inputs, overwrite=job.overwrite)
-        check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
-        if dry_run:
-            api.check(bracket, outputs, job=job)
-        guess = estimate(bracket, outputs, job)
-        if talk.verbose or dry_run:
-            show_plan(bracket, outputs, job, guess, show_table=not talk.json)
-        if dry_run:
-            if talk.json:
-                told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
-                screen.put_json({**plan_object(bracket, outputs), "estimate": told})
-            return
-        with screen.Progress(seconds=guess.seconds) as progress:
-            result = api.fuse_bracket(bracket, outputs, job=job, on_step=progress)
-        if report is not None:
-            from mefcli.report.html import write_report
-
-            write_report(report, result)
-    except MefError as error:
-        if talk.json:
-            screen.put_json(result_object(Failed(tuple(inputs), error)))
-        raise
-    show_result(result, json=talk.json)
-
-
-def first_named(files: Sequence[Path], bracket: Bracket) -> Path:
-    """The first file that was typed, or the one that a folder or a pattern stands for."""
-    return files[0] if files[0].is_file() else min(bracket.paths)
-
-
-def show_plan(
-    bracket: Bracket, outputs: Sequence[Path], job: Job, guess: Estimate, *, show_table: bool
-) -> None:
-    if show_table:
-        from mefcli.cli.tables import bracket_table
-
-        screen.console().print(bracket_table(bracket))
-    screen.say(f"{len(bracket.shots)} frames, {bracket.why}; fused with {job.model}, alignment {job.align}.")
-    for note in bracket.notes:
-        screen.warn(note)
-    for output in outputs:
-        screen.say(f"Output: {output}")
-    cpu, memory = screen.seconds(guess.total_s), max(0.1, guess.memory_mb / 1024)
-    screen.say(f"Estimate: {cpu} of one processor core, {memory:.1f} GB of memory.")
-
-
-def show_result(result: Done, *, json: bool) -> None:
-    for note in result.record.notes:
-        screen.warn(note)
-    if json:
-        screen.put_json(result_object(result))
-        return
-    width, height = result.size_px
-    took = screen.seconds(sum(result.record.seconds.values()))
-    screen.say(f"Fused {len(result.bracket.shots)} frames into {width}x{height} pixels in {took}.")
-    if state.verbose:
-        parts = ", ".join(f"{stage} {screen.seconds(took)}" for stage, took in result.record.seconds.items())
-        screen.say(f"Time: {parts}. Peak memory: {result.record.peak_memory_mb} MB.")
-    for path in result.outputs:
-        screen.put(path)
+    way = Way(
+        lambda: (api.plan(files, ev=o.parse_evs(ev), job=job), job), api.check, estimate, api.fuse_bracket
+    )
+    one_photograph(way, files, output, report=report, dry_run=dry_run, talk=talk)

@@ -39,12 +39,23 @@ def run(
 ) -> Done:
     """One bracket from files to files. What can fail is checked before the first pixel is decoded."""
     from mefcli.pipeline.check import check
-    from mefcli.pipeline.write import depth_of, write
 
     fuser = check(bracket, outputs, job, fuser)
     clock = clock or Clock()
-    depth = max(depth_of(output, job) for output in outputs)
-    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
+
+    def made(depth: int) -> Fused:
+        return make(bracket, job, on_step, fuser, depth=depth, clock=clock)
+
+    return to_files(outputs, job, on_step, clock, made)
+
+
+def to_files(
+    outputs: Sequence[Path], job: Job, on_step: OnStep, clock: Clock, made: Callable[[int], Fused]
+) -> Done:
+    """The picture that `made` makes at the depth that the outputs need, written to them."""
+    from mefcli.pipeline.write import depth_of, write
+
+    fused = made(max(depth_of(output, job) for output in outputs))
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, outputs, job, on_step, notes.append)

@@ -23,9 +23,10 @@ from mefcli.motion.breathing import Chain
 from mefcli.motion.geometry import IDENTITY
 from mefcli.motion.reduced import reduce, seen_by
 from mefcli.motion.warp import cover_of, warp
+from mefcli.pipeline import to_files
 from mefcli.pipeline.even import NONE, evened, gains_between
 from mefcli.pipeline.read import as_float, decoded_one_by_one, one_profile, same_size
-from mefcli.pipeline.results import Done, done
+from mefcli.pipeline.results import Done
 from mefcli.values import Alignment, Bracket, Fused, OnStep, Pixels, Placed, Record, Sharp, Step, silent
 
 if TYPE_CHECKING:
@@ -68,17 +69,13 @@ def run(
     bracket: Bracket, outputs: Sequence[Path], job: Job, on_step: OnStep = silent, fuser: Fusion | None = None
 ) -> Done:
     """One stack from files to files. What can fail is checked before the first pixel is decoded."""
-    from mefcli.pipeline.write import depth_of, write
-
     fuser = check(bracket, outputs, job, fuser)
     clock = Clock()
-    depth = max(depth_of(output, job) for output in outputs)
-    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
-    notes = list(fused.record.notes)
-    with clock("write"):
-        written = write(fused, outputs, job, on_step, notes.append)
-    record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
-    return done(replace(fused, record=record), written)
+
+    def made(depth: int) -> Fused:
+        return make(bracket, job, on_step, fuser, depth=depth, clock=clock)
+
+    return to_files(outputs, job, on_step, clock, made)
 
 
 def outward(count: int, reference: int) -> list[int]:

@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from urllib.parse import quote
 
 from mefcli.errors import MefError, flag
 from mefcli.pipeline.results import Done, Failed, Result
-from mefcli.report.page import table
+from mefcli.report.page import table, whole_page
 from mefcli.report.thumbs import FRAME_PX, RESULT_PX, Thumbs, smaller
 from mefcli.storage import write_text
 from mefcli.version import version
-from mefcli.words import shown
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # and no script at all
 MOST_BYTES = 20_000_000  # of all pictures; a page with more is slow to open, and to send
@@ -60,15 +58,13 @@ def gallery_page(gallery: Gallery, folder: Path) -> str:
         for number, (result, pictures) in enumerate(zip(gallery.results, thumbs, strict=True), 1)
     ]
     body = [_failures(gallery.results), *sections, *_rest(gallery)]
-    template = Template((assets / "gallery.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        policy=POLICY,
+    return whole_page(
         title=f"Batch of {count} bracket{'' if count == 1 else 's'}",
         lead=escape(_lead(gallery)),
         style=style,
         body="\n".join(part for part in body if part),
+        policy=POLICY,
     )
-    return shown(page)
 
 
 def _thumbs(gallery: Gallery, result: Result) -> Thumbs:

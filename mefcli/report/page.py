@@ -62,6 +62,14 @@ def cards(figures: Sequence[tuple[str, str]]) -> str:
     )
 
 
+def whole_page(*, title: str, lead: str, style: str, body: str, policy: str = POLICY, after: str = "") -> str:
+    """A page around what is HTML already. Names that are no text, which no file could hold, become it."""
+    template = Template((files("mefcli.report") / "page.html").read_text(encoding="utf-8"))
+    return shown(
+        template.substitute(title=title, lead=lead, style=style, body=body, policy=policy, after=after)
+    )
+
+
 def _histograms(items: Sequence[Item]) -> Section:
     figures = []
     for item in items:
@@ -101,20 +109,15 @@ def build_page(
     body = "".join(
         f"<section><h2>{escape(s.title)}</h2>{s.body}</section>" for s in (_histograms(items), *sections)
     )
-    template = Template((assets / "page.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        policy=POLICY,
-        title=escape(title),
-        lead=escape(lead),
-        style=style,
-        script=script,
+    comparison = Template((assets / "comparison.html").read_text(encoding="utf-8")).substitute(
         left=_options(items, left),
         right=_options(items, right),
         width=width,
         height=height,
         empty=EMPTY,
         size_note=size_note,
-        body=body,
-        sources=sources,
     )
-    return shown(page)  # also names that are no text, which no file could hold
+    after = f"<div hidden>{sources}</div>\n<script>{script}</script>"
+    return whole_page(
+        title=escape(title), lead=escape(lead), style=style, body=comparison + body, after=after
+    )

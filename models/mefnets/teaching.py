@@ -72,6 +72,12 @@ def cut(batch: Batch, *stacks: Tensor) -> list[Tensor]:
     ]
 
 
+def share_at(progress: float, rising: tuple[float, float]) -> float:
+    """r(t): from 0 to 1 between the two points of a run."""
+    first, full = rising
+    return min(1.0, max(0.0, (progress - first) / max(full - first, 1e-9)))
+
+
 class TaughtObjective(Objective):
     """Needs clean frames (`Data.clean`) and, before the first step, a teacher."""
 
@@ -105,11 +111,6 @@ class TaughtObjective(Objective):
         teacher.eval().requires_grad_(False)
         self.teach = teacher.__call__
 
-    def share(self, progress: float) -> float:
-        """r(t): what the measures count."""
-        first, full = self.rising
-        return min(1.0, max(0.0, (progress - first) / max(full - first, 1e-9)))
-
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         if self.teach is None:
             raise ValueError("This objective has no teacher. Call use_teacher() first.")
@@ -139,7 +140,7 @@ class TaughtObjective(Objective):
         missing = lost(grey, grey_fused)
         loss = loss + self.kept * missing
         terms["lost"] = missing.item()
-        if share := self.share(progress):
+        if share := share_at(progress, self.rising):
             measured, more = self.measured(clean, fused, grey, grey_fused)
             loss = loss + share * measured
             terms |= more

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mefnets.colour import luminance
 from mefnets.measures import q_abf, ssim
 from mefnets.recipe import Batch, Objective
-from mefnets.teaching import gradient_loss
+from mefnets.teaching import gradient_loss, share_at
 
 
 class TruthObjective(Objective):
@@ -46,8 +46,7 @@ class TruthObjective(Objective):
         structure = 1 - ssim(fused, target).mean()
         loss = absolute + self.gradient * slopes + self.structure * structure
         terms = {"l1": absolute.item(), "slopes": slopes.item(), "ssim": structure.item()}
-        first, full = self.rising
-        share = min(1.0, max(0.0, (progress - first) / max(full - first, 1e-9)))
+        share = share_at(progress, self.rising)
         if share and self.edges:
             grey, grey_fused = frames, fused
             if self.sees == "rgb":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.teaching import TaughtObjective, cut, lost, taught
+from mefnets.teaching import TaughtObjective, cut, lost, share_at, taught
 
 
 class Mean(nn.Module):
@@ -44,7 +44,7 @@ def test_a_student_that_gives_the_teachers_picture_has_nothing_to_learn_at_first
 
 def test_the_measures_count_more_and_more() -> None:
     objective = TaughtObjective("rgb", rising=(0.5, 0.75))
-    assert [objective.share(p) for p in (0.0, 0.5, 0.625, 0.75, 1.0)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    assert [share_at(p, objective.rising) for p in (0.0, 0.5, 0.625, 0.75, 1.0)] == [0.0, 0.0, 0.5, 1.0, 1.0]
     objective.use_teacher(Mean())
     losses = [float(objective(Mean(), batch_of(bracket(96)), p)[0].detach()) for p in (0.5, 0.625, 0.75)]
     assert losses == sorted(losses)
