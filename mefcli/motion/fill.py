@@ -46,17 +46,17 @@ def fill_missing(
                 if not has.any():
                     continue
                 share = (1 - total) * has
-                lower, leap = parts(curve_between(reduced, donor, index), frames[donor], *tile)
-                if leap.any():
+                lower, is_white = parts(curve_between(reduced, donor, index), frames[donor], *tile)
+                if is_white.any():
                     if donor not in white:
                         white[donor] = _white(reduced, donor, index)
-                    lower += leap * cv2.remap(
+                    lower += is_white * cv2.remap(
                         white[donor],
                         *_places(tile, reduced.factor * THIN),
                         cv2.INTER_LINEAR,
                         borderMode=cv2.BORDER_REPLICATE,
                     )
-                given += share * lower
+                given += share * np.clip(lower, 0, 1)
                 total = total + share
             lent = total - own
             if not lent.any():

@@ -34,7 +34,7 @@ class Movement:
     score: Floats  # (h, w): how many standard deviations outside the allowed range
     mask: Mask  # (h, w): whole regions, rim included
     curve: Curve  # reference -> frame
-    white: Floats  # (h, w, 3): how much of its leap the mapped reference takes where it is white
+    white: Floats  # (h, w, 3): how far the mapped reference leaps where it is white
     factor: int  # source pixels per reduced pixel
 
     @property
@@ -158,9 +158,9 @@ def replace_moved(reference: Pixels, frame: Pixels, moved: Movement) -> Pixels:
         if not len(touched):
             continue
         part = (slice(top, bottom), slice(int(touched[0]), int(touched[-1]) + 1))
-        lent, leap = parts(moved.curve, reference, *part)
-        if leap.any():
-            lent += leap * cv2.remap(
+        lent, is_white = parts(moved.curve, reference, *part)
+        if is_white.any():
+            lent += is_white * cv2.remap(
                 moved.white,
                 np.ascontiguousarray(map_x[:, part[1]], np.float32),
                 np.ascontiguousarray(map_y[:, part[1]], np.float32),

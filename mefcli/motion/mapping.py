@@ -18,6 +18,7 @@ BINS = 256
 FINE_BINS = 1024
 NEAR_WHITE = 8  # bins that clipping, or noise about it, may reach
 SPREAD_PX = 15
+WHITE_MARGIN = 0.2  # of its value, by which white may be off the curve about a place
 
 
 def mapped(curve: Curve, source: Pixels) -> Floats:
@@ -37,17 +38,24 @@ def least(curve: Curve, source: Pixels) -> Floats:
 
 def stand_in(curve: Curve, source: Pixels, rows: slice, columns: slice) -> Floats:
     """Part of a whole source frame as the target exposure would show it, also along the edge of white."""
-    lower, leap = parts(curve, source, rows, columns)
-    lower += leap
-    return lower
+    lower, white = parts(curve, source, rows, columns)
+    result: Floats = lower + white * leap(curve).astype(np.float32)
+    return result
+
+
+def leap(curve: Curve) -> NDArray[np.float64]:
+    """How far white lies above the least that it may stand for, per channel; in the median of the picture."""
+    result: NDArray[np.float64] = curve.value[:, -1] - _gentle(curve.value)[:, -1]
+    return result
 
 
 def parts(curve: Curve, source: Pixels, rows: slice, columns: slice) -> tuple[Floats, Floats]:
-    """`stand_in` as a sum: `least`, and how far white leaps above that.
+    """`least`, and how white the source is (h, w, 1), 0 to 1: `stand_in` adds `leap` times that.
 
     The last bin holds everything brighter than white, and its median lies far above the bin before it:
     noise about white would become coarse speckle. What leaps there is therefore spread over a few pixels,
-    and in all channels alike, or the edge would take on a colour.
+    and in all channels alike, or the edge would take on a colour. A channel that hardly leaps has no say;
+    where none leaps, the last bins are white.
     """
     import cv2
 
@@ -55,36 +63,47 @@ def parts(curve: Curve, source: Pixels, rows: slice, columns: slice) -> tuple[Fl
     leaps = curve.value - _gentle(curve.value)
     lower = least(curve, source[rows, columns])
     near_white = (BINS - NEAR_WHITE - 1) / BINS * _levels(source)
+    says = leaps[:, -1] > max(1e-9, 0.1 * float(leaps[:, -1].max()))
     if float(source[padded].max(initial=0)) < near_white:
         return lower, np.zeros((*lower.shape[:2], 1), np.float32)
-    clipped = _look_up(leaps / np.maximum(leaps[:, -1:], 1e-9), source[padded]).min(axis=2)
-    if clipped.any():
-        clipped = cv2.blur(cv2.blur(clipped, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
-    return lower, clipped[inner][..., None] * leaps[:, -1].astype(np.float32)
+    if says.any():
+        share = np.where(says[:, None], leaps / np.where(says, leaps[:, -1], 1)[:, None], 1.0)
+    else:
+        share = np.broadcast_to(
+            np.clip((np.arange(BINS) - BINS + NEAR_WHITE + 1) / NEAR_WHITE, 0, 1), (3, BINS)
+        )
+    white = _look_up(share, source[padded]).min(axis=2)
+    if white.any():
+        white = cv2.blur(cv2.blur(white, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
+    return lower, white[inner][..., None]
 
 
 def white_about(curve: Curve, still: Floats, other: Floats, mask: NDArray[np.bool_], thin: int = 1) -> Floats:
-    """What the source's white was about each masked region: 1 is its usual value, 0 the least it can be.
+    """How far the source's white leapt above `least` about each masked region (h, w, 3).
 
     White may be a wall or the sun, and the curve knows but one value for both. The target's own pixels around
-    a region tell which it was there; the nearest count most. Result (h, w, 3), a factor for `parts`' leap.
-    `thin`: of the pictures' pixels, every so manyth is given.
+    a region tell which it was there, and of what colour; the nearest count most. `thin`: of the pictures'
+    pixels, every so manyth is given.
     """
     import cv2
 
-    result = np.ones_like(still)
+    usual = leap(curve).astype(np.float32)
+    result: Floats = np.broadcast_to(usual, still.shape).copy()
     whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
-    lower, leap = parts(curve, still, *whole)
-    if not (leap * mask[..., None]).any():
+    lower, white = parts(curve, still, *whole)
+    if not (white * mask[..., None]).any():
         return result
-    known = leap * ~mask[..., None]
-    agree, mass = (other - lower) * known, leap * known
-    enough = np.maximum(0.05 * mass.max(axis=(0, 1)), np.float32(1e-6))
+    known = white * ~mask[..., None]
+    agree = (other - lower) * known
+    enough = max(0.05 * float(known.max()), 1e-6)
+    # About as bright as the curve allows: what is far darker has moved in unnoticed.
+    margin = WHITE_MARGIN * _gentle(curve.value)[:, -1].astype(np.float32)
+    bounds = (-margin, np.maximum(1.5 * usual, margin))
     for radius in (160, 80, 40, 20, 10):
         side = (2 * (radius // thin) + 1, 2 * (radius // thin) + 1)
-        near = cv2.blur(mass, side)
-        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), 0, 1.5)
-        result += (found - result) * np.clip(near / enough, 0, 1)
+        near = cv2.blur(known, side)[..., None]
+        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), *bounds)
+        result += (found - result) * np.clip(near / np.float32(enough), 0, 1)
     return result
 
 

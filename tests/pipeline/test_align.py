@@ -269,6 +269,21 @@ def test_white_beyond_a_frame_s_edge_is_what_it_is_beside_it() -> None:
     assert float(off.mean()) < 12
 
 
+def test_a_white_sky_beyond_a_frame_s_edge_has_the_colour_it_has_beside_it() -> None:
+    """What is almost white in red is brighter than the sky in the dark frame: red has no leap."""
+    rng = np.random.default_rng(1)
+    radiance = scene((SIZE[0] + 20, SIZE[1])) * 0.1
+    radiance[:, 40:170] = np.linspace(0.9, 1.0, SIZE[1])[:, None, None] * np.float32([1, 0.5, 0.5])
+    radiance[:, 170:] = (1.1, 2.5, 4.0)
+    lit = radiance.copy()
+    lit[:, 40:170, 0] *= 2
+    dark, truth = (expose(lit[:, cut], 0.2, rng) for cut in (slice(None, -20), slice(10, -10)))
+    done = align(stack_of([dark, expose(radiance[:, 10:-10], 1.0, rng)], reference=1), crop="reference")
+    assert found(done).placed[0].matrix[0, 2] == pytest.approx(10, abs=0.3)
+    off = (done.frames[0].astype(float) - truth)[:, -8:].mean(axis=(0, 1))
+    assert float(np.abs(off).max()) < 8
+
+
 def covered(matrix: np.ndarray) -> np.ndarray:
     ys, xs = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     points = np.stack([xs.ravel(), ys.ravel()], axis=1) @ matrix[:2, :2].T + matrix[:2, 2]
