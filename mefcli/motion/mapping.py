@@ -31,6 +31,16 @@ def noise(curve: Curve, source: Pixels) -> Floats:
     return _look_up(curve.spread, source)
 
 
+def uncertain(curve: Curve, source: Pixels) -> Floats:
+    """How far off a mapped pixel may be (..., 1): the spread, and what half a level of the source becomes.
+
+    The worst channel counts for all: weights that differ by channel would colour the picture.
+    """
+    slope = np.abs(np.gradient(curve.value, axis=1))  # a bin is a level
+    result: Floats = np.hypot(noise(curve, source), 0.5 * _look_up(slope, source)).max(axis=-1, keepdims=True)
+    return result
+
+
 def least(curve: Curve, source: Pixels) -> Floats:
     """As `mapped`, but white becomes the least bright that it may stand for."""
     return _look_up(_gentle(curve.value), source)

@@ -46,11 +46,11 @@ def warp(frame: Pixels, matrix: Matrix, box: Box) -> Pixels:
 
 def missing_tiles(
     matrix: Matrix, box: Box, size_px: tuple[int, int]
-) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
-    """Tiles of the result near or beyond the frame's edge, with the weight (h, w, 1) of the frame there.
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]]:
+    """Tiles near or beyond the frame's edge: place, the frame's weight (h, w, 1), pixels beyond its edge.
 
-    0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once where a pixel's
-    breadth is missing, slowly where much is. Tiles wholly inside are left out.
+    The weight is 0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once
+    where a pixel's breadth is missing, slowly where much is. Tiles wholly inside are left out.
     """
     left, top, right, bottom = box
     outer = np.meshgrid([left, right - 1], [top, bottom - 1])
@@ -67,7 +67,9 @@ def missing_tiles(
         # Smoothstep: a linear ramp shows its two corners as faint lines.
         weight = weight * weight * (3 - 2 * weight)
         weight = np.where(depth > -0.5, np.maximum(weight, BARELY), 0)
-        yield (slice(y - top, y_end - top), slice(x - left, x_end - left)), weight[..., None]
+        beyond_px = np.maximum(-depth, 0).astype(np.float32)
+        tile = (slice(y - top, y_end - top), slice(x - left, x_end - left))
+        yield tile, weight[..., None], beyond_px[..., None]
 
 
 def cover_of(matrix: Matrix, size_px: tuple[int, int], top: int, bottom: int) -> NDArray[np.float32]:

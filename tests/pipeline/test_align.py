@@ -11,7 +11,10 @@ import pytest
 from mefcli.bench.motion_cases import Case, expose, make_case
 from mefcli.errors import AlignmentError
 from mefcli.job import Job
+from mefcli.motion.fill import fill_missing
 from mefcli.motion.geometry import common_box, distance, grid, rigid
+from mefcli.motion.reduced import reduce, seen_by
+from mefcli.motion.warp import warp
 from mefcli.pipeline.align import align as align_stack
 from mefcli.values import Alignment, Bracket, Shot, Stack
 
@@ -282,6 +285,25 @@ def test_a_white_sky_beyond_a_frame_s_edge_has_the_colour_it_has_beside_it() -> 
     assert found(done).placed[0].matrix[0, 2] == pytest.approx(10, abs=0.3)
     off = (done.frames[0].astype(float) - truth)[:, -8:].mean(axis=(0, 1))
     assert float(np.abs(off).max()) < 8
+
+
+def test_black_fills_no_edge_with_its_speckle() -> None:
+    """Of a dim wall the short exposure holds the first eight levels; the long one's own edge tells more."""
+    rng = np.random.default_rng(1)
+    radiance = scene((SIZE[0] + 20, SIZE[1]))
+    shade = np.geomspace(0.03, 1, SIZE[1])[:, None, None]
+    radiance[:, 150:] = np.float32((0.02, 0.014, 0.01)) * shade
+    still, right = slice(10, -10), slice(None, -20)
+    short, middle, long = (
+        expose(radiance[:, cut], gain, rng) for cut, gain in ((still, 0.02), (right, 0.6), (right, 25.0))
+    )
+    assert short[:, 150:].max() < 8
+    matrix, box = rigid(10, 0, 0.0, SIZE), (0, 0, *SIZE)
+    frames = [short, warp(middle, matrix, box), warp(long, matrix, box)]
+    seen = seen_by(matrix, box, SIZE)
+    assert fill_missing(frames, [np.eye(3), matrix, matrix], box, SIZE, reduce(frames, [None, seen, seen]))
+    off = np.abs(frames[2].astype(float) - expose(radiance[:, still], 25.0, rng))[:, -8:]
+    assert float(off.mean()) < 12  # by the curve alone 32
 
 
 def covered(matrix: np.ndarray) -> np.ndarray:
