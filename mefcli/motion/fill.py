@@ -19,6 +19,9 @@ EDGE_OFF_PER_PX = 0.01
 THIN = 2
 """Every other pixel of the reduced pictures tells what white stands for; fewer leave a step at the edge."""
 
+Tile = tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]  # as `missing_tiles` gives it
+Tiles = dict[tuple[int, int], Tile]  # by top left corner
+
 
 def fill_missing(
     frames: list[Pixels],
@@ -39,14 +42,18 @@ def fill_missing(
     for index in order:
         white: dict[int, NDArray[np.float32]] = {}
         donors = sorted((i for i in order if i != index), key=lambda i: abs(i - index))
-        for corner, (tile, own, beyond_px) in seen[index].items():
+        for corner, whole in seen[index].items():
+            part = _missing(whole[1])
+            if part is None:
+                continue
+            tile, own, beyond_px = _cut(whole, part)
             edge_off = EDGE_OFF + EDGE_OFF_PER_PX / reduced.factor * beyond_px
             given = np.zeros((*own.shape[:2], 3), np.float32)
             lent, cover = np.zeros_like(own), own.copy()
             for donor in donors:
                 if float((own + lent).min()) >= 1:
                     break
-                has = seen[donor][corner][1] if corner in seen[donor] else np.ones_like(own)
+                has = seen[donor][corner][1][part] if corner in seen[donor] else np.ones_like(own)
                 if not has.any():
                     continue
                 curve = curve_between(reduced, donor, index)
@@ -71,6 +78,23 @@ def fill_missing(
     return filled
 
 
+def _missing(weight: NDArray[np.float32]) -> tuple[slice, slice] | None:
+    """The rectangle outside of which a tile's frame has the whole weight."""
+    missing = weight[..., 0] < 1
+    rows, columns = np.flatnonzero(missing.any(axis=1)), np.flatnonzero(missing.any(axis=0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _cut(tile: Tile, part: tuple[slice, slice]) -> Tile:
+    place, weight, beyond_px = tile
+    rows, columns = (
+        slice(one.start + inner.start, one.start + inner.stop) for one, inner in zip(place, part, strict=True)
+    )
+    return (rows, columns), weight[part], beyond_px[part]
+
+
 def _white(reduced: Reduced, donor: int, index: int) -> NDArray[np.float32]:
     """What the donor's white is in the frame, along the frame's own edge."""
     seen = reduced.seen[index]
@@ -91,10 +115,6 @@ def _at(small: NDArray[np.float32], tile: tuple[slice, slice], factor: int) -> N
         small, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return result
-
-
-Tile = tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]  # as `missing_tiles` gives it
-Tiles = dict[tuple[int, int], Tile]  # by top left corner
 
 
 def _seen(matrix: Matrix, box: Box, size_px: tuple[int, int]) -> Tiles:

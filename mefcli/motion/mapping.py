@@ -18,6 +18,7 @@ BINS = 256
 FINE_BINS = 1024
 NEAR_WHITE = 8  # bins that clipping, or noise about it, may reach
 SPREAD_PX = 15
+COARSE = 4  # times smaller are pictures that say what is white in a wide surrounding
 WHITE_MARGIN = 0.2  # of its value, by which white may be off the curve about a place
 
 
@@ -36,8 +37,8 @@ def uncertain(curve: Curve, source: Pixels) -> Floats:
 
     The worst channel counts for all: weights that differ by channel would colour the picture.
     """
-    slope = np.abs(np.gradient(curve.value, axis=1))  # a bin is a level
-    result: Floats = np.hypot(noise(curve, source), 0.5 * _look_up(slope, source)).max(axis=-1, keepdims=True)
+    slope = np.gradient(curve.value, axis=1)  # a bin is a level
+    result: Floats = _look_up(np.hypot(curve.spread, 0.5 * slope), source).max(axis=-1, keepdims=True)
     return result
 
 
@@ -98,23 +99,41 @@ def white_about(curve: Curve, still: Floats, other: Floats, mask: NDArray[np.boo
     import cv2
 
     usual = leap(curve).astype(np.float32)
-    result: Floats = np.broadcast_to(usual, still.shape).copy()
     whole = (slice(0, still.shape[0]), slice(0, still.shape[1]))
     lower, white = parts(curve, still, *whole)
     if not (white * mask[..., None]).any():
-        return result
+        usually: Floats = np.broadcast_to(usual, still.shape).copy()
+        return usually
     known = white * ~mask[..., None]
     agree = (other - lower) * known
-    enough = max(0.05 * float(known.max()), 1e-6)
     # About as bright as the curve allows: what is far darker has moved in unnoticed.
     margin = WHITE_MARGIN * _gentle(curve.value)[:, -1].astype(np.float32)
     bounds = (-margin, np.maximum(1.5 * usual, margin))
-    for radius in (160, 80, 40, 20, 10):
-        side = (2 * (radius // thin) + 1, 2 * (radius // thin) + 1)
-        near = cv2.blur(known, side)[..., None]
-        found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), *bounds)
-        result += (found - result) * np.clip(near / np.float32(enough), 0, 1)
+    enough = max(0.05 * float(known.max()), 1e-6)
+    size = (still.shape[1], still.shape[0])
+    small = (-(-size[0] // COARSE), -(-size[1] // COARSE))
+    known_small, agree_small = (
+        cv2.resize(one, small, interpolation=cv2.INTER_AREA) for one in (known, agree)
+    )
+    coarse: Floats = np.broadcast_to(usual, agree_small.shape).copy()
+    for radius in (160, 80, 40):
+        _draw_to(coarse, agree_small, known_small, max(1, radius // thin // COARSE), bounds, enough)
+    result: Floats = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    for radius in (20, 10):
+        _draw_to(result, agree, known, max(1, radius // thin), bounds, enough)
     return result
+
+
+def _draw_to(
+    result: Floats, agree: Floats, known: Floats, radius: int, bounds: tuple[Floats, Floats], enough: float
+) -> None:
+    """Towards the mean of `agree`, weighted by `known`, within a radius; wholly where enough is known."""
+    import cv2
+
+    side = (2 * radius + 1, 2 * radius + 1)
+    near = cv2.blur(known, side)[..., None]
+    found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), *bounds)
+    result += (found - result) * np.clip(near / np.float32(enough), 0, 1)
 
 
 def _padded(wanted: slice, length: int) -> tuple[slice, slice]:

@@ -16,7 +16,7 @@ from mefcli.motion.resample import is_gentle, resample
 from mefcli.values import Box, Matrix, Pixels
 
 LEAST_FEATHER_PX, MOST_FEATHER_PX = 4.0, 24.0
-TILE_PX = 64
+TILE_PX = 128
 EDGE_PX = 2.0  # where a resampled frame still shows that it ends
 BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
