@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -62,6 +63,15 @@ def test_what_pages_repeat_from_the_code_is_fresh() -> None:
     for page, wanted in generate.pages():
         assert page.read_text(encoding="utf-8") == wanted, page
     assert set(re.findall(r"<!-- (\w+) -->", README)) == set(generate.PARTS)
+
+
+def test_the_pictures_of_our_pages_are_made_with_the_weights_that_ship() -> None:
+    """Else run `python docs/pictures.py`."""
+    shown = ROOT / "docs/models"
+    made_with = json.loads((shown / "made_with.json").read_text(encoding="utf-8"))
+    hashes = json.loads((ROOT / "weights/hashes.json").read_text(encoding="utf-8"))
+    for picture in shown.glob("*.jpg"):
+        assert made_with.get(picture.stem) == hashes[f"{picture.stem}.safetensors"], picture.name
 
 
 def test_the_readmes_files_exist() -> None:
