@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mefcli.checkpoints import find_model
-from mefcli.engines import runs_without_torch
 from mefcli.formats.table import READ_S
 from mefcli.job import Job
+from mefcli.memory import Pictures, held_mb, pictures_of, process_mb, stack_mb
 from mefcli.values import Bracket, StageName
 from mefnets import Cost, ModelSpec
-from mefnets.engine.budget import PROCESS_MB, TORCH_PROCESS_MB
+from mefnets.engine.budget import PROCESS_MB
 from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 
 FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
@@ -52,16 +52,10 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
         "fuse": fusion_s(spec, count, seen, carried),
         "write": max(1, len(outputs)) * WRITE[job.compression] * megapixels,
     }
-    deep = any(shot.kind in ("raw", "tiff") for shot in bracket.shots)
-    frames_mb = 3 * (2 if deep else 1) * count * megapixels
-    moved_mb = frames_mb / count * 2 if job.align != "off" else 0.0
+    pictures = pictures_of(bracket) or Pictures((width, height), count, 16)
     network_mb = min((spec.cost or TYPICAL).held_bytes * seen, job.max_memory or 4000.0)
-    light = runs_without_torch(job.model, job.weights, job.device)
-    start_s, base_mb = (START_S, PROCESS_MB) if light else (TORCH_S, TORCH_PROCESS_MB)
-    return Estimate(seconds, base_mb + frames_mb + moved_mb + 6 * megapixels + network_mb, start_s)
-
-
-STACK_BYTES_PX = 62  # picture, the frame at hand before and after it moves, the next, sharpness, weights
+    start_s = START_S if process_mb(job) == PROCESS_MB else TORCH_S
+    return Estimate(seconds, process_mb(job) + held_mb(pictures, job, 16, network_mb), start_s)
 
 
 def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
@@ -73,10 +67,8 @@ def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimat
     network_mb = (
         min((spec.cost or TYPICAL).held_bytes * width * height / 2**20, 4000.0) if spec.learned else 0.0
     )
-    light = runs_without_torch(job.model, job.weights, job.device)
-    base_mb = PROCESS_MB if light else TORCH_PROCESS_MB
-    memory_mb = base_mb + STACK_BYTES_PX * width * height / 2**20 + network_mb
-    return replace(found, memory_mb=memory_mb)
+    held = stack_mb(pictures_of(stack) or Pictures((width, height), len(stack.shots), 16))
+    return replace(found, memory_mb=process_mb(job) + held + network_mb)
 
 
 def seen_mp(spec: ModelSpec, megapixels: float, job: Job) -> tuple[float, float]:

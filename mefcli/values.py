@@ -6,7 +6,7 @@ All are frozen; a stage takes the last one's value and returns a new one. Pixels
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +68,7 @@ class Shot:
     focal_mm: float | None = None
     focus_m: float | None = None  # distance that the camera says it focused at
     orientation: int = 1  # as stored, EXIF 1..8
+    depth: int | None = None  # bits a channel once decoded, where the header tells: 8, 16, 32 (float)
     drive: Drive = Drive()
     icc: bytes | None = None  # of the colours as stored
     icc_name: str | None = None
@@ -170,13 +171,22 @@ class Stack:
     """Decoded frames, dark to bright, one size, one depth, one colour space."""
 
     bracket: Bracket
-    frames: tuple[Pixels, ...]  # each (H, W, 3)
+    frames: Sequence[Pixels]  # each (H, W, 3)
     icc: bytes | None  # the profile that describes all frames; None means untagged, taken as sRGB
     notes: tuple[str, ...] = ()
     alignment: Alignment | None = None  # None where the stage did not run
     ghosts: Ghosts | None = None
     reduced: Reduced | None = None  # of exactly these frames, if a stage has made it
     read_s: float = 0.0  # seconds that reading took where it was done ahead
+
+
+def to_change(stack: Stack, *, spend: bool) -> list[Pixels]:
+    """A stack's frames in a list, to put others in their places.
+
+    `spend`: in its own list, so that each frame is let go as soon as another takes its place, whoever holds
+    the stack. Without, the stack stays as it is, and there is memory for both.
+    """
+    return stack.frames if spend and isinstance(stack.frames, list) else list(stack.frames)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from mefcli.batch.journal import Journal
 from mefcli.brackets.group import Grouping, Mode, group
 from mefcli.errors import MefError
 from mefcli.job import Job
-from mefcli.pipeline.check import check_engine, check_frames, check_model
+from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model
 from mefcli.pipeline.results import Failed, Result
-from mefcli.pipeline.write import check_absent, check_codecs
+from mefcli.pipeline.write import check_absent, check_codecs, depth_of
 from mefcli.storage import check_folder_to_be
 from mefcli.values import OnStep, Shot, silent
 
@@ -83,6 +83,7 @@ def troubles(works: Iterable[plan.Work], output: Path) -> Iterator[sources.Bad]:
             try:
                 check_frames(work.bracket, work.job)
                 check_codecs(work.outputs, work.job, work.bracket.shots[0].size_px)
+                check_memory(work.bracket, work.job, max(depth_of(one, work.job) for one in work.outputs))
                 if journal is not None:
                     journal.check_free(work)
                 elif not work.job.overwrite:

@@ -7,7 +7,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -34,16 +41,16 @@ def here(
     on_start: OnStart | None = None,
     fuser: Fusion | None = None,
 ) -> Iterator[Finished]:
-    """One bracket is fused while the next, and no more than that, is read."""
+    """One bracket is fused while the next, and no more than that, is read; with a limit of memory in turn."""
     reader = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
     queue = iter(works)
     try:
         work = next(queue, None)
-        ahead = reader.submit(_read, work) if work else None
-        while work is not None and ahead is not None:
-            stack = ahead.result()
+        ahead = _ahead(reader, work)
+        while work is not None:
+            stack = ahead.result() if ahead else None
             following = next(queue, None)
-            ahead = reader.submit(_read, following) if following else None
+            ahead = _ahead(reader, following)
             if on_start:
                 on_start(work)
             result = fuse_work(work, on_step, stack, fuser)
@@ -52,6 +59,10 @@ def here(
             work = following
     finally:
         reader.shutdown(wait=True, cancel_futures=True)
+
+
+def _ahead(reader: Executor, work: Work | None) -> Future[Stack | Exception] | None:
+    return reader.submit(_read, work) if work and work.job.max_memory is None else None
 
 
 def _read(work: Work) -> Stack | Exception:

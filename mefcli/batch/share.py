@@ -25,8 +25,8 @@ def processors() -> int:
 
 
 def jobs_for(works: Sequence[Work]) -> int:
-    """Brackets at a time on this machine; one where a graphics card does the work."""
-    if not works or processors() == 1:
+    """Brackets at a time on this machine; one where a graphics card does the work, or memory has a limit."""
+    if not works or processors() == 1 or works[0].job.max_memory is not None:
         return 1
     from mefcli.pipeline.check import check_model
 

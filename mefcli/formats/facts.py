@@ -19,6 +19,7 @@ class Header:
     kind: Kind
     size_px: tuple[int, int] | None = None
     channels: int | None = None
+    depth: int | None = None  # bits a channel that it decodes to: 8, 16 or 32 (floating point)
     main: Tags = field(default_factory=dict)
     exif: Tags = field(default_factory=dict)
     gps: Tags = field(default_factory=dict)

@@ -37,8 +37,9 @@ def _jpeg(data: Buffer) -> Header:
     resources = b""
     for marker, start, end in boxes.jpeg_segments(data):
         if marker in boxes.START_OF_FRAME and header.size_px is None and end - start >= 6:
-            height, width, channels = struct.unpack(">HHB", data[start + 1 : start + 6])
-            header = replace(header, size_px=(width, height), channels=channels)
+            bits, height, width, channels = struct.unpack(">BHHB", data[start : start + 6])
+            depth = 8 if bits <= 8 else 16
+            header = replace(header, size_px=(width, height), channels=channels, depth=depth)
         elif marker == 0xE1:
             body = data[start:end]
             if body.startswith(EXIF_HEAD[:5]) and exif is None:
@@ -70,8 +71,8 @@ def _png(data: Buffer) -> Header:
         if name in (b"cICP", b"sRGB", b"gAMA", b"cHRM") and name not in said:
             said[name] = bytes(data[start : min(end, start + 32)])
         if name == b"IHDR" and end - start >= 13:
-            width, height = struct.unpack(">II", data[start : start + 8])
-            header = replace(header, size_px=(width, height))
+            width, height, bits = struct.unpack(">IIB", data[start : start + 9])
+            header = replace(header, size_px=(width, height), depth=16 if bits == 16 else 8)
         elif name == b"eXIf":
             exif = bytes(data[start:end])
             exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
@@ -142,7 +143,14 @@ def _tiff(data: Buffer) -> Header:
     if header.icc is None:
         header = replace(header, colours=_tiff_colours(main))
     header = with_directories(header, reader, main)
-    return replace(header, size_px=_size_of(main))
+    return replace(header, size_px=_size_of(main), depth=_depth_of(main))
+
+
+def _depth_of(tags: Tags) -> int | None:
+    bits, formats = (tags[tag].numbers if tag in tags else () for tag in (0x0102, 0x0153))
+    if 3 in formats:
+        return 32
+    return None if not bits else 8 if max(bits) <= 8 else 16
 
 
 def _tiff_colours(main: Tags) -> Colours | None:

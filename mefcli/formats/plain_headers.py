@@ -151,6 +151,7 @@ def _pnm(data: Buffer) -> Header:
         "pnm",
         size_px=(facts.width, facts.height),
         channels=facts.channels,
+        depth=16 if facts.deep else 8,
         cut=facts.at + needed > len(data),
     )
 

@@ -67,6 +67,7 @@ def read_shot(path: Path) -> Shot:
             focal_mm=_number(header, named, "EXIF FocalLength", 0x920A),
             focus_m=_focus_m(header, named, maker),
             orientation=orientation,
+            depth=header.depth,
             drive=_drive(header, maker),
             icc=_shared(header.icc) if header.icc and header.kind != "raw" else None,
             icc_name=_icc_name(header),

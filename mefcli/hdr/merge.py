@@ -30,7 +30,7 @@ GRID_PX = 1 << 20  # pixels looked at to say how much is clipped
 class Radiance:
     """Linear light, float32 `(H, W, 3)`, by rows: `radiance[top:bottom]`. 1 is white in the reference."""
 
-    frames: tuple[Pixels, ...]  # dark to bright
+    frames: Sequence[Pixels]  # dark to bright
     curves: Curves
     evs: tuple[float, ...]  # exact exposures in stops from the reference
     gains: tuple[float, ...]  # of the sensors, from the least: fewer photons stand behind the same signal

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from mefcli.motion.estimate import NOTHING, TRUSTED, ModelChoice, Motion, estimate, prepare
 from mefcli.motion.geometry import IDENTITY, displacement, is_plausible, rescale
-from mefcli.motion.grey import greys
+from mefcli.motion.grey import Level, greys
+from mefcli.motion.sizes import HELD, TRIES
 from mefcli.values import Matrix, MotionModel, Placed, Reduced
 
 KEEP_PX = 0.25
 """A frame that lies less than this off, rms over the picture, keeps its pixels: moving gains little there."""
 STILL_PX = 0.1
 """Motion between neighbours below this is none."""
-TRIES = 3
 
 
 def place_all(
@@ -31,15 +32,19 @@ def place_all(
     on_frame: Callable[[int], None] | None = None,
 ) -> tuple[Placed, ...]:
     """Motions of all frames (dark to bright) against the reference's."""
-    pictures = [prepare(greys(frame)) for frame in reduced.frames]
+
+    @lru_cache(maxsize=HELD)
+    def picture(index: int) -> list[Level]:
+        return prepare(greys(reduced.frames[index]))
+
     placed = {reference: Placed("identity", IDENTITY, 1.0, 0.0, 0.0, reference, True)}
-    count = len(pictures)
+    count = len(reduced.frames)
     outward = sorted((i for i in range(count) if i != reference), key=lambda i: abs(i - reference))
     for done, index in enumerate(outward):
         near = sorted((i for i in placed if placed[i].trusted), key=lambda i: abs(i - index))[:TRIES]
         best, via = NOTHING, near[0]
         for other in near:
-            motion = estimate(pictures[other], pictures[index], choice, scale=reduced.factor)
+            motion = estimate(picture(other), picture(index), choice, scale=reduced.factor)
             if motion.confidence > best.confidence:
                 best, via = motion, other
             if best.confidence >= TRUSTED:

@@ -7,7 +7,7 @@ the mapped reference stands in. The flow is then applied once, from the source d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +28,29 @@ Floats = NDArray[np.float32]  # (h, w, 3), in [0, 1]
 
 
 def follow(
-    frames: Sequence[Pixels],
+    frames: list[Pixels],
     reduced: Reduced,
     reference: int,
     on_share: Callable[[float], None] | None = None,
-) -> tuple[list[Pixels], list[float]]:
-    """Frames bent onto the reference, and for each the share of the picture that was moved or filled.
+) -> list[float]:
+    """Puts frames bent onto the reference into the places of those where something moved.
 
-    `reduced` shows the frames as given, and carries the curves. A frame where nothing moved comes back as the
-    same array, and so do all pixels that did not move.
+    Comes back with the share of each picture that was moved or filled. `reduced` shows the frames as given,
+    and carries the curves. Pixels that did not move keep their bits.
     """
-    done: list[Pixels] = []
     shares: list[float] = []
-    for index, frame in enumerate(frames):
+    for index in range(len(frames)):
         if index == reference:
-            done.append(frame)
             shares.append(0.0)
             continue
         curve = curve_between(reduced, reference, index)
         own, other = (floats(reduced.frames[which]) for which in (index, reference))
-        bent, share = _bend(frame, frames[reference], own, other, curve, reduced.factor)
-        done.append(bent)
+        bent, share = _bend(frames[index], frames[reference], own, other, curve, reduced.factor)
+        frames[index] = bent
         shares.append(share)
         if on_share:
             on_share(0.9 + 0.1 * (index + 1) / len(frames))
-    return done, shares
+    return shares
 
 
 def _bend(

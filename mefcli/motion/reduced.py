@@ -13,24 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.motion.mapping import estimate_curve
+from mefcli.motion.sizes import reduction
 from mefcli.values import Box, Curve, Matrix, Pixels, Reduced
-
-REDUCED_MP = 1.0
-"""About: a whole factor comes as near as it can. Motion is measured to some 0.01 px of such a picture, which
-is below 0.1 px of one of 24 MP. With fewer pixels, narrow detail in a nearly white frame no longer tells a
-homography from a turn.
-"""
 
 CURVE_MP = 0.4
 """Pixels that a curve is told from; more tell nothing new."""
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-
-def reduction(size_px: tuple[int, int]) -> int:
-    """The whole-number factor that brings a (width, height) picture nearest to REDUCED_MP."""
-    return max(1, round(math.sqrt(size_px[0] * size_px[1] / (REDUCED_MP * 1e6))))
 
 
 def reduce(frames: Sequence[Pixels], seen: Sequence[Mask | None] | None = None) -> Reduced:

@@ -78,11 +78,12 @@ def make(
 
     `on_read` is shown the frames as they were read; holding them would cost their memory.
     """
-    from mefcli.pipeline.check import check_engine
+    from mefcli.pipeline.check import check_engine, check_memory
     from mefcli.pipeline.fuse import fuse, import_engine_meanwhile, load_fuser
 
     clock = clock or Clock()
     fuser = fuser or check_engine(job)
+    check_memory(bracket, job, depth or job.bit_depth or 16)
     if fuser is None:
         import_engine_meanwhile(job)
     stack = prepare(bracket, job, on_step, clock=clock, stack=stack, on_read=on_read)
@@ -103,7 +104,10 @@ def prepare(
     stack: Stack | None = None,
     on_read: OnRead = ignored,
 ) -> Stack:
-    """A bracket's frames as fusion wants them: read, aligned, without ghosts."""
+    """A bracket's frames as fusion wants them: read, aligned, without ghosts.
+
+    They take the places of those of a `stack` that is given.
+    """
     from mefcli.pipeline.read import read
     from mefnets.engine import opencv
 
@@ -116,7 +120,8 @@ def prepare(
         with clock("align"):
             stack = _align(stack, job, on_step)
         with clock("deghost"):
-            return _deghost(stack, job, on_step)
+            stack = _deghost(stack, job, on_step)
+        return replace(stack, reduced=None)  # of no more use
 
 
 def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:
@@ -124,7 +129,7 @@ def _align(stack: Stack, job: Job, on_step: OnStep) -> Stack:
         return stack
     from mefcli.pipeline.align import align
 
-    return align(stack, job, on_step)
+    return align(stack, job, on_step, spend=True)
 
 
 def _deghost(stack: Stack, job: Job, on_step: OnStep) -> Stack:
@@ -132,4 +137,4 @@ def _deghost(stack: Stack, job: Job, on_step: OnStep) -> Stack:
         return stack
     from mefcli.pipeline.deghost import deghost
 
-    return deghost(stack, job, on_step)
+    return deghost(stack, job, on_step, spend=True)

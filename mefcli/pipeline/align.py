@@ -14,17 +14,18 @@ from mefcli.job import Crop, Job
 from mefcli.motion.chain import place_all
 from mefcli.motion.geometry import common_box, union_box
 from mefcli.motion.reduced import reduce, seen_by, with_frames
-from mefcli.values import Alignment, Box, OnStep, Pixels, Placed, Stack, Step, silent
+from mefcli.values import Alignment, Box, OnStep, Pixels, Placed, Stack, Step, silent, to_change
 
 SMALLEST_SIDE_PX = 12  # dense flow needs as much, and less holds nothing to measure motion by
 
 
-def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
+def align(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = False) -> Stack:
     """Frames on the reference's geometry. A bracket that did not move comes back with the same arrays.
 
     `job.crop`: "common" keeps what every frame saw; "reference" keeps the reference's rectangle and fills
     what a frame missed from those that saw it, in that frame's brightness; "none" grows the canvas so that no
-    frame loses anything, filled the same way.
+    frame loses anything, filled the same way. `spend` lets each frame go once it has been moved; the stack
+    given is of no use then.
     """
     if job.align == "off" or len(stack.frames) < 2:
         on_step(Step("align", 1.0, "off" if job.align == "off" else "one frame"))
@@ -35,7 +36,8 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     count = len(stack.frames)
     names = [path.name for path in stack.bracket.paths]
     on_step(Step("align", 0.0, "measuring motion"))
-    reduced = reduce(stack.frames)
+    frames = to_change(stack, spend=spend)
+    reduced = reduce(frames)
     placed = place_all(
         reduced,
         reference,
@@ -56,8 +58,7 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     ]
     size = reduced.size_px
     box = _box(placed, size, job.crop)
-    frames = _move(stack.frames, placed, box, on_step)
-    if any(one is not other for one, other in zip(frames, stack.frames, strict=True)):
+    if _move(frames, placed, box, on_step):
         seen = [None if one.kept_identity else seen_by(one.matrix, box, size) for one in placed]
         reduced = reduce(frames, seen)
     if job.crop != "common":
@@ -68,12 +69,9 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     if job.align == "flow":
         from mefcli.motion.flow import follow
 
-        before = frames
-        frames, shares = follow(
-            frames, reduced, reference, lambda done: on_step(Step("align", done, "local motion"))
-        )
+        shares = follow(frames, reduced, reference, lambda done: on_step(Step("align", done, "local motion")))
         placed = tuple(replace(one, flow_share=share) for one, share in zip(placed, shares, strict=True))
-        reduced = with_frames(reduced, {i: new for i, new in enumerate(frames) if new is not before[i]})
+        reduced = with_frames(reduced, {i: frames[i] for i, share in enumerate(shares) if share})
     if box != (0, 0, *size):
         notes.append(
             f"Aligned frames are {box[2] - box[0]} x {box[3] - box[1]} px (from {size[0]} x {size[1]})."
@@ -81,7 +79,7 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     on_step(Step("align", 1.0, _summary(placed)))
     return replace(
         stack,
-        frames=tuple(frames),
+        frames=frames,
         notes=(*stack.notes, *notes),
         alignment=Alignment(placed, box),
         reduced=reduced,
@@ -108,18 +106,19 @@ def _box(placed: Sequence[Placed], size_px: tuple[int, int], crop: Crop) -> Box:
     return common_box(matrices, size_px)
 
 
-def _move(frames: Sequence[Pixels], placed: Sequence[Placed], box: Box, on_step: OnStep) -> list[Pixels]:
+def _move(frames: list[Pixels], placed: Sequence[Placed], box: Box, on_step: OnStep) -> bool:
+    """Put moved frames into the places of those that moved, one by one; whether any did."""
     from mefcli.motion.warp import warp
 
     size = (frames[0].shape[1], frames[0].shape[0])
-    moved: list[Pixels] = []
-    for index, (frame, one) in enumerate(zip(frames, placed, strict=True)):
+    moved = False
+    for index, one in enumerate(placed):
         if not one.kept_identity or box[0] < 0 or box[1] < 0 or box[2] > size[0] or box[3] > size[1]:
-            moved.append(warp(frame, one.matrix, box))
-        elif box == (0, 0, *size):
-            moved.append(frame)
-        else:
-            moved.append(frame[box[1] : box[3], box[0] : box[2]])
+            frames[index] = warp(frames[index], one.matrix, box)
+            moved = True
+        elif box != (0, 0, *size):
+            frames[index] = frames[index][box[1] : box[3], box[0] : box[2]]
+            moved = True
         on_step(Step("align", 0.5 + 0.4 * (index + 1) / len(frames), "moving frames"))
     return moved
 

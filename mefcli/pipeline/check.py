@@ -14,7 +14,7 @@ from mefcli.errors import ModelError
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
-from mefcli.values import Bracket
+from mefcli.values import Bracket, Pixels
 from mefnets.spec import ModelSpec, Task
 from mefnets.taste import NATURAL, without_taste
 
@@ -30,12 +30,14 @@ def check(
     task: Task = "exposure",
 ) -> Fusion | None:
     """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
-    from mefcli.pipeline.write import check_codecs, check_outputs
+    from mefcli.pipeline.write import check_codecs, check_outputs, depth_of
 
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
     check_codecs(outputs, job, next((shot.size_px for shot in bracket.shots if shot.size_px), None))
     check_frames(bracket, job)
-    return fuser or check_engine(job, task)
+    fuser = fuser or check_engine(job, task)
+    check_memory(bracket, job, max(depth_of(output, job) for output in outputs), task)
+    return fuser
 
 
 def check_model(job: Job, task: Task = "exposure") -> None:
@@ -84,3 +86,27 @@ def check_frames(bracket: Bracket, job: Job) -> None:
             raise too_large(shot.path, shot.size_px, most)
     if job.debug_dir is not None and job.deghost != "off":
         check_folder_to_be(Path(job.debug_dir))
+
+
+def check_memory(bracket: Bracket, job: Job, depth: int, task: Task = "exposure") -> None:
+    """A limit of memory that frames and a result of `depth` bits exceed, as far as headers tell."""
+    from mefcli.memory import held_mb, pictures_of, process_mb, refuse, stack_mb
+
+    pictures = pictures_of(bracket)
+    if job.max_memory is None or pictures is None:
+        return
+    held = stack_mb(pictures) if task == "focus" else held_mb(pictures, job, depth)
+    if process_mb(job) + held > job.max_memory:
+        raise refuse(process_mb(job) + held, pictures.count, job.max_memory)
+
+
+def check_pixels(frame: Pixels, count: int, job: Job, depth: int = 8) -> None:
+    """The same of so many frames like this one, which is decoded."""
+    from mefcli.memory import Pictures, held_mb, process_mb, refuse
+
+    if job.max_memory is None:
+        return
+    pictures = Pictures((frame.shape[1], frame.shape[0]), count, 8 * frame.itemsize)
+    needed = process_mb(job) + held_mb(pictures, job, depth)
+    if needed > job.max_memory:
+        raise refuse(needed, count, job.max_memory)

@@ -18,13 +18,14 @@ from mefcli.job import Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
 from mefcli.motion.watch import moved_between
-from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent
+from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 
 
-def deghost(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
+def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = False) -> Stack:
     """Frames that agree with one reference about where everything is.
 
-    Switched off, it looks all the same whether something moved in an aligned bracket, and says so.
+    Switched off, it looks all the same whether something moved in an aligned bracket, and says so. `spend`
+    lets each frame go once another has taken its place; the stack given is of no use then.
     """
     count = len(stack.frames)
     if job.deghost == "off" or count < 2:
@@ -35,18 +36,17 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     reduced = stack.reduced or reduce(stack.frames)
     reference = best_exposed(reduced.frames) if job.reference is None else stack.bracket.reference
     names = [path.name for path in stack.bracket.paths]
-    frames: list[Pixels] = []
+    frames = to_change(stack, spend=spend)
     found: list[Ghost] = []
-    for index, frame in enumerate(stack.frames):
+    for index in range(count):
         on_step(Step("deghost", index / count, names[index]))
         if index == reference:
-            frames.append(frame)
             found.append(Ghost())
             continue
         movement = find_movement(reduced, reference, index, strength)
         if job.debug_dir is not None:
             _write_debug(Path(job.debug_dir), names[index], movement)
-        frames.append(replace_moved(stack.frames[reference], frame, movement))
+        frames[index] = replace_moved(frames[reference], frames[index], movement)
         found.append(movement.ghost)
     most = max(one.share for one in found)
     notes = list(stack.notes)
@@ -58,7 +58,7 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent) -> Stack:
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
     return replace(
         stack,
-        frames=tuple(frames),
+        frames=frames,
         notes=tuple(notes),
         ghosts=Ghosts(reference, tuple(found)),
         reduced=None,

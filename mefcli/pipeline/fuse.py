@@ -15,6 +15,7 @@ import numpy as np
 from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
+from mefcli.pipeline.check import check_pixels
 from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def fuse(
     def step(done: float, note: str) -> None:
         on_step(Step("fuse", done, note))
 
+    depth = depth or job.bit_depth or 16
+    check_pixels(stack.frames[0], len(stack.frames), job, depth)  # alignment may have grown them
     step(0.0, fuser.spec.title)
     pixels: Any = fuser.fuse(
         stack.frames,
@@ -79,7 +82,7 @@ def fuse(
         working_size_mp=job.working_size,
         strategy=job.strategy,
         max_memory_mb=job.max_memory,
-        depth=depth or job.bit_depth or 16,
+        depth=depth,
         taste=taste_of(job),
         on_step=step,
     )

@@ -29,9 +29,12 @@ def read(
     pictures = _decode(bracket.shots, development or _development(bracket, job), job, on_step)
     for shot, picture in zip(bracket.shots, pictures, strict=True):
         same_size(shot, picture.pixels.shape[1::-1], bracket.shots[0], pictures[0].pixels.shape[1::-1])
-    frames = one_depth([picture.pixels for picture in pictures])
+    icc = one_profile(bracket, pictures)
     notes = dict.fromkeys((*bracket.notes, *(note for picture in pictures for note in picture.notes)))
-    return Stack(bracket, tuple(frames), one_profile(bracket, pictures), tuple(notes))
+    frames = [picture.pixels for picture in pictures]
+    del pictures  # frames of another depth are let go one by one
+    to_one_depth(frames)
+    return Stack(bracket, frames, icc, tuple(notes))
 
 
 def _development(bracket: Bracket, job: Job) -> Development | None:
@@ -63,6 +66,8 @@ def _decoded(shot: Shot, development: Development | None, job: Job) -> Picture:
 def _decode(
     shots: Sequence[Shot], development: Development | None, job: Job, on_step: OnStep
 ) -> list[Picture]:
+    from mefcli.pipeline.check import check_pixels
+
     done = 0
     lock = threading.Lock()
     on_step(Step("read", 0.0, f"{len(shots)} frames"))
@@ -70,6 +75,8 @@ def _decode(
     def decode(shot: Shot) -> Picture:
         nonlocal done
         picture = _decoded(shot, development, job)
+        if not done:  # what its header did not tell
+            check_pixels(picture.pixels, len(shots), job)
         with lock:
             done += 1
             on_step(Step("read", done / len(shots), shot.path.name))
@@ -105,16 +112,16 @@ def one_profile(bracket: Bracket, pictures: Sequence[Picture]) -> bytes | None:
     return reference or next((profile for profile in profiles if profile), None)
 
 
-def one_depth(frames: Sequence[Pixels]) -> list[Pixels]:
-    """All frames at the deepest of their depths, without loss."""
+def to_one_depth(frames: list[Pixels]) -> None:
+    """Bring all frames, in their places, to the deepest of their depths, without loss."""
     kinds = {frame.dtype.name for frame in frames}
     if len(kinds) == 1:
-        return list(frames)
-    if "float32" in kinds:
-        return [as_float(frame) for frame in frames]
-    return [
-        frame.astype(np.uint16) * np.uint16(257) if frame.dtype == np.uint8 else frame for frame in frames
-    ]
+        return
+    for index, frame in enumerate(frames):
+        if "float32" in kinds:
+            frames[index] = as_float(frame)
+        elif frame.dtype == np.uint8:
+            frames[index] = frame.astype(np.uint16) * np.uint16(257)
 
 
 def as_float(frame: Pixels) -> Pixels:
