@@ -132,7 +132,7 @@ def fuse_folder(
     folder: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
-    name: str = "{stem}_fused",
+    name: str | None = None,
     formats: Sequence[str] = ("tif",),
     group: str | int = "auto",
     gap: float | None = None,
@@ -145,6 +145,9 @@ def fuse_folder(
     **options: Any,
 ) -> Iterator[Result]:
     """Fuse every bracket below a folder, or several, into the folder `output`, as you ask for the results.
+
+    With a model for focus stacks (`model="focus"`) it folds the stacks instead. Without a `name` results are
+    called `{stem}_fused`, of stacks `{stem}_focus`.
 
     It is `mef batch`: a journal in `output` remembers what was done, so another call goes on where this one
     ended; brackets finished before come back as a `Done` with `before` set. A bad file or bracket is a
@@ -273,6 +276,15 @@ def bracket_of(shots: Sequence[Shot]) -> Bracket:
     from mefcli.brackets.order import one_bracket
 
     return one_bracket(shots)
+
+
+def stack_of(shots: Sequence[Shot]) -> Bracket | None:
+    """Shots already read as a focus stack, if they look like one."""
+    from mefcli.brackets.order import is_stack
+    from mefcli.brackets.stack import one_stack
+
+    stack = one_stack(shots)
+    return stack if is_stack(stack.shots) else None
 
 
 def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 from mefcli.batch import engine, names, plan, runners, share, sources
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
-from mefcli.brackets.group import Grouping, Mode, group
-from mefcli.errors import MefError
+from mefcli.brackets.group import Grouping, Mode
+from mefcli.brackets.stacks import sorted_for
+from mefcli.checkpoints import find_model
+from mefcli.errors import MefError, UsageError, named
 from mefcli.job import Job
-from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model
+from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model, other_task
 from mefcli.pipeline.results import Failed, Result
 from mefcli.pipeline.write import check_absent, check_codecs, depth_of
 from mefcli.storage import check_folder_to_be
+from mefcli.tasks import task_of
 from mefcli.values import OnStep, Shot, silent
+from mefnets.spec import Task
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
@@ -38,24 +42,27 @@ def look_over(
     output: Path,
     job: Job,
     *,
-    name: str = names.NAME,
+    name: str | None = None,
     formats: Sequence[str] = ("tif",),
     mode: Mode = "auto",
     gap_s: float | None = None,
+    task: Task | None = None,
     settled: Callable[[Sequence[Shot]], bool] | None = None,
     known: dict[sources.Facts, Shot] | None = None,
 ) -> Plan:
     """Every bracket below the inputs and its outputs below `output`, from names and headers.
 
-    `settled` passes brackets over that are still being written; `known` saves reading headers again.
+    `task` is the model's where it is not given. `settled` passes brackets over that are still being written;
+    `known` saves reading headers again.
     """
     closed: list[sources.Bad] = []
     roots = sources.find_pictures(inputs, without=output, bad=closed)
     shots, bad = sources.read_all(roots, known)
-    found = group(shots, mode=mode, gap_s=gap_s, raw_or_jpeg=job.raw_or_jpeg)
+    task = task or task_of(job)
+    found = sorted_for(task, shots, mode=mode, gap_s=gap_s, raw_or_jpeg=job.raw_or_jpeg)
     if settled is not None:
-        found = Grouping(tuple(one for one in found.brackets if settled(one.shots)), found.leftovers)
-    works = plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats)
+        found = replace(found, brackets=tuple(one for one in found.brackets if settled(one.shots)))
+    works = plan.make_plan(found.brackets, output, job, roots=roots, name=name, suffixes=formats, task=task)
     return Plan(found, tuple(works), (*closed, *bad))
 
 
@@ -63,6 +70,8 @@ def check(
     job: Job, output: Path, formats: Sequence[str], *, cluster: str | None = None, fuser: Fusion | None = None
 ) -> None:
     """Refuse what would fail for every bracket. What is the workers' of a cluster, only they can tell."""
+    task = fuser.spec.task if fuser is not None else task_of(job)
+    check_task(job, task)
     suffixes = plan.suffixes_of(formats)
     check_folder_to_be(output)
     check_codecs([Path(f"x{suffix}") for suffix in suffixes], job, None)
@@ -70,9 +79,26 @@ def check(
         from mefcli.batch.cluster import check_dask
 
         check_dask()
-        check_model(job)
+        check_model(job, task)
     elif fuser is None:
-        check_engine(job)
+        check_engine(job, task)
+
+
+def check_task(job: Job, task: Task) -> None:
+    """Refuse a model whose pictures no card can be sorted into, and what a stack has no use for."""
+    if task not in names.NAMES:
+        raise other_task(find_model(job.model))
+    if task == "focus":
+        from mefcli.pipeline.focus import check_job
+
+        check_job(job)
+
+
+def check_one_look(task: Task) -> None:
+    if task != "exposure":
+        raise UsageError(
+            f"{named('same_look')} is for panoramas of brackets, not for focus stacks.", "Leave it out."
+        )
 
 
 def troubles(works: Iterable[plan.Work], output: Path) -> Iterator[sources.Bad]:
@@ -83,7 +109,8 @@ def troubles(works: Iterable[plan.Work], output: Path) -> Iterator[sources.Bad]:
             try:
                 check_frames(work.bracket, work.job)
                 check_codecs(work.outputs, work.job, work.bracket.shots[0].size_px)
-                check_memory(work.bracket, work.job, max(depth_of(one, work.job) for one in work.outputs))
+                depth = max(depth_of(one, work.job) for one in work.outputs)
+                check_memory(work.bracket, work.job, depth, task_of(work.job))
                 if journal is not None:
                     journal.check_free(work)
                 elif not work.job.overwrite:
@@ -118,7 +145,7 @@ def fuse_folder(
     output: str | Path,
     job: Job | None = None,
     *,
-    name: str = names.NAME,
+    name: str | None = None,
     formats: Sequence[str] = ("tif",),
     mode: Mode = "auto",
     gap_s: float | None = None,
@@ -138,7 +165,10 @@ def fuse_folder(
     job = job or Job()
     inputs = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
     check(job, Path(output), formats, cluster=cluster, fuser=fuser)
-    found = look_over(inputs, Path(output), job, name=name, formats=formats, mode=mode, gap_s=gap_s)
+    task = fuser.spec.task if fuser is not None else task_of(job)
+    found = look_over(
+        inputs, Path(output), job, name=name, formats=formats, mode=mode, gap_s=gap_s, task=task
+    )
     for path, error in found.bad:
         yield Failed((path,), error)
     works: Sequence[plan.Work] = found.works
@@ -147,6 +177,7 @@ def fuse_folder(
     journal = Journal(Path(output), weights=engine.weights_print(job) if fuser is None else _print(fuser))
     try:
         if same_look:
+            check_one_look(task)
             from mefcli.batch.look import same_look as with_one_look
 
             works = with_one_look(works)

@@ -12,8 +12,9 @@ from mefcli.brackets.frames import Frame, in_order
 from mefcli.errors import UsageError, named
 from mefcli.job import Job
 from mefcli.values import Bracket, Shot
+from mefnets.spec import Task
 
-NAME = "{stem}_fused"
+NAMES: dict[Task, str] = {"exposure": "{stem}_fused", "focus": "{stem}_focus"}
 FIELDS = ("stem", "first", "last", "date", "model", "ev")
 WIDE = re.compile(r"\d{4,}")  # a width beyond what any disk takes as a name
 # What a template can make Python's formatting raise.

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mefcli.batch.names import NAME, check_name, place_of
+from mefcli.batch.names import NAMES, check_name, place_of
 from mefcli.errors import UsageError, named
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
 from mefcli.values import Bracket
+from mefnets.spec import Task
 
 Curve = tuple[tuple[float, float], ...]  # luminance as fused -> luminance as the series has it
 
@@ -26,6 +27,7 @@ class Work:
     ours: frozenset[str] = frozenset()  # contents of outputs that an earlier run made, and so may be replaced
     claim: Path | None = None  # where to note what is about to be put into place
     thumbs: bool = False  # whether the result brings small pictures along, for the batch's page
+    task: Task = "exposure"  # of focus, the bracket is a stack
 
 
 def make_plan(
@@ -34,21 +36,23 @@ def make_plan(
     job: Job,
     *,
     roots: Mapping[Path, Path],
-    name: str = NAME,
+    name: str | None = None,
     suffixes: Sequence[str] = (".tif",),
+    task: Task = "exposure",
 ) -> list[Work]:
     """Outputs mirror the sources' folders. Two brackets for one file are refused, and so is a source."""
+    name = NAMES[task] if name is None else name
     check_name(name)
     suffixes = suffixes_of(suffixes)
     stems = [_place(bracket, folder, job, roots, name) for bracket in brackets]
     taken = [str(stem).lower() for stem in stems]
-    if name == NAME:  # the same number as .CR3 and .JPG: let the suffix tell them apart
+    if name == NAMES[task]:  # the same number as .CR3 and .JPG: let the suffix tell them apart
         stems = [
             stem if taken.count(key) == 1 else stem.with_name(f"{stem.name}_{_kind(bracket)}")
             for stem, key, bracket in zip(stems, taken, brackets, strict=True)
         ]
     works = [
-        Work(bracket, tuple(stem.with_name(stem.name + suffix) for suffix in suffixes), job)
+        Work(bracket, tuple(stem.with_name(stem.name + suffix) for suffix in suffixes), job, task=task)
         for bracket, stem in zip(brackets, stems, strict=True)
     ]
     _refuse_collisions(works)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from mefcli.batch.plan import Work
 from mefcli.batch.share import processors
-from mefcli.batch.work import failure, fuse_work, read_stack
+from mefcli.batch.work import failure, fuse_work, read_ahead
 from mefcli.errors import MefError, named
 from mefcli.pipeline.results import Result
 from mefcli.values import OnStep, Stack, silent
@@ -61,13 +61,13 @@ def here(
         reader.shutdown(wait=True, cancel_futures=True)
 
 
-def _ahead(reader: Executor, work: Work | None) -> Future[Stack | Exception] | None:
+def _ahead(reader: Executor, work: Work | None) -> Future[Stack | Exception | None] | None:
     return reader.submit(_read, work) if work and work.job.max_memory is None else None
 
 
-def _read(work: Work) -> Stack | Exception:
+def _read(work: Work) -> Stack | Exception | None:
     try:
-        return read_stack(work)
+        return read_ahead(work)
     except Exception as error:
         return error
 

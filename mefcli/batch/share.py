@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from mefcli.batch.plan import Work
-from mefcli.estimate import estimate
+from mefcli.estimate import estimate, estimate_stack
 
 WORTH_S = 12.0  # estimated work that pays for a process
 OF_MEMORY = 0.5  # of what is free; estimates are rough, and files are kept in memory by the system too
@@ -30,8 +30,9 @@ def jobs_for(works: Sequence[Work]) -> int:
         return 1
     from mefcli.pipeline.check import check_model
 
-    check_model(works[0].job)  # a slip in its name is told before anything is estimated
-    guesses = [estimate(work.bracket, work.outputs, work.job) for work in works]
+    check_model(works[0].job, works[0].task)  # a slip in its name is told before anything is estimated
+    cost = estimate_stack if works[0].task == "focus" else estimate
+    guesses = [cost(work.bracket, work.outputs, work.job) for work in works]
     worth = int(sum(guess.total_s - guess.start_s for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:
         return 1

@@ -12,9 +12,12 @@ from mefcli.batch.claims import check_ours, claim
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError, named
 from mefcli.pipeline.results import Done, Failed, Result, done
-from mefcli.values import Bracket, OnStep, Stack, silent
+from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 
 if TYPE_CHECKING:
+    from mefcli.clock import Clock
+    from mefcli.formats import Picture
+    from mefcli.job import Job
     from mefnets.engine.fusion import Fusion
 
 
@@ -53,6 +56,11 @@ def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
     return replace(stack, read_s=time.perf_counter() - start)
 
 
+def read_ahead(work: Work) -> Stack | None:
+    """What can be read before a bracket's turn; nothing of a focus stack, whose frames never lie together."""
+    return read_stack(work) if work.task == "exposure" else None
+
+
 def complete(bracket: Bracket) -> Bracket:
     """A bracket whose files tell no exposures, put in order by measured brightness."""
     if len(set(bracket.evs)) > 1:
@@ -63,9 +71,7 @@ def complete(bracket: Bracket) -> Bracket:
 
 
 def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: Fusion | None) -> Done:
-    from mefcli.batch.look import apply_curve
     from mefcli.clock import Clock, peak_memory_mb
-    from mefcli.pipeline import make
     from mefcli.pipeline.fuse import fuser_for
     from mefcli.pipeline.write import check_codecs, check_outputs, depth_of, write
 
@@ -80,18 +86,18 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
     check_ours(work)
     if isinstance(stack, Exception):
         raise stack
-    bracket = complete(work.bracket) if stack is None else stack.bracket
     clock = Clock()
-    if stack is not None:
-        clock.seconds["read"] = stack.read_s  # it was read ahead
     depth = max(depth_of(output, job) for output in work.outputs)
     fuser = fuser or fuser_for(job.model, job.weights, job.device, job.half)
     frames: list[bytes] = []
-    fused = make(
-        bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=_glance(work, frames)
-    )
-    if work.curve is not None:
-        fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
+    if work.task == "focus":
+        from mefcli.pipeline import focus
+
+        fused = focus.make(
+            work.bracket, job, on_step, fuser, depth=depth, clock=clock, on_frame=_glance_at(work, frames)
+        )
+    else:
+        fused = _fused(work, job, on_step, stack, fuser, depth, clock, frames)
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, work.outputs, job, on_step, notes.append, partial(claim, work))
@@ -104,6 +110,29 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
     return replace(result, thumbs=(*frames, thumb(fused.pixels, fused.icc, RESULT_PX)))
 
 
+def _fused(
+    work: Work,
+    job: Job,
+    on_step: OnStep,
+    stack: Stack | None,
+    fuser: Fusion,
+    depth: int,
+    clock: Clock,
+    thumbs: list[bytes],
+) -> Fused:
+    from mefcli.batch.look import apply_curve
+    from mefcli.pipeline import make
+
+    bracket = complete(work.bracket) if stack is None else stack.bracket
+    if stack is not None:
+        clock.seconds["read"] = stack.read_s  # it was read ahead
+    look = _glance(work, thumbs)
+    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=look)
+    if work.curve is not None:
+        fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
+    return fused
+
+
 def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Stack], None]:
     """Takes small pictures of the frames, where the batch's page wants them."""
 
@@ -112,5 +141,21 @@ def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Stack], None]:
             from mefcli.report.thumbs import thumbs_of
 
             thumbs.extend(thumbs_of(stack.frames, stack.icc))
+
+    return look
+
+
+def _glance_at(work: Work, thumbs: list[bytes]) -> Callable[[int, Picture], None]:
+    """The same of a focus stack, whose frames come one by one, from the middle outward."""
+    from mefcli.report.gallery import MOST_FRAMES
+
+    if work.thumbs:
+        thumbs.extend(b"" for _ in work.bracket.shots)
+
+    def look(index: int, picture: Picture) -> None:
+        if work.thumbs and index < MOST_FRAMES:
+            from mefcli.report.thumbs import FRAME_PX, thumb
+
+            thumbs[index] = thumb(picture.pixels, picture.icc, FRAME_PX)
 
     return look

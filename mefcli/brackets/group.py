@@ -36,6 +36,7 @@ from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import UsageError, named
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
+from mefnets.spec import Task
 
 Mode = Literal["auto", "folder"] | int
 Thumbnailer = Callable[[Shot], Thumbnail | None]
@@ -46,6 +47,7 @@ Leftover = tuple[Shot, str]
 class Grouping:
     brackets: tuple[Bracket, ...]
     leftovers: tuple[Leftover, ...]  # shots without a bracket, and why
+    task: Task = "exposure"  # what the brackets are for; of focus they are stacks
 
 
 def group(

@@ -16,12 +16,14 @@ from mefcli.brackets.brightness import measured_evs
 from mefcli.brackets.frames import SAME_EV
 from mefcli.brackets.group import group, surely_several
 from mefcli.brackets.row import NAMED, RECORDED, UNRECORDED, listed, make_bracket, some, told_alike
+from mefcli.brackets.sharpness import sharp_in_turn
 from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import MismatchError, UsageError, named
 from mefcli.formats.spaces import mixed, same_colours
 from mefcli.values import Bracket, Shot
 
 RESULT = "_fused"  # at the end of the names that results get
+DRIFT_EV = 0.7  # that a focus stack's brightness may drift by
 EV_LIMIT = 100.0  # stops; starlight to the sun are forty
 
 
@@ -70,12 +72,29 @@ def _alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[st
     """What to tell of frames that are exposed alike; if all are, they are no bracket."""
     order = sorted(range(len(shots)), key=lambda i: evs[i])
     if evs[order[-1]] - evs[order[0]] < SAME_EV:
+        if is_stack(shots):
+            names = listed([shots[i].path.name for i in order])
+            raise MismatchError(
+                f"{names} {trouble}. They look like a focus stack.",
+                f"Fold it with {_command('focus', shots)}; with {named('ev')} they are fused as exposures.",
+            )
         raise MismatchError(
             f"{listed([shots[i].path.name for i in order])} {trouble}.",
             f"A bracket needs two exposures: give others, or say what they are with {named('ev')} (in the "
             f"order of the files), such as {named('ev')} {_example(len(shots))}.",
         )
-    return told_alike(shots, evs, trouble)
+    notes = told_alike(shots, evs, trouble)
+    if evs[order[-1]] - evs[order[0]] < DRIFT_EV and is_stack(shots):
+        notes.append("These frames look like a focus stack, which mef focus folds.")
+    return notes
+
+
+def is_stack(shots: Sequence[Shot]) -> bool:
+    """Whether equally bright frames are a focus stack, by the recorded focus or by where they are sharp."""
+    distances = {shot.focus_m for shot in shots}
+    if None not in distances and len(distances) == len(shots):
+        return True
+    return sharp_in_turn(shots)
 
 
 # ---- refusals ---------------------------------------------------------------------------------------------
@@ -206,7 +225,12 @@ def _results_among(shots: Sequence[Shot]) -> str:
 
 
 def _fuse_command(shots: Sequence[Shot]) -> str:
-    return "mef fuse " + " ".join(shlex.quote(str(shot.path)) for shot in shots)
+    return _command("fuse", shots)
+
+
+def _command(name: str, shots: Sequence[Shot]) -> str:
+    files = [shlex.quote(str(shot.path)) for shot in shots]
+    return f"mef {name} " + " ".join(files if len(files) <= 4 * NAMED else [*files[:NAMED], "..."])
 
 
 def _count(without: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mefcli.brackets.brightness import measured_evs
 from mefcli.brackets.frames import Frame, natural
 from mefcli.brackets.order import without_results
 from mefcli.brackets.row import reference_named
@@ -16,6 +17,7 @@ from mefcli.formats.spaces import mixed, same_colours
 from mefcli.values import Bracket, Shot
 
 MOST = 250  # frames; a place's frame is kept in one byte
+MEASURED_EV = 1.5  # likewise where brightness alone tells, which haze and lamps out of focus change
 SAME_EV = 0.7  # frames of one exposure differ by less; brightness is evened within
 
 
@@ -33,6 +35,8 @@ def one_stack(shots: Sequence[Shot], reference: str | None = None) -> Bracket:
             f"These frames differ by {max(known) - min(known):.1f} stops: they are a bracket of exposures.",
             "Use mef fuse.",
         )
+    if not known:
+        _check_as_bright(shots)
     ordered, why = _near_first(shots)
     index = len(ordered) // 2 if reference is None else reference_named(ordered, reference, "nearest")
     own = ordered[index].ev
@@ -59,6 +63,18 @@ def _check_alike(shots: Sequence[Shot]) -> None:
                 f"{shot.path.name} comes from {shot.camera}, {first.path.name} from {first.camera}.",
                 "Give the frames of one camera.",
             )
+
+
+def _check_as_bright(shots: Sequence[Shot]) -> None:
+    """A few frames of pictures that record no exposure, by their brightness."""
+    few = [shots[index] for index in sorted({0, len(shots) // 2, len(shots) - 1})]
+    measured = measured_evs(few)
+    spread = max(measured) - min(measured)
+    if spread > MEASURED_EV:
+        raise MismatchError(
+            f"These frames differ by about {spread:.1f} stops: they look like a bracket of exposures.",
+            "Use mef fuse.",
+        )
 
 
 def _near_first(shots: Sequence[Shot]) -> tuple[list[Shot], str]:

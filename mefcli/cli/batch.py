@@ -24,6 +24,8 @@ from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
 from mefcli.pipeline.results import Done, Failed, Result, exit_code, result_object
+from mefcli.settings import Settings
+from mefcli.tasks import job_for, parse_task, task_of
 from mefcli.values import OnStep, silent
 
 RUNNING = "How it runs"
@@ -41,10 +43,12 @@ Into = Annotated[
     typer.Option("--output", "-o", help="Folder for the results and the journal.", rich_help_panel=OUTPUT),
 ]
 Name = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--name",
-        help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}.",
+        help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}. "
+        "Without it {stem}_fused, of focus stacks {stem}_focus.",
+        show_default=False,
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -106,8 +110,9 @@ Report = Annotated[
 def batch(
     cards: Inputs,
     output: Into,
-    name: Name = names.NAME,
+    name: Name = None,
     formats: Formats = ["tif"],  # noqa: B006 - Typer reads it only
+    task: g.Task = None,
     group_: g.Group = "auto",
     gap: g.Gap = None,
     jobs: Jobs = None,
@@ -118,14 +123,15 @@ def batch(
     report: Report = None,
     dry_run: o.DryRun = False,
     *,
-    job: Annotated[Job, o.Without("reference", "debug_dir")],
+    settings: Annotated[Settings, o.Without("reference", "debug_dir")],
     talk: o.Talk,
 ) -> None:
-    """Find every bracket on a card and fuse them all.
+    """Find every bracket, or every focus stack, on a card and fuse them all.
 
     Pictures are sorted into brackets by time, exposure and what the camera says; see it with --dry-run. What
     is done is kept in a journal beside the results: run the same command again after an interruption and it
     goes on; changed settings or sources redo what they touch. One bad bracket does not stop the others.
+    Where a card mixes brackets and focus stacks each task takes its own, and says what it left.
 
     With --json there is a line for each bracket, and for each file that cannot be read.
 
@@ -135,14 +141,19 @@ def batch(
     mef batch CARD/ -o fused/ --format jpg --jobs 2   JPEGs, two at a time
     mef batch CARD/ -o fused/ --report fused/index.html
     mef batch CARD/ -o out/ --name "{date}/{first}-{last}"
+    mef batch CARD/ -o stacks/ --task focus           the focus stacks instead
     mef batch PANO/ -o out/ --same-look               one tone for a panorama
     mef batch INBOX/ -o out/ --watch                  while shooting tethered
     mef batch CARD/ -o /shared/out --cluster tcp://host:8786
     """
+    job = job_for(settings, parse_task(task, names.NAMES))
     mode = parse_mode(group_)
-    names.check_name(name)
+    if name is not None:
+        names.check_name(name)
     if watch and (cluster or same_look):
         raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
+    if same_look:
+        folder.check_one_look(task_of(job))
 
     look_over = partial(
         folder.look_over, cards, output, job, name=name, formats=formats, mode=mode, gap_s=gap, known={}
@@ -164,7 +175,11 @@ def batch(
         _show_plan(found, json=talk.json)
         raise typer.Exit(1 if found.bad else 0)
     if not works and not found.bad:
-        raise InputError("There is no bracket among these pictures.", "See why: mef info CARD/ --groups.")
+        what = "focus stack" if found.grouping.task == "focus" else "bracket"
+        again = " --task focus" if found.grouping.task == "focus" else ""
+        raise InputError(
+            f"There is no {what} among these pictures.", f"See why: mef info CARD/ --groups{again}."
+        )
     journal = Journal(output, weights=engine.weights_print(job))
     try:
         if report is not None:

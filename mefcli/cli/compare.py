@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from mefcli.batch.names import NAMES
 from mefcli.cli import options as o
 from mefcli.cli import screen
-from mefcli.errors import flag
+from mefcli.errors import UsageError, flag
 from mefcli.estimate import TYPICAL, fusion_s, seen_mp
 from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
-from mefcli.values import Stack
+from mefcli.settings import Settings
+from mefcli.tasks import for_stack, parse_task
 from mefnets import DEFAULT_MODEL
+from mefnets.spec import Task
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
-
-Maker = Callable[[Sequence[Any]], Any]
 
 
 @o.with_groups
@@ -36,6 +37,15 @@ def compare(
     models: Annotated[
         str, typer.Option("--models", "-m", help="all (that have weights here), or names with commas.")
     ] = "all",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="exposure or focus: models for brackets, or for focus stacks. Without it, that of --models.",
+            metavar="TASK",
+            show_default=False,
+        ),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Of all models only the quick ones, which take seconds.")
     ] = False,
@@ -47,10 +57,12 @@ def compare(
     ] = False,
     ev: o.Ev = None,
     *,
-    job: Annotated[Job, o.Without("model", "weights", "debug_dir", "bit_depth", "compression", "quality")],
+    settings: Annotated[
+        Settings, o.Without("model", "weights", "debug_dir", "bit_depth", "compression", "quality")
+    ],
     talk: o.Talk,
 ) -> None:
-    """Fuse one bracket with several models and show them side by side, with metrics.
+    """Fuse one bracket, or one focus stack, with several models and show them side by side, with metrics.
 
     Examples:
     mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
@@ -58,27 +70,38 @@ def compare(
     mef compare *.jpg --models mertens,ffmef --megapixels 2       two models at 2 megapixels
     mef compare *.jpg --looks -o looks.jpg                  natural, bright, deep and flat
     mef compare *.jpg --report models.html                  a page to look closely
+    mef compare *.jpg --task focus -o sheet.jpg             models for focus stacks
     """
-    from mefcli import api
     from mefcli.evaluation.methods import all_models, chosen_models
-    from mefcli.evaluation.scenes import reduced
+    from mefcli.evaluation.side_by_side import material_of, planned, task_of_models
     from mefcli.pipeline.check import check_frames
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
-    bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
+    wanted = parse_task(task, NAMES)
+    names = [] if models == "all" else chosen_models(models)
+    chosen: Task = task_of_models(names, wanted) if names else wanted or "exposure"
+    job = settings.job
+    if chosen == "focus":
+        from mefcli.pipeline.focus import check_job
+
+        job = for_stack(job, settings)
+        check_job(job)
+        if looks:
+            raise UsageError("A focus stack has no looks to compare.", "Leave out --looks.")
+    bracket = planned(chosen, files, job, o.parse_evs(ev))
     check_target(output, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
     check_frames(bracket, job)
     left_out: dict[str, str] = {}
     if looks:  # one model's picture in every look; sliders given beside move all of them
-        name = DEFAULT_MODEL if models == "all" else models
+        name = names[0] if names else DEFAULT_MODEL
         fusers = _fusers([name], replace(job, look="bright"), None)
     elif models == "all":
-        names, left_out = all_models(quick=fast)
+        names, left_out = all_models(chosen, quick=fast)
         fusers = _fusers(names, job, left_out)
     else:
-        fusers = _fusers(chosen_models(models), job, None)
+        fusers = _fusers(names, job, None)
     count, times = len(bracket.shots), len(get_args(Look)) if looks else 1
     cost_s = {
         name: times * fusion_s(fuser.spec, count, *seen_mp(fuser.spec, megapixels, job))
@@ -86,20 +109,25 @@ def compare(
     }
     _tell(fusers, left_out, cost_s)
     with screen.Progress() as progress:
-        stack = api.prepare(bracket, job=job, on_step=progress)
-    stack = replace(stack, frames=tuple(reduced(frame, megapixels) for frame in stack.frames))
-    labels = [f"{p.name}  {e:+.1f} EV" for p, e in zip(bracket.paths, bracket.evs, strict=True)]
+        material = material_of(chosen, bracket, job, megapixels, progress)
     if looks:
         (fuser,) = fusers.values()
-        makers = {look: _maker(stack, fuser, replace(job, look=look)) for look in get_args(Look)}
+        makers = {look: material.make(fuser, replace(job, look=look)) for look in get_args(Look)}
     else:
-        makers = {name: _maker(stack, fuser, job) for name, fuser in fusers.items()}
+        makers = {name: material.make(fuser, job) for name, fuser in fusers.items()}
 
     def announce(name: str) -> None:
         cost = f" (about {screen.seconds(cost_s[name])})" if name in cost_s else ""
         screen.say(f"Fusing: {name}{cost}")
 
-    result = run(stack.frames, labels, makers, bracket=bracket, on_model=announce)
+    result = run(
+        material.frames,
+        material.labels,
+        makers,
+        bracket=bracket,
+        metrics=material.metrics,
+        on_model=announce,
+    )
     if output is not None:
         _write_sheet(output, result)
     if report is not None:
@@ -118,13 +146,14 @@ def compare(
 def _fusers(names: Sequence[str], job: Job, left_out: dict[str, str] | None) -> dict[str, Fusion]:
     """Every model, loaded. `left_out` takes those that cannot be, where they were not asked for by name."""
     from mefcli import api
+    from mefcli.checkpoints import known_models
     from mefcli.errors import ModelError
     from mefcli.pipeline.check import check_model
 
     fusers: dict[str, Fusion] = {}
     for name in names:
         try:
-            check_model(replace(job, model=name))
+            check_model(replace(job, model=name), known_models()[name].task)
             fusers[name] = api.load_fuser(name, device=job.device, half=job.half)
         except ModelError as error:
             if left_out is None:
@@ -149,15 +178,6 @@ def _tell(fusers: Mapping[str, Fusion], left_out: Mapping[str, str], cost_s: Map
         words = ", ".join(f"{name} {screen.seconds(cost_s[name])}" for name in slow)
         total = screen.seconds(sum(cost_s.values()))
         screen.say(f"About {total} of one processor core. Slow: {words}; --fast leaves such models out.")
-
-
-def _maker(stack: Stack, fuser: Fusion, job: Job) -> Maker:
-    from mefcli import api
-
-    def make(frames: Sequence[Any]) -> Any:
-        return api.fuse_stack(replace(stack, frames=tuple(frames)), fuser=fuser, job=job, depth=8).pixels
-
-    return make
 
 
 def _write_sheet(path: Path, result: Any) -> None:

@@ -12,7 +12,9 @@ from mefcli.cli import options as o
 from mefcli.cli.photograph import Way, one_photograph
 from mefcli.estimate import estimate_stack
 from mefcli.job import Job
-from mefcli.options import FUSION, LOOK, described
+from mefcli.options import FUSION, LOOK
+from mefcli.settings import Settings
+from mefcli.tasks import UNUSED, for_stack
 from mefcli.values import Bracket
 from mefnets import DEFAULT_FOCUS_MODEL
 
@@ -26,7 +28,6 @@ Model = Annotated[
         autocompletion=o.complete_focus_models,
     ),
 ]
-UNUSED = ("resolution", "working_size", "strategy", "crop", "deghost", "debug_dir")  # by a stack
 NOT_FOR_STACKS = o.Without("model", LOOK, *UNUSED)
 
 
@@ -38,7 +39,7 @@ def focus(
     report: o.Report = None,
     dry_run: o.DryRun = False,
     *,
-    job: Annotated[Job, NOT_FOR_STACKS],
+    settings: Annotated[Settings, NOT_FOR_STACKS],
     talk: o.Talk,
 ) -> None:
     """Fold a focus stack into one photograph that is sharp all over.
@@ -56,15 +57,8 @@ def focus(
     """
 
     def plan() -> tuple[Bracket, Job]:
-        of_stack = _of_a_stack(job, model)
+        of_stack = for_stack(replace(settings.job, model=model), settings)
         return api.plan_focus(files, job=of_stack), of_stack
 
     way = Way(plan, api.check_focus, estimate_stack, api.focus_bracket, ending="focus")
     one_photograph(way, files, output, report=report, dry_run=dry_run, talk=talk)
-
-
-def _of_a_stack(job: Job, model: str) -> Job:
-    """Without what files of settings say of exposures."""
-    plain = Job()
-    others = [one.name for one in described(Job) if one.option.panel == LOOK]
-    return replace(job, model=model, **{name: getattr(plain, name) for name in (*UNUSED, *others)})

@@ -12,6 +12,7 @@ from mefcli.brackets.group import Grouping
 from mefcli.cli.tables import exposure_words
 from mefcli.errors import MefError
 from mefcli.pipeline.results import error_object, plan_object
+from mefcli.values import Bracket
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +22,7 @@ Group = Annotated[
     str,
     typer.Option(
         "--group",
-        help="auto, folder (each folder is one bracket), or the number of frames of each bracket.",
+        help="auto, folder (each folder is one bracket or stack), or the number of frames of each.",
         metavar="HOW",
         rich_help_panel=HOW,
     ),
@@ -31,8 +32,20 @@ Gap = Annotated[
     typer.Option(
         "--gap",
         help="Longest pause within a bracket in seconds, from the end of one exposure to the next. "
-        "Without it 4, and 30 where exposures were plainly set by hand.",
+        "Without it 4, and 30 where exposures were plainly set by hand, or the recorded focus goes on.",
         min=0.0,
+        rich_help_panel=HOW,
+    ),
+]
+
+
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="exposure or focus: brackets of exposures, or focus stacks. Without it, what the model is for.",
+        metavar="TASK",
+        show_default=False,
         rich_help_panel=HOW,
     ),
 ]
@@ -42,7 +55,9 @@ def brackets_table(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("#", "frames", "files, dark to bright", "EV", "reference", "why"):
+    stacks = grouping.task == "focus"
+    order, measure = ("near focus first", "focus") if stacks else ("dark to bright", "EV")
+    for heading in ("#", "frames", f"files, {order}", measure, "reference", "why"):
         table.add_column(heading, overflow="fold")
     if outputs:
         table.add_column("output", overflow="fold")
@@ -51,7 +66,7 @@ def brackets_table(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -
             str(number),
             str(len(bracket.shots)),
             " ".join(path.name for path in bracket.paths),
-            " ".join(f"{ev:+.1f}" for ev in bracket.evs),
+            focus_words(bracket) if stacks else " ".join(f"{ev:+.1f}" for ev in bracket.evs),
             exposure_words(bracket.shots[bracket.reference]),
             bracket.why,
         ]
@@ -59,6 +74,12 @@ def brackets_table(grouping: Grouping, outputs: Sequence[Sequence[Path]] = ()) -
             row.append(" ".join(str(output) for output in outputs[number - 1]))
         table.add_row(*row)
     return table
+
+
+def focus_words(stack: Bracket) -> str:
+    """From where to where the focus went, in metres, where the camera tells."""
+    distances = [shot.focus_m for shot in stack.shots if shot.focus_m is not None]
+    return f"{min(distances):.3g} to {max(distances):.3g} m" if len(distances) == len(stack.shots) else ""
 
 
 def grouping_object(
@@ -69,6 +90,7 @@ def grouping_object(
 ) -> dict[str, Any]:
     places = list(outputs) or [()] * len(grouping.brackets)
     return {
+        "task": grouping.task,
         "brackets": [plan_object(b, place) for b, place in zip(grouping.brackets, places, strict=True)],
         "leftovers": [{"file": str(shot.path), "reason": why} for shot, why in grouping.leftovers],
         "errors": error_objects(bad),

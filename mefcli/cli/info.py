@@ -10,13 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from mefcli import api
+from mefcli.batch.names import NAMES
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError, flag
 from mefcli.pipeline.results import plan_object
+from mefcli.tasks import parse_task
 from mefcli.values import Bracket, Shot
+from mefnets.spec import Task
 
 FEW = 12  # so many pictures are looked into without being asked; RAW only on request, it takes longer
 
@@ -43,6 +46,7 @@ def info(
     files: Inputs,
     pixels: Pixels = None,
     groups: Groups = False,
+    task: g.Task = None,
     group: g.Group = "auto",
     gap: g.Gap = None,
     *,
@@ -52,51 +56,59 @@ def info(
 
     Reads headers only, and small versions of the pictures where clipping is asked for. Files that form one
     bracket are shown dark to bright with their stops; * marks the frame whose metadata the result would keep.
+    A focus stack is told as such, with the command that folds it.
 
     Examples:
     mef info *.jpg
     mef info card/ --json
     mef info CARD/ --groups   which brackets mef batch would fuse
+    mef info CARD/ --groups --task focus   which focus stacks
     mef info *.NEF --pixels   also how much is clipped
     """
     if groups:
-        _show_groups(files, group, gap, json=talk.json)
+        _show_groups(files, parse_task(task, NAMES) or "exposure", group, gap, json=talk.json)
         return
     bad: list[tuple[Path, MefError]] = []
     shots = api.shots(files, on_bad=lambda path, error: bad.append((path, error)))
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
     clipping = _clippings(shots, bad) if wanted else {}
     bracket, why_not = _as_bracket(shots, measure=wanted)
+    stack = _as_stack(shots) if bracket is None else None
     if talk.json:
-        screen.put_json(_object(shots, clipping, bracket, why_not, bad))
+        screen.put_json(_object(shots, clipping, bracket, why_not, stack, bad))
     else:
         screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))
         if wanted:
             _show_thumbnails(
                 [shot for shot in (bracket.shots if bracket else shots) if shot.path in clipping]
             )
-        screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
+        if stack is not None:
+            screen.say(f"It looks like a focus stack of {len(stack.shots)} frames, {stack.why}: mef focus.")
+        else:
+            screen.say(f"One bracket, {bracket.why}." if bracket else f"Not one bracket: {why_not}")
     for _, error in bad:
         screen.show_error(*error.spelled(flag))
     if bad:
         raise typer.Exit(1)
 
 
-def _show_groups(files: Sequence[Path], how: str, gap: float | None, *, json: bool) -> None:
+def _show_groups(files: Sequence[Path], task: Task, how: str, gap: float | None, *, json: bool) -> None:
     from mefcli.batch.sources import Bad, find_pictures, read_all
-    from mefcli.brackets.group import group, parse_mode
+    from mefcli.brackets.group import parse_mode
+    from mefcli.brackets.stacks import sorted_for
 
     closed: list[Bad] = []
     shots, unreadable = read_all(find_pictures(files, bad=closed))
     bad = closed + unreadable
-    found = group(shots, mode=parse_mode(how), gap_s=gap)
+    found = sorted_for(task, shots, mode=parse_mode(how), gap_s=gap)
     if json:
         screen.put_json(g.grouping_object(found, bad=bad))
     else:
         screen.stdout().print(g.brackets_table(found))
         for line in g.leftover_lines(found):
             screen.put(f"left over: {line}")
-        screen.say(f"{len(found.brackets)} brackets, {len(found.leftovers)} shots left over.")
+        what = "focus stacks" if task == "focus" else "brackets"
+        screen.say(f"{len(found.brackets)} {what}, {len(found.leftovers)} shots left over.")
     for _, error in bad:
         screen.show_error(*error.spelled(flag))
     if bad:
@@ -126,6 +138,14 @@ def _as_bracket(shots: Sequence[Shot], *, measure: bool) -> tuple[Bracket | None
         return None, error.spelled(flag)[0]
 
 
+def _as_stack(shots: Sequence[Shot]) -> Bracket | None:
+    """The shots as a focus stack, if they look like one: equally bright, and sharp in different places."""
+    try:
+        return api.stack_of(shots)
+    except MefError:
+        return None
+
+
 def _clippings(shots: Sequence[Shot], bad: list[tuple[Path, MefError]]) -> dict[Path, Clipping]:
     """A picture that cannot be decoded goes to `bad`; its header was told all the same."""
     found = {}
@@ -144,6 +164,7 @@ def _object(
     clipping: Mapping[Path, Clipping],
     bracket: Bracket | None,
     why_not: str | None,
+    stack: Bracket | None,
     bad: Sequence[tuple[Path, MefError]],
 ) -> dict[str, Any]:
     def plain(shot: Shot) -> dict[str, Any]:
@@ -159,5 +180,6 @@ def _object(
         "shots": [plain(shot) for shot in shots],
         "bracket": plan_object(bracket) if bracket else None,
         "not_one_bracket": why_not,
+        "focus_stack": plan_object(stack) if stack else None,
         "errors": g.error_objects(bad),
     }

@@ -21,6 +21,7 @@ from mefcli.evaluation.scenes import (
     reduced,
     usable_ends,
 )
+from mefnets.spec import Task
 
 Frames = list[NDArray[Any]]
 Maker = Callable[[Scene, Frames], NDArray[Any] | None]  # None: no result for this scene
@@ -45,13 +46,13 @@ QUICK_S = 2.0
 """CPU seconds a megapixel that a quick model takes at most; the slowest takes twenty times as many."""
 
 
-def all_models(*, quick: bool = False) -> tuple[list[str], dict[str, str]]:
+def all_models(task: Task = "exposure", *, quick: bool = False) -> tuple[list[str], dict[str, str]]:
     """What 'all' stands for, and for each model that is left out of it the reason."""
     from mefcli.checkpoints import is_ready, known_models
 
     chosen: list[str] = []
     left_out: dict[str, str] = {}
-    for name, spec in known_models("exposure").items():
+    for name, spec in known_models(task).items():
         if not is_ready(spec):
             left_out[name] = "it has no trained weights on this machine"
         elif spec.aligns:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError
+from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
@@ -59,9 +59,12 @@ def check_model(job: Job, task: Task = "exposure") -> None:
 
 def other_task(spec: ModelSpec) -> ModelError:
     """A model for other pictures than those given."""
-    if spec.task == "focus":
-        return ModelError(f"{spec.name} folds focus stacks, not exposures.", "Use mef focus.")
-    return ModelError(f"{spec.name} fuses exposures, not focus stacks.", "Use mef fuse.")
+    what = {
+        "exposure": ("fuses exposures", "mef fuse"),
+        "focus": ("folds focus stacks", "mef focus"),
+    }
+    words, command = what[spec.task]
+    return ModelError(f"{spec.name} {words}.", f"Use {command}, or choose another {named('model')}.")
 
 
 def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:

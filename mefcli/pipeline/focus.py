@@ -6,10 +6,8 @@ time there are the picture so far, the frame at hand and the one being read, how
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.clock import Clock, peak_memory_mb
-from mefcli.errors import AlignmentError, UsageError, named
+from mefcli.errors import UsageError, named
 from mefcli.job import Job
-from mefcli.motion.breathing import Chain
-from mefcli.motion.geometry import IDENTITY
-from mefcli.motion.reduced import reduce, seen_by
-from mefcli.motion.warp import cover_of, warp
 from mefcli.pipeline import to_files
-from mefcli.pipeline.even import NONE, evened, gains_between
-from mefcli.pipeline.read import as_float, decoded_one_by_one, one_profile, same_size
+from mefcli.pipeline.lay import Laid, laid
+from mefcli.pipeline.read import as_float, decoded_one_by_one, one_profile
 from mefcli.pipeline.results import Done
+from mefcli.tasks import STACK_ALIGNS, UNUSED
 from mefcli.values import Alignment, Bracket, Fused, OnStep, Pixels, Placed, Record, Sharp, Step, silent
 
 if TYPE_CHECKING:
@@ -35,7 +30,11 @@ if TYPE_CHECKING:
     from mefnets.focus.fold import Fold, Judge
 
 MAP_PX = 240  # long side of the map of frames
-ALIGNS = ("auto", "off")
+OnFrame = Callable[[int, "Picture"], None]
+
+
+def ignored(index: int, picture: Picture) -> None:
+    """The default `on_frame`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,11 @@ class Folded:
 
 def check_job(job: Job) -> None:
     """What a stack has no use for, told early."""
-    if job.align not in ALIGNS:
+    plain = Job()
+    for name in UNUSED:
+        if getattr(job, name) != getattr(plain, name):
+            raise UsageError(f"{named(name)} is of no use for a focus stack.", "Leave it out.")
+    if job.align not in STACK_ALIGNS:
         raise UsageError(
             f"{named('align')} cannot be {job.align!r} for a focus stack.",
             "Frames are shifted, turned and scaled: choose auto or off.",
@@ -78,11 +81,6 @@ def run(
     return to_files(outputs, job, on_step, clock, made)
 
 
-def outward(count: int, reference: int) -> list[int]:
-    """The reference, then its neighbours by turns."""
-    return sorted(range(count), key=lambda index: (abs(index - reference), index))
-
-
 def make(
     bracket: Bracket,
     job: Job,
@@ -91,8 +89,12 @@ def make(
     *,
     depth: int | None = None,
     clock: Clock | None = None,
+    on_frame: OnFrame = ignored,
 ) -> Fused:
-    """One stack from files to a picture in memory."""
+    """One stack from files to a picture in memory.
+
+    `on_frame` is shown each frame as it was read; holding it would cost its memory.
+    """
     from mefcli.pipeline.check import check_engine, check_frames
     from mefcli.pipeline.fuse import load_fuser, weights_of
     from mefnets.engine import opencv
@@ -105,7 +107,7 @@ def make(
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with opencv.THREADS.settled(most=1):
-        found = _folded(bracket, job, _judge(fuser, job), on_step, clock)
+        found = _folded(bracket, job, _judge(fuser, job), on_step, clock, on_frame)
     with clock("fuse"):
         pixels = convert(found.fold.picture, depth or job.bit_depth or 16)
     record = Record(
@@ -131,56 +133,34 @@ def _judge(fuser: Fusion, job: Job) -> Judge:
     return Opinion(fuser, job.max_memory) if fuser.spec.learned else Sharpness()
 
 
-def _folded(bracket: Bracket, job: Job, judge: Judge, on_step: OnStep, clock: Clock) -> Folded:
+def _folded(
+    bracket: Bracket, job: Job, judge: Judge, on_step: OnStep, clock: Clock, on_frame: OnFrame
+) -> Folded:
     from mefnets.focus.fold import Fold
 
     count, names = len(bracket.shots), [path.name for path in bracket.paths]
-    order = outward(count, bracket.reference)
+    read = decoded_one_by_one(bracket, job)
     pictures: dict[int, Picture] = {}
-    placed: dict[int, Placed] = {}
-    evened_names: list[str] = []
-    fold: Fold | None = None
-    chain: Chain | None = None
-    frames = _read_ahead(bracket, job, order)
-    first_small: Pixels | None = None
-    for number, index in enumerate(order):
-        on_step(Step("fuse", number / count, names[index]))
-        with clock("read"):
-            picture = next(frames)
-        frame: Pixels = picture.pixels
+
+    def decoded(index: int) -> Pixels:
+        picture = read(index)
+        on_frame(index, picture)
         pictures[index] = replace(picture, pixels=np.empty((0, 0, 3), np.uint8))
-        del picture
-        size = (frame.shape[1], frame.shape[0])
-        if fold is None:
-            with clock("align"):
-                reduced = reduce([frame])
-                first_small = reduced.frames[0]
-                if job.align != "off":
-                    chain = Chain(index, first_small, reduced.factor, size)
-            placed[index] = Placed("identity", IDENTITY, 1.0, 0.0, 0.0, index, True)
-            with clock("fuse"):
-                fold = Fold(judge, frame, index)
-            continue
-        assert first_small is not None
-        same_size(bracket.shots[index], size, bracket.shots[order[0]], fold.picture.shape[1::-1])
-        with clock("align"):
-            small = reduce([frame]).frames[0]
-            one = Placed("identity", IDENTITY, 1.0, 0.0, 0.0, index, True)
-            if chain is not None:
-                one = chain.place(index, small)
-                if not one.trusted and job.strict:
-                    raise AlignmentError(
-                        f"{names[index]} cannot be aligned with {names[one.via]}: "
-                        "too little detail in common.",
-                        f"Leave out {named('strict')} to keep it where it is, or do not align.",
-                    )
-            placed[index] = one
-            frame, gains = _brought(frame, small, first_small, one)
-            if gains != NONE:
-                evened_names.append(names[index])
+        return picture.pixels
+
+    def begin(number: int, name: str) -> None:
+        on_step(Step("fuse", number / count, name))
+
+    placed: dict[int, Placed] = {}
+    evened_count, fold = 0, None
+    for one in laid(bracket, job, decoded, clock, begin):
+        placed[one.index] = one.placed
+        evened_count += one.evened
         with clock("fuse"):
-            shown = _everywhere if one.kept_identity else partial(cover_of, one.matrix, size)
-            fold.add(_like(frame, fold.picture), index, shown)
+            if fold is None:
+                fold = Fold(judge, one.frame, one.index)
+            else:
+                fold.add(_like(one.frame, fold.picture), one.index, one.shown)
     assert fold is not None
     on_step(Step("fuse", 1.0))
     notes = dict.fromkeys(
@@ -188,8 +168,8 @@ def _folded(bracket: Bracket, job: Job, judge: Judge, on_step: OnStep, clock: Cl
     )
     lost = [names[index] for index in sorted(placed) if not placed[index].trusted]
     told = [f"{name}: not aligned, too little detail in common with its neighbour." for name in lost]
-    if evened_names:
-        told.append(f"Brightness was evened in {len(evened_names)} of {count} frames.")
+    if evened_count:
+        told.append(f"Brightness was evened in {evened_count} of {count} frames.")
     return Folded(
         fold,
         tuple(placed[index] for index in range(count)),
@@ -198,23 +178,34 @@ def _folded(bracket: Bracket, job: Job, judge: Judge, on_step: OnStep, clock: Cl
     )
 
 
-def _brought(
-    frame: Pixels, small: Pixels, first_small: Pixels, one: Placed
-) -> tuple[Pixels, tuple[float, float, float]]:
-    """A frame on the reference's geometry, and as bright."""
-    size = (frame.shape[1], frame.shape[0])
-    box = (0, 0, *size)
-    seen: NDArray[np.bool_] | None = None
-    if not one.kept_identity:
-        frame = warp(frame, one.matrix, box)
-        small = reduce([frame]).frames[0]
-        seen = seen_by(one.matrix, box, size)
-    gains = gains_between(first_small, small, seen)
-    return evened(frame, gains), gains
+def prepared(
+    bracket: Bracket, job: Job, megapixels: float, on_step: OnStep = silent
+) -> tuple[list[Pixels], list[Laid]]:
+    """The frames of a stack, reduced, and as they are laid on the reference: for whoever folds it often."""
+    from mefcli.evaluation.scenes import reduced
+
+    read = decoded_one_by_one(bracket, job)
+    count = len(bracket.shots)
+
+    def decoded(index: int) -> Pixels:
+        return reduced(read(index).pixels, megapixels)
+
+    def begin(number: int, name: str) -> None:
+        on_step(Step("read", number / count, name))
+
+    found = list(laid(bracket, job, decoded, Clock(), begin))
+    return [one.frame for one in sorted(found, key=lambda one: one.index)], found
 
 
-def _everywhere(top: int, bottom: int) -> None:
-    """A frame that was not moved."""
+def fold_laid(found: Sequence[Laid], fuser: Fusion, job: Job) -> Pixels:
+    """What `prepared` laid, folded."""
+    from mefnets.focus.fold import Fold
+
+    fold = Fold(_judge(fuser, job), found[0].frame, found[0].index)
+    for one in found[1:]:
+        fold.add(_like(one.frame, fold.picture), one.index, one.shown)
+    picture: Pixels = fold.picture
+    return picture
 
 
 def _like(frame: Pixels, picture: Pixels) -> Pixels:
@@ -227,22 +218,6 @@ def _like(frame: Pixels, picture: Pixels) -> Pixels:
         return np.asarray(np.rint(np.clip(frame, 0, 1) * 65535), np.uint16)
     deeper: Pixels = deep(frame)
     return deeper
-
-
-def _read_ahead(bracket: Bracket, job: Job, order: Sequence[int]) -> Iterator[Picture]:
-    """Decoded frames in this order, one ahead."""
-    read = decoded_one_by_one(bracket, job)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
-    try:
-        ahead = pool.submit(read, order[0])
-        for following in order[1:]:
-            picture = ahead.result()
-            ahead = pool.submit(read, following)
-            yield picture
-            del picture
-        yield ahead.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _sharp(sharpest: NDArray[np.uint8], count: int) -> Sharp:

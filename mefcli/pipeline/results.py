@@ -138,8 +138,8 @@ def error_object(error: MefError) -> dict[str, str]:
 def done_before(bracket: Bracket, outputs: Sequence[Path], told: Mapping[str, Any]) -> Done:
     """A bracket's result from its object, as an earlier run told it.
 
-    Raises KeyError, TypeError or ValueError for what this program did not tell. Outlines of ghosts, which
-    only a report draws, are not in it.
+    Raises KeyError, TypeError or ValueError for what this program did not tell. Outlines of ghosts and the
+    map of sharp places, which only a report draws, are not in it.
     """
     width, height = (int(side) for side in told["size_px"])
     record = Record(
@@ -160,6 +160,7 @@ def done_before(bracket: Bracket, outputs: Sequence[Path], told: Mapping[str, An
         _ghosts(told["ghosts"]),
         float(told["seconds_total"]),
         before=True,
+        sharp=_sharp(told.get("sharp")),
     )
 
 
@@ -190,6 +191,12 @@ def _ghosts(told: Any) -> Ghosts | None:
     return Ghosts(
         reference, tuple(Ghost(float(one["share"]), tuple(map(_box, one["boxes"]))) for one in told)
     )
+
+
+def _sharp(told: Any) -> Sharp | None:
+    if told is None:
+        return None
+    return Sharp(tuple(float(one["share"]) for one in told), np.empty((0, 0), np.uint8))
 
 
 def _box(told: Any) -> Box:

@@ -41,14 +41,18 @@ def compare(
     makers: dict[str, Callable[[Sequence[NDArray[Any]]], NDArray[Any]]],
     *,
     bracket: Bracket | None = None,
+    metrics: Sequence[str] | None = None,
     on_model: Callable[[str], None] = lambda name: None,
 ) -> Comparison:
-    """Run and score every maker on frames of one size, dark to bright."""
+    """Run and score every maker on frames of one size, dark to bright, or near focus first.
+
+    `metrics` are those of exposures where none are given.
+    """
     from mefcli.evaluation.metrics import Picture, score
 
     stored = [to_eight_bits(frame) for frame in frames]
     inputs = [Picture(frame) for frame in stored]
-    names = PAIR_METRICS if len(frames) == 2 else MORE_METRICS
+    names = metrics or (PAIR_METRICS if len(frames) == 2 else MORE_METRICS)
     outcomes = []
     for name, make in makers.items():
         on_model(name)

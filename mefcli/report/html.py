@@ -252,10 +252,13 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         cells = [f"{one.scores[metric]:.{METRICS[metric].decimals}f}" for one in comparison.results]
         rows.append((f"{metric} {METRICS[metric].arrow}", *cells))
     times = table(("", ""), [(one.name, f"{one.seconds:.2f} s") for one in comparison.results])
-    sections = [Section("Metrics", table(("metric", *names), rows)), *_lost(items), Section("Time", times)]
+    exposed = "MEF_SSIM" in comparison.results[0].scores  # frames of one exposure lose nothing so
+    judged = _lost(items) if exposed else []
+    sections = [Section("Metrics", table(("metric", *names), rows)), *judged, Section("Time", times)]
     if comparison.bracket is not None:
         sections += [exposures(comparison.bracket), _metadata(comparison.bracket)]
     height, width = comparison.results[0].pixels.shape[:2]
-    lead = f"{len(names)} models on one bracket of {len(comparison.inputs)} frames, {width}×{height} pixels."
+    what = "bracket" if exposed else "stack"
+    lead = f"{len(names)} models on one {what} of {len(comparison.inputs)} frames, {width}×{height} pixels."
     scale = min(1.0, MAX_SIDE_PX / max(height, width))
     write_text(Path(path), build_page("Comparison of models", lead, items, sections, scale))

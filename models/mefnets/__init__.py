@@ -7,9 +7,19 @@ heavy; a network's code is imported when it is built.
 from __future__ import annotations
 
 from mefnets import classic, crmef, ffmef, focus, house, lcndr, mefcl, mgdn
-from mefnets.spec import Cost, ModelSpec, Paper, Tiling
+from mefnets.spec import Cost, ModelSpec, Paper, Task, Tiling
 
-__all__ = ["DEFAULT_FOCUS_MODEL", "DEFAULT_MODEL", "MODELS", "Cost", "ModelSpec", "Paper", "Tiling"]
+__all__ = [
+    "DEFAULT_FOCUS_MODEL",
+    "DEFAULT_MODEL",
+    "DEFAULT_MODELS",
+    "MODELS",
+    "Cost",
+    "ModelSpec",
+    "Paper",
+    "Task",
+    "Tiling",
+]
 
 MODELS: dict[str, ModelSpec] = {
     "house": house.SPEC,
@@ -30,3 +40,4 @@ MODELS: dict[str, ModelSpec] = {
 # Chosen from the evidence in weights/README.md: the only one that beats Mertens on structure and on tone.
 DEFAULT_MODEL = "house"
 DEFAULT_FOCUS_MODEL = "focus"  # the evidence is in docs/focus.md
+DEFAULT_MODELS: dict[Task, str] = {"exposure": DEFAULT_MODEL, "focus": DEFAULT_FOCUS_MODEL}

@@ -43,7 +43,7 @@ def test_little_work_stays_in_one_process() -> None:
 
 
 def test_memory_limits_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 8 << 30)
+    monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 4 << 30)
     assert 1 < share.jobs_for(works(60)) < 6
     monkeypatch.setattr(mefnets.engine.budget, "free_memory_bytes", lambda: 1 << 30)
     assert share.jobs_for(works(60)) == 1
