@@ -61,11 +61,17 @@ def fuse(
 
     `ev` gives exposure values in the order of `paths` where the files do not tell. A `fuser` from
     `load_fuser` takes the place of `model`, `weights`, `device` and `half`, and saves loading them again.
-    Options are those of `mef fuse`; a `Job` holds several, and single ones beside it win.
+    Options are those of `mef fuse`; a `Job` holds several, and single ones beside it win. With `hdr` it is
+    linear light with all that is beyond white: 1 at the picture's white, up to 2**headroom.
     """
     job = job_of(job, options)
     bracket = plan(paths, ev=ev, job=job)
-    pixels: Any = pipeline.make(bracket, job, on_step, fuser, depth=32).pixels
+    fused = pipeline.make(bracket, job, on_step, fuser, depth=32)
+    if job.hdr:
+        from mefcli.pipeline.beyond import brightened
+
+        return brightened(fused)
+    pixels: Any = fused.pixels
     return pixels  # type: ignore[no-any-return]
 
 

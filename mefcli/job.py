@@ -131,6 +131,14 @@ class Job:
     )
     compression: Compression = option("deflate", "Of TIFF files.", OUTPUT, written=True)
     quality: int = option(95, "Of JPEG, JPEG XL and AVIF files.", OUTPUT, least=1, most=100, written=True)
+    hdr: bool = option(
+        False,
+        "Also keep the scene's light beyond white, for screens that show it: a JPEG with a gain map.",
+        OUTPUT,
+    )
+    headroom: float = option(
+        3.0, "Stops above white that such a picture reaches at most.", OUTPUT, least=0.25, most=6
+    )
     overwrite: bool = option(False, "Replace outputs that exist.", OUTPUT, written=True, settable="never")
 
     def __post_init__(self) -> None:

@@ -17,7 +17,16 @@ from mefcli.settings import Settings
 from mefnets import DEFAULT_MODELS
 from mefnets.spec import Task
 
-UNUSED = ("resolution", "working_size", "strategy", "crop", "deghost", "debug_dir")  # by a stack
+UNUSED = (
+    "resolution",
+    "working_size",
+    "strategy",
+    "crop",
+    "deghost",
+    "debug_dir",
+    "hdr",
+    "headroom",
+)  # by a stack
 STACK_ALIGNS = ("auto", "off")
 
 

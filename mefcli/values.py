@@ -213,6 +213,21 @@ class Record:
     sources: tuple[str, ...] = ()  # file names of the frames, dark to bright
 
 
+GAIN_OFFSET = 1 / 64  # of the picture's white: what nearly black is multiplied by stays small
+
+
+@dataclass(frozen=True)
+class GainMap:
+    """How much brighter than a picture its scene was, for screens that show more than white.
+
+    Light beyond white is (light + offset) * 2**stops - offset, colour by colour.
+    """
+
+    levels: NDArray[np.uint8]  # (h, w, 3) reduced: 0 is no stop, 255 is `most`
+    most: float  # stops
+    offset: float = GAIN_OFFSET
+
+
 @dataclass(frozen=True)
 class Fused:
     bracket: Bracket
@@ -222,3 +237,4 @@ class Fused:
     alignment: Alignment | None = None
     ghosts: Ghosts | None = None
     sharp: Sharp | None = None  # of a focus stack
+    gains: GainMap | None = None  # where light beyond white was asked for, and there is some

@@ -18,7 +18,7 @@ from mefcli.errors import MefError, UsageError, named
 from mefcli.job import Job
 from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model, other_task
 from mefcli.pipeline.results import Failed, Result
-from mefcli.pipeline.write import check_absent, check_codecs, depth_of
+from mefcli.pipeline.write import check_absent, check_codecs, check_hdr, depth_of
 from mefcli.storage import check_folder_to_be
 from mefcli.tasks import task_of
 from mefcli.values import OnStep, Shot, silent
@@ -74,7 +74,9 @@ def check(
     check_task(job, task)
     suffixes = plan.suffixes_of(formats)
     check_folder_to_be(output)
-    check_codecs([Path(f"x{suffix}") for suffix in suffixes], job, None)
+    examples = [Path(f"x{suffix}") for suffix in suffixes]
+    check_hdr(examples, job)
+    check_codecs(examples, job, None)
     if cluster is not None:
         from mefcli.batch.cluster import check_dask
 

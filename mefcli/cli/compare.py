@@ -24,6 +24,8 @@ from mefnets.spec import Task
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
+WRITTEN = ("bit_depth", "compression", "quality", "hdr", "headroom")  # of files that are no contact sheet
+
 
 @o.with_groups
 def compare(
@@ -57,9 +59,7 @@ def compare(
     ] = False,
     ev: o.Ev = None,
     *,
-    settings: Annotated[
-        Settings, o.Without("model", "weights", "debug_dir", "bit_depth", "compression", "quality")
-    ],
+    settings: Annotated[Settings, o.Without("model", "weights", "debug_dir", *WRITTEN)],
     talk: o.Talk,
 ) -> None:
     """Fuse one bracket, or one focus stack, with several models and show them side by side, with metrics.

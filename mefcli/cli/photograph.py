@@ -44,7 +44,8 @@ def one_photograph(
     try:
         bracket, job = way.plan()
         inputs = bracket.paths
-        outputs = output or [default_output(first_named(files, bracket), ending=way.ending)]
+        suffix = ".jpg" if job.hdr else ".tif"
+        outputs = output or [default_output(first_named(files, bracket), suffix, way.ending)]
         check_outputs(outputs, inputs, overwrite=job.overwrite)
         check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
         if dry_run:

@@ -15,23 +15,24 @@ import numpy as np
 from mefcli.errors import MissingExtraError, OutputError, UsageError, named
 from mefcli.formats import isobox
 from mefcli.formats.facts import EXIF_HEAD
+from mefcli.formats.gainmap import map_jpeg, with_map
 from mefcli.formats.header import ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.ifd import LONG, RATIONAL, SHORT, UNDEFINED, Entry, Tags, exif_block, text_entry
 from mefcli.formats.iptc import carried_block
 from mefcli.formats.metadata import Metadata
 from mefcli.formats.pixels import to_depth, to_profile
+from mefcli.formats.segments import APP1, APP2, APP13, PART, assembled
 from mefcli.formats.spaces import is_srgb
 from mefcli.formats.table import BY_NAME, WRITTEN, Format
 from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding
 from mefcli.formats.xmp import packet
-from mefcli.values import ALIGNED, Pixels, Record
+from mefcli.values import ALIGNED, GainMap, Pixels, Record
 from mefcli.version import version
 
 CODECS = {"jpeg": "JPEG8", "png": "PNG", "jxl": "JPEGXL", "avif": "AVIF", "tiff": "DEFLATE"}
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
-JPEG_PART = 65533  # a JPEG segment's longest payload
 # Level 1 with one filter: 0.9 CPU-s where level 3 with all takes 2.0, for 3 % more bytes (8 MP, 16 bits).
 PNG_LEVEL = 1
 RATINGS = (0x4746, 0x4749)  # of no standard; the rating goes into XMP
@@ -62,6 +63,7 @@ def encode(
     metadata: Metadata | None,
     options: Encoding,
     record: Record | None = None,
+    gains: GainMap | None = None,
 ) -> tuple[str, ...]:
     """Write the file at `path`; returns notes on what had to be changed on the way."""
     path = Path(path)
@@ -81,13 +83,16 @@ def encode(
                 "Give the output another suffix.",
             )
         pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
-    beside = companions(kind, pixels.shape, icc, metadata or Metadata(), record)
+    second = map_jpeg(gains) if gains is not None and kind == "jpeg" else None
+    if gains is not None and not BY_NAME[kind].hdr:
+        notes = (*notes, f"the picture alone: {BY_NAME[kind].title} keeps no light beyond white beside it")
+    beside = companions(kind, pixels.shape, icc, metadata or Metadata(), record, second)
     if kind == "tiff":
         write_tiff(path, pixels, options.compression, beside.main, beside.exif, beside.gps)
     elif kind == "png":
         path.write_bytes(_png(pixels, beside))
     elif kind == "jpeg":
-        path.write_bytes(_jpeg(pixels, options.quality, beside))
+        path.write_bytes(_jpeg(pixels, options.quality, beside, second))
     elif kind == "jxl":
         path.write_bytes(_jpeg_xl(pixels, options.quality, beside))
     else:
@@ -137,8 +142,14 @@ def depth_of(kind: str, options: Encoding, pixels: Pixels) -> int:
 
 
 def companions(
-    kind: str, shape: tuple[int, ...], icc: bytes | None, metadata: Metadata, record: Record | None
+    kind: str,
+    shape: tuple[int, ...],
+    icc: bytes | None,
+    metadata: Metadata,
+    record: Record | None,
+    second: bytes | None = None,
 ) -> Companions:
+    """`second` is the JPEG of a gain map that the packet is to tell of."""
     release = version()
     height, width = shape[:2]
     main: Tags = {tag: entry for tag, entry in metadata.main.items() if tag not in RATINGS}
@@ -163,7 +174,7 @@ def companions(
         main[0x0213] = Entry(SHORT, (1,))  # YCbCrPositioning: centred; 4:4:4 has no other
         exif[0x9101] = Entry(UNDEFINED, b"\1\2\3\0")  # ComponentsConfiguration: Y, Cb, Cr
     block = carried_block(metadata.iptc)
-    xmp = packet(metadata.xmp, metadata.iptc, metadata.rating, record, release)
+    xmp = packet(metadata.xmp, metadata.iptc, metadata.rating, record, release, second)
     if kind == "tiff":
         main[0x02BC] = Entry(1, xmp)
         if icc is not None:
@@ -179,29 +190,24 @@ def _as_longs(block: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(padded) // 4}I", padded)
 
 
-def _jpeg(pixels: Pixels, quality: int, beside: Companions) -> bytes:
+def _jpeg(pixels: Pixels, quality: int, beside: Companions, second: bytes | None) -> bytes:
     import imagecodecs
 
     coded = bytes(imagecodecs.jpeg8_encode(pixels, level=quality, subsampling="444", optimize=True))
-    if coded[2:4] == b"\xff\xe0":  # ours says more than this JFIF header, and EXIF wants to come first
-        coded = coded[:2] + coded[4 + int.from_bytes(coded[4:6], "big") :]
-    parts = [(0xE1, EXIF_HEAD + beside.block)]
-    xmp = beside.xmp if len(XMP_HEAD) + len(beside.xmp) <= JPEG_PART else b""
+    parts = [(APP1, EXIF_HEAD + beside.block)]
+    xmp = beside.xmp if len(XMP_HEAD) + len(beside.xmp) <= PART else b""
     if xmp:
-        parts.append((0xE1, XMP_HEAD + xmp))
-    if beside.iptc and len(beside.iptc) < JPEG_PART - 64:
+        parts.append((APP1, XMP_HEAD + xmp))
+    if beside.iptc and len(beside.iptc) < PART - 64:
         padded = beside.iptc + b"\0" * (len(beside.iptc) % 2)
         resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(beside.iptc)) + padded
-        parts.append((0xED, PHOTOSHOP_HEAD + resource))
+        parts.append((APP13, PHOTOSHOP_HEAD + resource))
     if beside.icc:
-        size = JPEG_PART - len(ICC_HEAD) - 2
+        size = PART - len(ICC_HEAD) - 2
         pieces = [beside.icc[at : at + size] for at in range(0, len(beside.icc), size)]
         for number, piece in enumerate(pieces, start=1):
-            parts.append((0xE2, ICC_HEAD + bytes((number, len(pieces))) + piece))
-    head = b"".join(
-        b"\xff" + bytes((marker,)) + struct.pack(">H", 2 + len(body)) + body for marker, body in parts
-    )
-    return coded[:2] + head + coded[2:]
+            parts.append((APP2, ICC_HEAD + bytes((number, len(pieces))) + piece))
+    return assembled(coded, parts) if second is None else with_map(parts, coded, second)
 
 
 def _png(pixels: Pixels, beside: Companions) -> bytes:

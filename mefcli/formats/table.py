@@ -25,6 +25,7 @@ class Format:
     read_s: float = 0.03  # CPU seconds a megapixel
     named_only: tuple[str, ...] = ()  # suffixes that other things in folders have too
     most_px: int | None = None  # a side of a file that is written
+    hdr: bool = False  # whether it can keep light beyond white
 
     @property
     def fused_bits(self) -> int:
@@ -38,11 +39,12 @@ FORMATS = (
         "jpeg",
         (".jpg", ".jpeg", ".jpe"),
         "8 and 12 bits; baseline, progressive, lossless; grey, CMYK with its profile",
-        "8 bits, 4:4:4",
+        "8 bits, 4:4:4; with a gain map",
         "jpeg",
         (8,),
         0.01,
         most_px=65535,
+        hdr=True,
     ),
     Format(
         "TIFF",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from mefcli.formats import iptc
-from mefcli.values import Record
+from mefcli.values import GainMap, Record
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XML = "http://www.w3.org/XML/1998/namespace"
@@ -30,6 +30,9 @@ PREFIXES = {
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0",
     "cc": "http://creativecommons.org/ns#",
     "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
+    "hdrgm": "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "Container": "http://ns.google.com/photos/1.0/container/",
+    "Item": "http://ns.google.com/photos/1.0/container/item/",
     "mef": MEF,
 }
 # What may pass: names, or None for the whole namespace.
@@ -57,6 +60,7 @@ CONTAINERS = {
     "dc:creator": "Seq",
     "dc:subject": "Bag",
 }
+GAIN_MAP_VERSION = "1.0"
 MAX_PACKET_BYTES = 1 << 20
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 
@@ -64,12 +68,15 @@ Element = ElementTree.Element
 
 
 def packet(
-    source: bytes | None, iim: bytes | None, rating: int | None, record: Record | None, version: str
+    source: bytes | None,
+    iim: bytes | None,
+    rating: int | None,
+    record: Record | None,
+    version: str,
+    second: bytes | None = None,
 ) -> bytes:
-    """The whole packet, in UTF-8."""
-    for prefix, uri in PREFIXES.items():
-        ElementTree.register_namespace(prefix, uri)
-    description = ElementTree.Element(f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
+    """The whole packet, in UTF-8. `second` is the JPEG of a gain map that follows the picture."""
+    description = _description()
     present = _carry(source, description)
     for name, values in iptc.words(iim).items():
         if name not in present and any(values):
@@ -79,11 +86,60 @@ def packet(
     _add(description, "xmp:CreatorTool", [f"mef {version}"])
     if record is not None:
         _describe(description, record, version)
+    if second is not None:
+        _tell_of_map(description, len(second))
+    return _wrapped(description)
+
+
+def gain_packet(gains: GainMap) -> bytes:
+    """What a gain map's numbers mean, in stops, as Ultra HDR 1.0 spells it."""
+    description = _description()
+    numbers = {
+        "GainMapMin": 0.0,
+        "GainMapMax": gains.most,
+        "Gamma": 1.0,
+        "OffsetSDR": gains.offset,
+        "OffsetHDR": gains.offset,
+        "HDRCapacityMin": 0.0,
+        "HDRCapacityMax": gains.most,
+    }
+    description.set(_tag("hdrgm:Version"), GAIN_MAP_VERSION)
+    for name, number in numbers.items():
+        description.set(_tag(f"hdrgm:{name}"), f"{number:.6g}")
+    description.set(_tag("hdrgm:BaseRenditionIsHDR"), "False")
+    return _wrapped(description)
+
+
+def _tell_of_map(description: Element, size: int) -> None:
+    """The directory by which readers of XMP find the map: so many bytes after the picture's end."""
+    description.set(_tag("hdrgm:Version"), GAIN_MAP_VERSION)
+    directory = ElementTree.SubElement(description, _tag("Container:Directory"))
+    row = ElementTree.SubElement(directory, _tag("rdf:Seq"))
+    pictures = ({"Semantic": "Primary"}, {"Semantic": "GainMap", "Length": str(size)})
+    for one in pictures:
+        place = ElementTree.SubElement(row, _tag("rdf:li"), {_tag("rdf:parseType"): "Resource"})
+        item = ElementTree.SubElement(place, _tag("Container:Item"))
+        for name, value in {**one, "Mime": "image/jpeg"}.items():
+            item.set(_tag(f"Item:{name}"), value)
+
+
+def _description() -> Element:
+    for prefix, uri in PREFIXES.items():
+        ElementTree.register_namespace(prefix, uri)
+    return ElementTree.Element(_tag("rdf:Description"), {_tag("rdf:about"): ""})
+
+
+def _wrapped(description: Element) -> bytes:
     root = ElementTree.Element(f"{{{PREFIXES['x']}}}xmpmeta")
     ElementTree.SubElement(root, f"{{{RDF}}}RDF").append(description)
     body = ElementTree.tostring(root, encoding="unicode")
     head = "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>\n"
     return (head + body + "\n<?xpacket end='w'?>").encode("utf-8")
+
+
+def _tag(name: str) -> str:
+    prefix, _, local = name.partition(":")
+    return f"{{{PREFIXES[prefix]}}}{local}"
 
 
 def carried_rating(source: bytes | None) -> int | None:

@@ -96,7 +96,7 @@ class Radiance:
         frame = self.frames[index]
         first, last = max(0, top - 1), min(frame.shape[0], bottom + 1)
         part = as_levels(frame[first:last])
-        opened = looked_up(self.curves.open, part).min(axis=2)
+        opened = _least(looked_up(self.curves.open, part))
         # A neighbour of what is clipped holds some of it, by demosaicing, compression or resampling.
         opened = cv2.erode(opened, np.ones((3, 3), np.uint8))[top - first :][: bottom - top, :, None]
         if index == 0:  # what clips here clips everywhere, and is the best there is
@@ -137,6 +137,11 @@ def looked_up(table: Floats, levels: Levels) -> Floats:
         result: Floats = cv2.LUT(np.ascontiguousarray(levels), table[None])
         return result
     return np.stack([table[:, colour][levels[..., colour]] for colour in range(3)], axis=-1)
+
+
+def _least(colours: Floats) -> Floats:
+    """Over the last axis, a tenth of the time that numpy's own takes over three numbers."""
+    return np.minimum(np.minimum(colours[..., 0], colours[..., 1]), colours[..., 2])
 
 
 def gains_of(isos: Sequence[float | None]) -> tuple[float, ...]:

@@ -25,11 +25,11 @@ class Places:
     most: Exact  # (frames, places): the brightest value of any colour
 
 
-def look(frames: Sequence[Pixels]) -> Places:
-    """An even grid of places; where frames have fewer flat ones, the same grid tells."""
+def look(frames: Sequence[Pixels], places: int = PLACES) -> Places:
+    """An even grid of about so many places; where frames have fewer flat ones, the same grid tells."""
     height, width = frames[0].shape[:2]
     edge = min(EDGE_PX, (min(height, width) - 3) // 2)
-    step = max(1.0, (height * width / PLACES) ** 0.5)
+    step = max(1.0, (height * width / places) ** 0.5)
     ys = np.arange(edge + 1, height - edge - 1, step).astype(np.int64)
     xs = np.arange(edge + 1, width - edge - 1, step).astype(np.int64)
     y, x = (grid.ravel() for grid in np.meshgrid(ys, xs, indexing="ij"))

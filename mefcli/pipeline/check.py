@@ -30,9 +30,10 @@ def check(
     task: Task = "exposure",
 ) -> Fusion | None:
     """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
-    from mefcli.pipeline.write import check_codecs, check_outputs, depth_of
+    from mefcli.pipeline.write import check_codecs, check_hdr, check_outputs, depth_of
 
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
+    check_hdr(outputs, job)
     check_codecs(outputs, job, next((shot.size_px for shot in bracket.shots if shot.size_px), None))
     check_frames(bracket, job)
     fuser = fuser or check_engine(job, task)
@@ -80,13 +81,18 @@ def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:
 
 
 def check_frames(bracket: Bracket, job: Job) -> None:
-    """Frames too large for the limits, as far as their headers tell; and the folder for what is looked at."""
+    """Frames too large for the limits, or whose colours' light nobody knows where it is asked for, as far as
+    headers tell; and the folder for what is looked at."""
     from mefcli.formats import too_large
 
     most = int(job.max_pixels * 1e6)
     for shot in bracket.shots:
         if shot.size_px is not None and shot.size_px[0] * shot.size_px[1] > most:
             raise too_large(shot.path, shot.size_px, most)
+    if job.hdr:
+        from mefcli.pipeline.beyond import matrix_for
+
+        matrix_for(bracket.shots[bracket.reference].icc)
     if job.debug_dir is not None and job.deghost != "off":
         check_folder_to_be(Path(job.debug_dir))
 

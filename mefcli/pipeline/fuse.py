@@ -16,7 +16,7 @@ from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.pipeline.check import check_pixels
-from mefcli.values import Fused, OnStep, Record, Stack, Step, silent
+from mefcli.values import Fused, GainMap, OnStep, Record, Stack, Step, silent
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
@@ -89,14 +89,21 @@ def fuse(
     check_result(pixels, stack.frames, fuser.spec.name)
     if pixels.dtype == np.float32:
         np.clip(pixels, 0.0, 1.0, out=pixels)
+    gains: GainMap | None = None
+    told: tuple[str, ...] = ()
+    if job.hdr:
+        from mefcli.pipeline.beyond import beyond_white
+
+        step(1.0, "light beyond white")
+        gains, told = beyond_white(stack, pixels, job.headroom)
     record = Record(
         model=fuser.spec.name,
         weights_sha256=_HASHES.get(fuser),
         settings=job.settings,
-        notes=(*stack.notes, *fuser.notes),
+        notes=(*stack.notes, *fuser.notes, *told),
         sources=tuple(path.name for path in stack.bracket.paths),
     )
-    return Fused(stack.bracket, pixels, stack.icc, record, stack.alignment, stack.ghosts)
+    return Fused(stack.bracket, pixels, stack.icc, record, stack.alignment, stack.ghosts, gains=gains)
 
 
 def check_result(pixels: Any, frames: Sequence[Any], model: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mefcli.formats.primaries import Primaries
     from mefcli.formats.sensor import Sensor
     from mefcli.hdr.merge import Radiance
+    from mefcli.hdr.places import Exact
     from mefcli.hdr.response import Response
 
 RADIANCE = "radiance"  # the model of a record that was merged and not fused
@@ -168,29 +169,37 @@ def _from_sensor(stack: Stack, sensor: Sensor, job: Job) -> Lit:
     return _lit(stack, job, radiance, primaries, "linear sensor values")
 
 
+def response_of(stack: Stack, icc: bytes, *, places: int | None = None) -> tuple[Response, Exact]:
+    """What the frames' signals mean as light, and their exposures, looked up at so many places.
+
+    `icc` is a matrix profile.
+    """
+    from mefcli.formats.spaces import matrix_of, space_name
+    from mefcli.hdr.exposures import measured_evs, recorded_evs
+    from mefcli.hdr.places import PLACES, look
+    from mefcli.hdr.response import Response, recover
+
+    matrix = matrix_of(icc)
+    assert matrix is not None
+    name = space_name(icc)
+    seen, evs = look(stack.frames, places or PLACES), recorded_evs(stack.bracket)
+    if stack.bracket.measured:
+        evs = measured_evs(seen, matrix.light, evs, stack.bracket.reference, near=False)
+        why = f"the curve of {name}: the files record no exposure that could tell another"
+        return Response(matrix.light, False, why), evs
+    return recover(seen, evs, matrix.light, name), evs
+
+
 def _from_pictures(stack: Stack, job: Job) -> Lit:
     from mefcli.formats.icc import icc_profile
     from mefcli.formats.primaries import primaries_of
-    from mefcli.formats.spaces import matrix_of, space_name
     from mefcli.hdr.curves import levels_of, picture_curves
-    from mefcli.hdr.exposures import measured_evs, recorded_evs
     from mefcli.hdr.merge import Radiance, gains_of
-    from mefcli.hdr.places import look
-    from mefcli.hdr.response import Response, recover
 
     icc = stack.icc or icc_profile("srgb")
-    primaries, matrix = primaries_of(icc), matrix_of(icc)
+    primaries = primaries_of(icc)
     assert primaries is not None
-    assert matrix is not None
-    name = space_name(icc)
-    places, evs = look(stack.frames), recorded_evs(stack.bracket)
-    response: Response
-    if stack.bracket.measured:
-        evs = measured_evs(places, matrix.light, evs, stack.bracket.reference, near=False)
-        why = f"the curve of {name}: the files record no exposure that could tell another"
-        response = Response(matrix.light, False, why)
-    else:
-        response = recover(places, evs, matrix.light, name)
+    response, evs = response_of(stack, icc)
     curves = picture_curves(response.light, levels_of(stack.frames[0].dtype))
     gains = gains_of([shot.iso for shot in stack.bracket.shots])
     radiance = Radiance(stack.frames, curves, tuple(evs.tolist()), gains, None)

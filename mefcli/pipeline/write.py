@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mefcli import storage
-from mefcli.errors import OutputError, UsageError
+from mefcli.errors import OutputError, UsageError, named
 from mefcli.formats.table import LIGHT, WRITTEN, Format
 from mefcli.job import Job
 from mefcli.storage import OnNote
@@ -101,6 +101,17 @@ def check_codecs(outputs: Sequence[Path], job: Job, size_px: tuple[int, int] | N
             )
 
 
+def check_hdr(outputs: Sequence[Path], job: Job) -> None:
+    """Light beyond white that none of the outputs can keep."""
+    if not job.hdr or any(WRITTEN[output.suffix.lower()].hdr for output in outputs):
+        return
+    able = ", ".join(suffix for suffix, format in WRITTEN.items() if format.hdr)
+    raise UsageError(
+        f"{WRITTEN[outputs[0].suffix.lower()].title} files keep no light beyond white.",
+        f"With {named('hdr')}, write {able}; mef hdr writes the light itself, as {', '.join(LIGHT)}.",
+    )
+
+
 def _check_name(output: Path) -> None:
     """Names the system cannot take, and links in a circle."""
     try:
@@ -178,6 +189,7 @@ def _write(
                     metadata=metadata,
                     options=encoding,
                     record=fused.record,
+                    gains=fused.gains,
                 )
             for note in notes:
                 on_note(f"{output.name}: {note}")

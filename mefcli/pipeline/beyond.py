@@ -1,0 +1,89 @@
+"""Stack and picture -> gain map: the light that the bracket holds and the picture does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mefcli.errors import MismatchError, named
+from mefcli.values import Fused, GainMap, Pixels, Stack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mefcli.formats.spaces import Matrix
+
+REDUCED = 4  # sides of the picture to those of the map
+PLACES = 4000  # a camera's curve is right to 0.02 stops with so few
+NOTHING = "nothing in the scene is brighter than the picture shows it: it holds no light beyond white"
+
+
+def beyond_white(stack: Stack, pixels: Pixels, headroom: float) -> tuple[GainMap | None, tuple[str, ...]]:
+    """The gain map of a stack's picture, at a quarter of its sides; and what is to be said of it."""
+    from mefcli.formats.icc import icc_profile
+    from mefcli.hdr.beyond import gain_map
+    from mefcli.hdr.curves import levels_of, picture_curves
+    from mefcli.hdr.merge import Radiance, gains_of
+    from mefcli.pipeline.light import response_of
+
+    matrix = matrix_for(stack.icc)
+    icc = stack.icc or icc_profile("srgb")
+    response, evs = response_of(stack, icc, places=PLACES)
+    radiance = Radiance(
+        _reduced(stack.frames),
+        picture_curves(response.light, levels_of(stack.frames[0].dtype)),
+        tuple(evs.tolist()),
+        gains_of([shot.iso for shot in stack.bracket.shots]),
+        None,
+    )
+    (small,) = _reduced([pixels])
+    found = gain_map(_light_of(small, matrix), radiance.whole(), headroom)
+    return found, () if found is not None else (NOTHING,)
+
+
+def brightened(fused: Fused) -> NDArray[np.float32]:
+    """A picture with all its light: linear, in its own primaries, 1 at its white."""
+    import cv2
+
+    light = _light_of(fused.pixels, matrix_for(fused.icc))
+    gains = fused.gains
+    if gains is None:
+        return light
+    height, width = light.shape[:2]
+    stops = cv2.resize(gains.levels.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    stops *= np.float32(gains.most / 255)
+    offset = np.float32(gains.offset)
+    return np.asarray((light + offset) * np.exp2(stops) - offset, np.float32)
+
+
+def matrix_for(icc: bytes | None) -> Matrix:
+    """What a profile's colours mean as light, or a refusal."""
+    from mefcli.formats.icc import icc_profile
+    from mefcli.formats.spaces import matrix_of, space_name
+
+    found = matrix_of(icc or icc_profile("srgb"))
+    if found is None:
+        raise MismatchError(
+            f"The frames' profile, {space_name(icc)}, has tables: how much light a colour means is not told.",
+            f"Export them as sRGB or Display P3, or leave out {named('hdr')}.",
+        )
+    return found
+
+
+def _light_of(pixels: Pixels, matrix: Matrix) -> NDArray[np.float32]:
+    from mefcli.hdr.curves import levels_of
+    from mefcli.hdr.merge import as_levels, looked_up
+
+    levels = as_levels(pixels)
+    signal = np.linspace(0.0, 1.0, levels_of(levels.dtype))
+    return looked_up(matrix.light(signal).astype(np.float32), levels)
+
+
+def _reduced(pictures: Sequence[Pixels]) -> tuple[Pixels, ...]:
+    import cv2
+
+    height, width = pictures[0].shape[:2]
+    size = (max(1, round(width / REDUCED)), max(1, round(height / REDUCED)))
+    return tuple(cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures)
