@@ -43,7 +43,7 @@ def map_jpeg(gains: GainMap) -> bytes:
 
 
 def iso_metadata(gains: GainMap) -> bytes:
-    """ISO 21496-1, annex C.2, after the versions: one set of numbers for all colours."""
+    """What ISO 21496-1 says after the versions: one set of numbers for all colours."""
     unsigned = [Fraction(0), _fraction(gains.most)]  # headroom of the picture, and of its brightest rendering
     headrooms = b"".join(struct.pack(">II", one.numerator, one.denominator) for one in unsigned)
     least, most, gamma = Fraction(0), _fraction(gains.most), Fraction(1)

@@ -3,11 +3,12 @@
 The picture is right about everything up to its mid-tones; above, it holds light down so that all of it can be
 seen. There the radiance of the bracket comes back,
 
-    log2 gain = s · roll(log2(k R / B)),   never below 0
+    log2 gain = s · (roll(e) + (1 - exp(-e)) d),   never below 0,   e = log2(k Y(R) / Y(B))
 
-with B the picture's light and R the scene's, k making them equal in the mid-tones. s opens smoothly towards
-the picture's lights, so that skin and walls keep theirs; `roll` ends at the headroom. All colours share one
-factor, so a lamp or a sky moves from the picture's colour towards its own.
+with B the picture's light and R the scene's, Y their luminance, and k making them equal in the mid-tones. s
+opens smoothly towards the picture's lights, so that skin and walls keep theirs; `roll` ends at the headroom.
+d is by how many stops a colour departs from that: as its light comes back, a lamp or a sky goes from the
+picture's colour to its own, and what is not brighter keeps the picture's.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ def gain_map(picture: Floats, radiance: Floats, headroom: float) -> GainMap | No
     light, scene = picture @ LUMINANCE, radiance @ LUMINANCE
     scale = np.float32(_anchor(light, scene))
     offset = np.float32(GAIN_OFFSET)
-    above = np.log2(np.maximum((scale * scene + offset) / (light + offset), 1))
+    missing = np.log2((scale * scene + offset) / (light + offset))
+    above = np.maximum(missing, 0)
     brightest = np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
-    share = _opening(brightest) * np.float32(headroom) * -np.expm1(above / np.float32(-headroom))
-    share /= np.maximum(above, np.float32(1e-6))  # of each colour's way from the picture to the scene
-    stops = np.log2(np.maximum((scale * radiance + offset) / (picture + offset), 1))
-    stops *= share[..., None]
+    stops = np.log2((scale * radiance + offset) / (picture + offset)) - missing[..., None]
+    stops *= -np.expm1(-above)[..., None]
+    stops += (np.float32(headroom) * -np.expm1(above / np.float32(-headroom)))[..., None]
+    stops = np.clip(stops * _opening(brightest)[..., None], 0, headroom)
     stops = np.clip(_smoothed(stops, np.sqrt(brightest)), 0, headroom)
     most = float(stops.max())
     if most < LEAST_STOPS:

@@ -28,10 +28,10 @@ from mefcli.hdr.beyond import gain_map
 from mefcli.job import Job
 from mefcli.pipeline.beyond import NOTHING, brightened
 from mefcli.values import GAIN_OFFSET, GainMap
-from tests.formats.conftest import exif_bytes, exiftool, photo
+from tests.formats.conftest import exif_bytes, exiftool, photo, samples
 from tests.formats.test_encode import XMP
 
-__all__ = ["exiftool"]  # a fixture, borrowed
+__all__ = ["exiftool", "samples"]  # fixtures, borrowed
 
 Floats = NDArray[np.float32]
 WIDE = (-4.0, -2.0, 0.0, 2.0)  # the darkest shows what is outside the window
@@ -280,6 +280,15 @@ def test_a_lamp_gains_its_own_colour() -> None:
     assert red > green + 0.3 > blue + 0.6
 
 
+def test_what_has_another_colour_and_is_not_brighter_keeps_the_pictures() -> None:
+    picture, scene = ramp(8)
+    picture, scene = picture.copy(), scene.copy()
+    picture[:20, :60], scene[:20, :60] = (0.7, 0.5, 0.1), (0.6, 0.5, 0.4)  # a yellow wall, drawn yellower
+    gains = gain_map(picture, scene, 3.0)
+    assert gains is not None
+    assert stops_of(gains)[5:15, 10:50].max() < 0.05
+
+
 def test_where_even_the_darkest_frame_clips_the_map_is_even() -> None:
     picture, scene = ramp(64)
     clipped = np.minimum(scene, 4.0)
@@ -305,6 +314,31 @@ def test_a_window_makes_no_halo_on_its_frame() -> None:
     assert shown[:, :110].max() < 0.31
     assert shown[:, :121].max() < 0.31, "up to the edge itself"
     assert (gains.levels[:, :25] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "lights", "rest"),
+    [
+        ("merianos_SecretBeach", (280, 340, 50, 130), (500, 700, 700, 1000)),  # the sun; rocks near by
+        ("room_canon_t2i", (65, 135, 120, 170), (20, 140, 400, 620)),  # a lamp; the dark behind
+        ("peyrou", (360, 390, 805, 850), (250, 350, 100, 500)),  # floodlight; the blue hour
+    ],
+)
+def test_real_lights_gain_and_what_is_around_them_does_not(
+    samples: Path, name: str, lights: tuple[int, ...], rest: tuple[int, ...]
+) -> None:
+    frames = sorted((samples / "brackets" / name).glob("[0-9]*"))
+    job = Job(model="mertens", align="off", hdr=True)
+    made = pipeline.make(api.plan(frames, job=job), job)
+    assert made.gains is not None
+    stops = stops_of(made.gains)
+
+    def mean(box: tuple[int, ...]) -> float:
+        top, bottom, left, right = (side // 4 for side in box)
+        return float(stops[top:bottom, left:right].max(axis=2).mean())
+
+    assert mean(lights) > 1
+    assert mean(rest) < 0.15
 
 
 # ---- the option ------------------------------------------------------------------------------------------
