@@ -14,7 +14,7 @@ from mefcli import checkpoints, pipeline
 from mefcli.job import Job, job_of
 from mefcli.options import of_keywords
 from mefcli.pipeline.results import Done, Result
-from mefcli.values import Bracket, Fused, OnStep, Shot, Stack, silent
+from mefcli.values import Bracket, Fused, GainMapFacts, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
@@ -305,6 +305,13 @@ def clipping(shot: Shot) -> tuple[float, float]:
     from mefcli.brackets.brightness import clipped_shares
 
     return clipped_shares(shot)
+
+
+def gain_map(shot: Shot) -> GainMapFacts | None:
+    """What a file says of its light beyond white; None where it holds none."""
+    from mefcli.formats.gainmap_reader import read_gain_map
+
+    return read_gain_map(shot.path) if shot.kind == "jpeg" else None
 
 
 def _several(paths: Paths) -> Iterable[str | Path]:

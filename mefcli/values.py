@@ -229,6 +229,17 @@ class GainMap:
 
 
 @dataclass(frozen=True)
+class GainMapFacts:
+    """What a file says of its gain map."""
+
+    stops: float  # above white that it adds at most
+    headroom: float  # of a screen, in stops above white, at which it adds all
+    size_px: tuple[int, int]
+    channels: int
+    told: tuple[str, ...]  # in which forms
+
+
+@dataclass(frozen=True)
 class Fused:
     bracket: Bracket
     pixels: Pixels  # (H, W, 3), the deepest depth asked for

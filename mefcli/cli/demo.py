@@ -32,7 +32,7 @@ def demo(
     raw: Raw = False,
     width: Width = 1536,
     *,
-    job: Annotated[Job, o.Only("model", "overwrite")],
+    job: Annotated[Job, o.Only("model", "hdr", "headroom", "overwrite")],
     talk: o.Talk,
 ) -> None:
     """Photograph a rendered room as a bracket and fuse it.
@@ -43,6 +43,7 @@ def demo(
     Examples:
     mef demo                  everything into mef-demo/, or mef-demo-2/ where that holds one already
     mef demo /tmp/room --raw  a RAW bracket (DNG), developed and fused
+    mef demo --hdr            the JPEG also holds the light of lamp and window, for screens that show it
     """
     folder = folder if job.overwrite else _free(folder)
     with screen.Progress() as progress:

@@ -16,9 +16,9 @@ from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError, flag
-from mefcli.pipeline.results import plan_object
+from mefcli.pipeline.results import gain_map_object, plan_object
 from mefcli.tasks import parse_task
-from mefcli.values import Bracket, Shot
+from mefcli.values import Bracket, GainMapFacts, Shot
 from mefnets.spec import Task
 
 FEW = 12  # so many pictures are looked into without being asked; RAW only on request, it takes longer
@@ -64,6 +64,7 @@ def info(
     mef info CARD/ --groups   which brackets mef batch would fuse
     mef info CARD/ --groups --task focus   which focus stacks
     mef info *.NEF --pixels   also how much is clipped
+    mef info beach.jpg        also what a JPEG's gain map adds
     """
     if groups:
         _show_groups(files, parse_task(task, NAMES) or "exposure", group, gap, json=talk.json)
@@ -74,14 +75,17 @@ def info(
     clipping = _clippings(shots, bad) if wanted else {}
     bracket, why_not = _as_bracket(shots, measure=wanted)
     stack = _as_stack(shots) if bracket is None else None
+    maps = {shot.path: facts for shot in shots if (facts := api.gain_map(shot)) is not None}
     if talk.json:
-        screen.put_json(_object(shots, clipping, bracket, why_not, stack, bad))
+        screen.put_json(_object(shots, clipping, maps, bracket, why_not, stack, bad))
     else:
         screen.stdout().print(bracket_table(bracket, clipping) if bracket else shots_table(shots, clipping))
         if wanted:
             _show_thumbnails(
                 [shot for shot in (bracket.shots if bracket else shots) if shot.path in clipping]
             )
+        for path, facts in maps.items():
+            screen.put(_told(path, facts))
         if stack is not None:
             screen.say(f"It looks like a focus stack of {len(stack.shots)} frames, {stack.why}: mef focus.")
         else:
@@ -159,9 +163,19 @@ def _clippings(shots: Sequence[Shot], bad: list[tuple[Path, MefError]]) -> dict[
     return found
 
 
+def _told(path: Path, facts: GainMapFacts) -> str:
+    width, height = facts.size_px
+    colours = "one for all colours" if facts.channels == 1 else "one for each colour"
+    return (
+        f"{path.name} holds light beyond white, up to {facts.stops:.2g} stops: "
+        f"a gain map of {width}x{height}, {colours} ({' and '.join(facts.told)})."
+    )
+
+
 def _object(
     shots: Sequence[Shot],
     clipping: Mapping[Path, Clipping],
+    maps: Mapping[Path, GainMapFacts],
     bracket: Bracket | None,
     why_not: str | None,
     stack: Bracket | None,
@@ -174,6 +188,7 @@ def _object(
         facts["taken_at"] = shot.taken_at.isoformat() if shot.taken_at else None
         facts["ev"] = None if shot.ev is None else round(shot.ev, 3)
         facts["clipping"] = asdict(clipping[shot.path]) if shot.path in clipping else None
+        facts["gain_map"] = gain_map_object(maps.get(shot.path))
         return facts
 
     return {

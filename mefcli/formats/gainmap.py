@@ -15,7 +15,7 @@ import numpy as np
 from mefcli.formats.header import XMP_HEAD
 from mefcli.formats.segments import APP1, APP2, assembled
 from mefcli.formats.xmp import gain_packet
-from mefcli.values import GainMap
+from mefcli.values import GainMap, GainMapFacts
 
 ISO_HEAD = b"urn:iso:std:iso:ts:21496:-1\0"
 ISO_VERSION = struct.pack(">HH", 0, 0)  # least that a reader must know, and the writer's
@@ -24,7 +24,14 @@ MPF_HEAD = b"MPF\0"
 MPF_BYTES = 86  # of the index's payload
 PRIMARY = 0x030000  # a baseline picture that the others belong to
 QUALITY = 95
+ISO, XMP = "ISO 21496-1", "XMP"  # the two forms, for people
 FINEST = 1 << 20  # denominator of numbers that are no fractions
+
+
+def facts_of(gains: GainMap) -> GainMapFacts:
+    """What the file will say of it."""
+    height, width, channels = gains.levels.shape
+    return GainMapFacts(gains.most, gains.most, (width, height), channels, (ISO, XMP))
 
 
 def map_jpeg(gains: GainMap) -> bytes:

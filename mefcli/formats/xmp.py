@@ -142,6 +142,31 @@ def _tag(name: str) -> str:
     return f"{{{PREFIXES[prefix]}}}{local}"
 
 
+def item_lengths(source: bytes) -> list[int]:
+    """The sizes, in bytes, of what a container's directory lists behind the picture."""
+    root = _parsed(source)
+    found = [] if root is None else [one.attrib.get(_tag("Item:Length"), "") for one in root.iter()]
+    return [int(text) for text in found if text.isascii() and text.isdigit()]
+
+
+def gain_numbers(source: bytes) -> tuple[float, float] | None:
+    """Of a gain map's packet: the most stops that it adds, and the headroom at which it adds all."""
+    said = {name: element for name, element in _properties(source) if name.startswith("hdrgm:")}
+    if "hdrgm:Version" not in said:
+        return None
+    try:
+        most, room = (_most(said[f"hdrgm:{name}"]) for name in ("GainMapMax", "HDRCapacityMax"))
+    except (KeyError, ValueError):
+        return None
+    return most, room
+
+
+def _most(element: Element) -> float:
+    """A number, or the largest of a list for each colour."""
+    listed = [item.text for item in element.iter(_tag("rdf:li"))]
+    return max(float(text or "") for text in listed or [element.text])
+
+
 def carried_rating(source: bytes | None) -> int | None:
     for name, element in _properties(source):
         if name == "xmp:Rating":

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mefcli.errors import MefError, flag
-from mefcli.values import Alignment, Box, Bracket, Fused, Ghost, Ghosts, Placed, Record, Sharp
+from mefcli.formats.gainmap import facts_of
+from mefcli.values import Alignment, Box, Bracket, Fused, GainMapFacts, Ghost, Ghosts, Placed, Record, Sharp
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Done:
     seconds: float = 0.0  # from its files to its files
     before: bool = False  # by an earlier run of the same batch, and still as it was then
     sharp: Sharp | None = None  # of a focus stack
+    gain_map: GainMapFacts | None = None
     thumbs: tuple[bytes, ...] = field(default=(), repr=False)  # for a batch's page, where one is asked for
 
     @property
@@ -56,6 +58,7 @@ def done(fused: Fused, outputs: Sequence[Path]) -> Done:
         fused.ghosts,
         sum(fused.record.seconds.values()),
         sharp=fused.sharp,
+        gain_map=None if fused.gains is None else facts_of(fused.gains),
     )
 
 
@@ -99,6 +102,7 @@ def result_object(result: Result) -> dict[str, Any]:
         "box_px": list(result.alignment.box) if result.alignment else None,
         "ghosts": ghost_objects(result.bracket, result.ghosts),
         "sharp": sharp_objects(result.bracket, result.sharp),
+        "gain_map": gain_map_object(result.gain_map),
         "seconds_total": round(result.seconds, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in record.seconds.items()},
         "peak_memory_mb": record.peak_memory_mb,
@@ -121,6 +125,7 @@ _EMPTY: dict[str, Any] = {
     "box_px": None,
     "ghosts": None,
     "sharp": None,
+    "gain_map": None,
     "seconds": {},
     "seconds_total": 0.0,
     "peak_memory_mb": None,
@@ -161,6 +166,7 @@ def done_before(bracket: Bracket, outputs: Sequence[Path], told: Mapping[str, An
         float(told["seconds_total"]),
         before=True,
         sharp=_sharp(told.get("sharp")),
+        gain_map=_gain_map(told.get("gain_map")),
     )
 
 
@@ -197,6 +203,14 @@ def _sharp(told: Any) -> Sharp | None:
     if told is None:
         return None
     return Sharp(tuple(float(one["share"]) for one in told), np.empty((0, 0), np.uint8))
+
+
+def _gain_map(told: Any) -> GainMapFacts | None:
+    if told is None:
+        return None
+    width, height = (int(side) for side in told["size_px"])
+    numbers = float(told["stops"]), float(told["headroom"])
+    return GainMapFacts(*numbers, (width, height), int(told["channels"]), tuple(map(str, told["told"])))
 
 
 def _box(told: Any) -> Box:
@@ -249,3 +263,16 @@ def sharp_objects(bracket: Bracket, sharp: Sharp | None) -> list[dict[str, Any]]
         {"frame": path.name, "share": round(share, 5)}
         for path, share in zip(bracket.paths, sharp.shares, strict=True)
     ]
+
+
+def gain_map_object(facts: GainMapFacts | None) -> dict[str, Any] | None:
+    """Of a file that holds light beyond white; None of others."""
+    if facts is None:
+        return None
+    return {
+        "stops": round(facts.stops, 3),
+        "headroom": round(facts.headroom, 3),
+        "size_px": list(facts.size_px),
+        "channels": facts.channels,
+        "told": list(facts.told),
+    }

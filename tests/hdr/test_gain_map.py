@@ -1,240 +1,25 @@
-"""A JPEG with a gain map: our picture, and beside it the light that the bracket holds beyond its white."""
+"""The gain map of a photograph: what gains light beyond white, how much, and when it is asked for."""
 
 from __future__ import annotations
 
 import json
-import struct
-import subprocess
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from gainmaps import Floats, map_of, most_of, stops_of
 from PIL import Image
 from toolkit import STOPS, MakeBracket, Mef
 
 import mefcli
 from mefcli import api, demo, formats, pipeline
 from mefcli.errors import MismatchError
-from mefcli.formats.boxes import jpeg_segments
-from mefcli.formats.gainmap import ISO_HEAD, MPF_HEAD
-from mefcli.formats.header import ICC_HEAD, XMP_HEAD
-from mefcli.formats.metadata import read_metadata
+from mefcli.formats.gainmap import MPF_HEAD
 from mefcli.formats.spaces import matrix_of
 from mefcli.hdr.beyond import gain_map
 from mefcli.job import Job
 from mefcli.pipeline.beyond import NOTHING, brightened
-from mefcli.values import GAIN_OFFSET, GainMap
-from tests.formats.conftest import exif_bytes, exiftool, photo, samples
-from tests.formats.test_encode import XMP
-
-__all__ = ["exiftool", "samples"]  # fixtures, borrowed
-
-Floats = NDArray[np.float32]
-WIDE = (-4.0, -2.0, 0.0, 2.0)  # the darkest shows what is outside the window
-
-
-@pytest.fixture(scope="session")
-def room(tmp_path_factory: pytest.TempPathFactory, light: Floats) -> list[Path]:
-    return demo.make_bracket(tmp_path_factory.mktemp("wide"), stops=WIDE, light=light)
-
-
-@pytest.fixture
-def judge() -> Any:
-    """libultrahdr: linear light from a file, by somebody else's reading of the standard."""
-    import imagecodecs
-
-    if not getattr(getattr(imagecodecs, "ULTRAHDR", None), "available", False):
-        pytest.skip("imagecodecs with libultrahdr is not installed: gain maps were NOT judged")
-
-    def decode(path: Path) -> Floats:
-        pixels: Floats = imagecodecs.ultrahdr_decode(path.read_bytes(), dtype="float16")
-        return pixels[..., :3].astype(np.float32)
-
-    return decode
-
-
-def fused(mef: Mef, frames: list[Path], output: Path, *words: object) -> Path:
-    done = mef("fuse", *frames, "-o", output, "-m", "mertens", "--align", "off", *words)
-    assert done.code == 0, done.err
-    return output
-
-
-def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    for marker, start, end in jpeg_segments(data):
-        yield marker, data[start:end]
-
-
-def of(data: bytes, head: bytes) -> bytes:
-    """The payload of the segment with this head."""
-    return next(body[len(head) :] for _, body in segments(data) if body.startswith(head))
-
-
-def map_of(data: bytes) -> bytes:
-    """The second JPEG, by the multi-picture index."""
-    index = of(data, MPF_HEAD)
-    assert index[:8] == b"MM\0*\0\0\0\x08"
-    (places,) = struct.unpack(">I", index[10 + 24 + 8 : 10 + 24 + 12])
-    first, second = (struct.unpack(">IIIHH", index[places + at : places + at + 16]) for at in (0, 16))
-    assert first[:3] == (0x030000, len(data) - second[1], 0)
-    origin = data.index(MPF_HEAD) + len(MPF_HEAD)
-    assert origin + second[2] + second[1] == len(data)
-    return data[origin + second[2] :]
-
-
-def most_of(second: bytes) -> float:
-    """The stops of the map's white, by the standard's metadata."""
-    body = of(second, ISO_HEAD)
-    assert body[:5] == b"\0\0\0\0\x40"
-    return float(np.divide(*struct.unpack(">iI", body[5 + 24 : 5 + 32])))
-
-
-def expected(path: Path, icc: bytes) -> Floats:
-    """Base times gain, with the map enlarged as libultrahdr does: weighed by inverse distances."""
-    import imagecodecs
-
-    data = path.read_bytes()
-    second = map_of(data)
-    planes = imagecodecs.jpeg8_decode(data, outcolorspace="YCBCR").astype(np.float64)
-    luma, blue, red = planes[..., 0], planes[..., 1] - 128, planes[..., 2] - 128
-    signal = np.stack(
-        [luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1
-    )
-    matrix = matrix_of(icc)
-    assert matrix is not None
-    light = matrix.light(np.clip(signal / 255, 0, 1).ravel())[:, 0].reshape(signal.shape)
-    levels = imagecodecs.jpeg8_decode(second).astype(np.float64)
-    (height, width), (rows, columns) = light.shape[:2], levels.shape[:2]
-    x, y = np.arange(width) * columns / width, np.arange(height) * columns / width
-    total, weights = np.zeros(light.shape), np.zeros((height, width, 1))
-    for down in (0, 1):
-        for right in (0, 1):
-            at_y = np.minimum(np.floor(y).astype(int) + down, rows - 1)
-            at_x = np.minimum(np.floor(x).astype(int) + right, columns - 1)
-            apart = np.hypot((x - at_x)[None, :], (y - at_y)[:, None])
-            weight = 1 / np.maximum(apart, 1e-9)[..., None]
-            total += weight * levels[at_y][:, at_x]
-            weights += weight
-    stops = total / weights / 255 * most_of(second)
-    return np.asarray((light + GAIN_OFFSET) * 2**stops - GAIN_OFFSET, np.float32)
-
-
-# ---- the file --------------------------------------------------------------------------------------------
-
-
-def test_the_picture_is_the_one_without_hdr_for_every_reader(
-    mef: Mef, room: list[Path], tmp_path: Path
-) -> None:
-    import cv2
-    import imageio.v3 as iio
-
-    plain = fused(mef, room, tmp_path / "plain.jpg")
-    bright = fused(mef, room, tmp_path / "bright.jpg", "--hdr")
-    with Image.open(plain) as one, Image.open(bright) as other:
-        assert other.format == "JPEG"
-        assert (np.asarray(one) == np.asarray(other)).all()
-        assert one.info["icc_profile"] == other.info["icc_profile"]
-        assert other.getexif() == one.getexif()
-    for read in (lambda path: cv2.imread(str(path)), iio.imread, lambda path: formats.decode(path).pixels):
-        assert (read(plain) == read(bright)).all()
-    assert bright.stat().st_size < 1.3 * plain.stat().st_size
-
-
-@pytest.mark.parametrize("space", ["srgb", "p3"])
-@pytest.mark.parametrize("size", [(144, 96), (141, 93)], ids=["whole quarters", "odd"])
-def test_libultrahdr_finds_base_times_gain(
-    mef: Mef, light: Floats, judge: Any, tmp_path: Path, space: str, size: tuple[int, int]
-) -> None:
-    frames = demo.make_bracket(tmp_path, stops=WIDE, light=light[: size[1], : size[0]].copy())
-    for frame in frames:
-        with Image.open(frame) as image:
-            image.save(frame, quality=93, exif=image.getexif(), icc_profile=formats.icc_profile(space))
-    path = fused(mef, frames, tmp_path / "bright.jpg", "--hdr")
-    found, wanted = judge(path), expected(path, formats.icc_profile(space))
-    assert found.shape == wanted.shape
-    assert wanted.max() > 2
-    assert (np.abs(found - wanted) / np.maximum(wanted, 0.01)).max() < 0.02
-
-
-def test_both_forms_of_metadata_say_the_same(mef: Mef, room: list[Path], tmp_path: Path) -> None:
-    data = fused(mef, room, tmp_path / "bright.jpg", "--hdr", "--headroom", 2).read_bytes()
-    second = map_of(data)
-    most = most_of(second)
-    assert 1 < most <= 2
-    said = of(second, XMP_HEAD).decode()
-    assert f'hdrgm:GainMapMax="{most:.3f}' in said
-    assert f'hdrgm:HDRCapacityMax="{most:.3f}' in said
-    assert 'hdrgm:OffsetSDR="0.015625"' in said
-    assert of(data, ISO_HEAD) == bytes(4)
-    ours = of(data, XMP_HEAD).decode()
-    assert 'hdrgm:Version="1.0"' in ours
-    assert f'Item:Length="{len(second)}"' in ours
-    assert "<mef:Model>mertens" in ours, "ours is merged with the directory, not replaced"
-
-
-def test_metadata_and_profile_are_kept_whole(tmp_path: Path) -> None:
-    source = tmp_path / "source.jpg"
-    Image.fromarray(photo()).save(source, exif=exif_bytes(), xmp=XMP)
-    gains = GainMap(photo(10, 15), 2.5)
-    for name, one in (("plain.jpg", None), ("bright.jpg", gains)):
-        formats.encode(
-            tmp_path / name,
-            photo(),
-            icc=formats.icc_profile("p3"),
-            metadata=formats.read_metadata(source),
-            options=formats.Encoding(),
-            gains=one,
-        )
-    plain, bright = (read_metadata(tmp_path / name) for name in ("plain.jpg", "bright.jpg"))
-    assert plain.gps
-    assert replace(plain, xmp=None) == replace(bright, xmp=None)
-    assert (plain.rating, plain.keywords) == (bright.rating, bright.keywords) == (4, ("lake", "night"))
-    data = (tmp_path / "bright.jpg").read_bytes()
-    assert of(data, ICC_HEAD)[2:] == formats.icc_profile("p3")
-    assert formats.read_shot(tmp_path / "bright.jpg").icc_name == "Display P3"
-
-
-def test_exiftool_says_that_it_does_not_know_the_standard_and_nothing_else(
-    mef: Mef, room: list[Path], tmp_path: Path, exiftool: str
-) -> None:
-    path = fused(mef, room, tmp_path / "bright.jpg", "--hdr")
-    run = [exiftool, "-validate", "-warning", "-error", "-a", "-s3", str(path)]
-    lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines in (["OK"], ["1 Warning (minor)", "[minor] Unknown APP2 segment"])
-    run = [exiftool, "-b", "-MPImage2", str(path)]
-    assert subprocess.run(run, capture_output=True, check=True).stdout == map_of(path.read_bytes())
-
-
-@pytest.mark.parametrize(
-    "change", [["-GPS:all="], ["-Artist=A name that is rather long" * 9], ["-IPTC:all="]]
-)
-def test_a_file_that_exiftool_rewrote_keeps_its_light(
-    mef: Mef, room: list[Path], judge: Any, tmp_path: Path, exiftool: str, change: list[str]
-) -> None:
-    path = fused(mef, room, tmp_path / "bright.jpg", "--hdr")
-    before, second = judge(path), map_of(path.read_bytes())
-    subprocess.run([exiftool, "-q", "-overwrite_original", *change, str(path)], check=True)
-    assert (judge(path) == before).all()
-    run = [exiftool, "-b", "-MPImage2", str(path)]
-    assert subprocess.run(run, capture_output=True, check=True).stdout == second
-
-
-def test_a_source_with_a_gain_map_hands_none_of_it_on(mef: Mef, room: list[Path], tmp_path: Path) -> None:
-    bright = fused(mef, room, tmp_path / "bright.jpg", "--hdr")
-    with Image.open(bright) as image:
-        exif, xmp = image.info["exif"], image.info["xmp"]
-    frames = []
-    for number, frame in enumerate(room[:2]):
-        with Image.open(frame) as image:
-            frames.append(tmp_path / f"{number}.jpg")
-            image.save(frames[-1], exif=exif, xmp=xmp)
-    path = fused(mef, frames, tmp_path / "plain.jpg", "--ev=-2,0")
-    assert b"hdrgm" not in path.read_bytes()
-    assert b"Container" not in path.read_bytes()
-
+from mefcli.values import GAIN_OFFSET
 
 # ---- the map ---------------------------------------------------------------------------------------------
 
@@ -244,10 +29,6 @@ def ramp(top: float) -> tuple[Floats, Floats]:
     scene = np.geomspace(0.01, top, 400, dtype=np.float32)
     shown = np.where(scene < 0.5, scene, 0.5 + 0.5 * (1 - np.exp(0.5 - scene))).astype(np.float32)
     return (np.tile(one[None, :, None], (40, 1, 3)) for one in (shown, scene))  # type: ignore[return-value]
-
-
-def stops_of(gains: GainMap) -> Floats:
-    return gains.levels.astype(np.float32) * np.float32(gains.most / 255)
 
 
 def test_mid_tones_are_left_alone_and_light_comes_back_above_them() -> None:
