@@ -22,6 +22,7 @@ FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
 MOVE = 0.02  # a megapixel and frame
 GHOSTS = 0.06  # a megapixel and frame
 CARRY = 0.01  # a megapixel and frame: a small result to full size
+BEYOND = 0.06  # a megapixel: light beyond white
 WRITE = {"none": 0.005, "zstd": 0.02, "deflate": 0.06, "lzw": 0.08}
 START_S, TORCH_S = 0.5, 2.0  # of a process, before its first picture; with torch
 TYPICAL = Cost(cpu_s=10.0, held_bytes=1500)  # of a network that nobody has measured
@@ -49,7 +50,7 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
         "read": sum(READ_S[shot.kind] for shot in bracket.shots) * megapixels,
         "align": 0.0 if job.align == "off" else count * (FIND_MOTION_S + MOVE * megapixels),
         "deghost": 0.0 if job.deghost == "off" else count * GHOSTS * megapixels,
-        "fuse": fusion_s(spec, count, seen, carried),
+        "fuse": fusion_s(spec, count, seen, carried) + (BEYOND * megapixels if job.hdr else 0.0),
         "write": max(1, len(outputs)) * WRITE[job.compression] * megapixels,
     }
     pictures = pictures_of(bracket) or Pictures((width, height), count, 16)

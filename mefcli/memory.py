@@ -22,6 +22,7 @@ DECODED_AT_ONCE = 2
 RAW_BYTES_PX = 16  # of LibRaw while it develops, beside the picture: mosaic, four channels, a copy
 PREPARED_BYTES_PX = 11  # of a reduced frame made ready to measure motion: two planes of floats, and halved
 MEASURING_BYTES_PX = 80  # of the pair at hand
+GAINS_BYTES_PX = 9  # of a gain map being made, where the network has ended
 
 STACK_BYTES_PX = (
     62  # of a focus stack: picture, the frame at hand before and after it moves, the next, weights
@@ -76,7 +77,8 @@ def held_mb(pictures: Pictures, job: Job, depth: int, network_mb: float = LEAST_
     moving = frames
     if job.align != "off" or job.deghost != "off":
         moving += pictures.frame_mb + _measuring_mb(pictures)
-    return max(reading, moving, frames + result + network_mb)
+    gains = pictures.pixels * GAINS_BYTES_PX / 2**20 if job.hdr else 0.0
+    return max(reading, moving, frames + result + max(network_mb, gains))
 
 
 def _measuring_mb(pictures: Pictures) -> float:

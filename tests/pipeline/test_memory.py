@@ -109,6 +109,7 @@ def test_what_is_held_at_the_busiest_is_counted() -> None:
     frames = 30 * 12e6 * 3 / 2**20
     assert held_mb(jpeg, still, 16) >= frames + 2 * 12e6 * 3 / 2**20
     assert held_mb(jpeg, job, 16) > held_mb(jpeg, still, 16)
+    assert held_mb(jpeg, Job(align="off", hdr=True), 8) > held_mb(jpeg, still, 8) + 5
     assert held_mb(Pictures((4000, 3000), 30, 16), still, 16) > 1.9 * frames
     assert held_mb(Pictures((4000, 3000), 3, 16, raw=True), still, 16) > held_mb(
         Pictures((4000, 3000), 3, 16), still, 16
