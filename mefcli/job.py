@@ -133,7 +133,7 @@ class Job:
     quality: int = option(95, "Of JPEG, JPEG XL and AVIF files.", OUTPUT, least=1, most=100, written=True)
     hdr: bool = option(
         False,
-        "Also keep the scene's light beyond white, for screens that show it: a JPEG with a gain map.",
+        "Also keep the scene's light beyond white: a JPEG with a gain map, or AVIF in PQ.",
         OUTPUT,
     )
     headroom: float = option(

@@ -26,7 +26,7 @@ from mefcli.formats.segments import APP1, APP2, APP13, PART, assembled
 from mefcli.formats.spaces import is_srgb
 from mefcli.formats.table import BY_NAME, WRITTEN, Format
 from mefcli.formats.tiffwriter import write_tiff
-from mefcli.formats.values import Encoding
+from mefcli.formats.values import Encoding, Rows
 from mefcli.formats.xmp import packet
 from mefcli.values import ALIGNED, GainMap, Pixels, Record
 from mefcli.version import version
@@ -64,8 +64,13 @@ def encode(
     options: Encoding,
     record: Record | None = None,
     gains: GainMap | None = None,
+    light: Rows | None = None,
 ) -> tuple[str, ...]:
-    """Write the file at `path`; returns notes on what had to be changed on the way."""
+    """Write the file at `path`; returns notes on what had to be changed on the way.
+
+    `gains` and `light` (linear, 1 at the picture's white) are what is beyond white, for the formats that keep
+    it in the one way or the other.
+    """
     path = Path(path)
     kind = format_of(path, options)
     if pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -83,6 +88,9 @@ def encode(
                 "Give the output another suffix.",
             )
         pixels, icc, notes = converted, None, (*notes, "converted to sRGB for JPEG XL")
+    if light is not None and kind == "avif":
+        path.write_bytes(_avif_pq(light, max(10, depth), options.quality, icc, metadata, record))
+        return notes
     second = map_jpeg(gains) if gains is not None and kind == "jpeg" else None
     if gains is not None and not BY_NAME[kind].hdr:
         notes = (*notes, f"the picture alone: {BY_NAME[kind].title} keeps no light beyond white beside it")
@@ -262,3 +270,33 @@ def _avif(pixels: Pixels, depth: int, quality: int, beside: Companions) -> bytes
         matrix=6,
     )
     return isobox.avif(bytes(coded), beside.icc, beside.block, beside.xmp)
+
+
+def _avif_pq(
+    light: Rows,
+    depth: int,
+    quality: int,
+    icc: bytes | None,
+    metadata: Metadata | None,
+    record: Record | None,
+) -> bytes:
+    """Light beyond white as PQ on BT.2020: code points instead of a profile, and the light's level."""
+    import imagecodecs
+
+    from mefcli.formats import pq
+
+    signal = pq.pq_signal(light, icc, depth)
+    coded = imagecodecs.avif_encode(
+        signal.levels,
+        level=quality,
+        speed=8,
+        bitspersample=depth,
+        pixelformat="444",
+        primaries=pq.BT2020,
+        transfer=pq.PQ_TRANSFER,
+        matrix=pq.BT2020,
+    )
+    beside = companions("avif", light.shape, None, metadata or Metadata(), record)
+    exif = {**beside.exif, 0xA001: Entry(SHORT, (0xFFFF,))}  # neither sRGB nor Adobe RGB
+    block = exif_block(beside.main, exif, beside.gps)
+    return isobox.avif(bytes(coded), None, block, beside.xmp, signal.light_level)

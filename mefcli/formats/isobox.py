@@ -30,8 +30,8 @@ def jpeg_xl(coded: bytes, exif: bytes, xmp: bytes) -> bytes:
     return signature + file_type + level + metadata + picture
 
 
-def avif(coded: bytes, icc: bytes | None, exif: bytes, xmp: bytes) -> bytes:
-    """`coded` (a plain AVIF file of one picture) with profile and metadata."""
+def avif(coded: bytes, icc: bytes | None, exif: bytes, xmp: bytes, light_level: bytes | None = None) -> bytes:
+    """`coded` (a plain AVIF file of one picture) with profile, metadata and the light's level."""
     items = heif_items(coded)
     picture = items.content(coded, items.primary or PICTURE)
     properties = [
@@ -41,6 +41,9 @@ def avif(coded: bytes, icc: bytes | None, exif: bytes, xmp: bytes) -> bytes:
     if icc is not None:
         properties.append(box(b"colr", b"prof", icc))
         names.append(b"colr")
+    if light_level is not None:
+        properties.append(box(b"clli", light_level))
+        names.append(b"clli")
     essential = [index | (0x80 if name == b"av1C" else 0) for index, name in enumerate(names, start=1)]
     associations = full_box(b"ipma", 0, 0, struct.pack(">IHB", 1, PICTURE, len(essential)), bytes(essential))
     contents = [(PICTURE, picture), (EXIF, struct.pack(">I", 0) + exif), (XMP, xmp)]

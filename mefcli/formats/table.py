@@ -9,6 +9,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mefcli.values import Kind
 
@@ -25,7 +26,7 @@ class Format:
     read_s: float = 0.03  # CPU seconds a megapixel
     named_only: tuple[str, ...] = ()  # suffixes that other things in folders have too
     most_px: int | None = None  # a side of a file that is written
-    hdr: bool = False  # whether it can keep light beyond white
+    hdr: Literal["", "map", "light"] = ""  # light beyond white: as a gain map, as the picture, or not at all
 
     @property
     def fused_bits(self) -> int:
@@ -44,7 +45,7 @@ FORMATS = (
         (8,),
         0.01,
         most_px=65535,
-        hdr=True,
+        hdr="map",
     ),
     Format(
         "TIFF",
@@ -106,11 +107,12 @@ FORMATS = (
         "heif",
         (".avif",),
         "8, 10, 12 bits, PQ and HLG brought to standard range",
-        "8, 10, 12 bits",
+        "8, 10, 12 bits; PQ with `--hdr`",
         "avif",
         (8, 10, 12),
         0.08,
         most_px=65536,
+        hdr="light",
     ),
     Format("JPEG XL", None, (".jxl",), writes="8 and 16 bits", name="jxl", depths=(8, 16)),
     Format("WebP", "webp", (".webp",), "8 bits, not animated", read_s=0.02),

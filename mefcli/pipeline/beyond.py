@@ -45,17 +45,50 @@ def beyond_white(stack: Stack, pixels: Pixels, headroom: float) -> tuple[GainMap
 
 def brightened(fused: Fused) -> NDArray[np.float32]:
     """A picture with all its light: linear, in its own primaries, 1 at its white."""
+    return Bright(fused)[:]
+
+
+class Bright:
+    """The same by rows, as they are asked for: `bright[top:bottom]`."""
+
+    def __init__(self, fused: Fused) -> None:
+        self.pixels, self.gains = fused.pixels, fused.gains
+        self.matrix = matrix_for(fused.icc)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        height, width, _ = self.pixels.shape
+        return height, width, 3
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        return np.dtype(np.float32)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        start, stop, _ = rows.indices(self.shape[0])
+        light = _light_of(self.pixels[start:stop], self.matrix)
+        if self.gains is None:
+            return light
+        stops = _enlarged(self.gains.levels, self.shape, start, stop)
+        stops *= np.float32(self.gains.most / 255)
+        offset = np.float32(self.gains.offset)
+        return np.asarray((light + offset) * np.exp2(stops) - offset, np.float32)
+
+
+def _enlarged(
+    levels: NDArray[np.uint8], shape: tuple[int, int, int], start: int, stop: int
+) -> NDArray[np.float32]:
+    """Rows of a map that is stretched over the picture, bilinear."""
     import cv2
 
-    light = _light_of(fused.pixels, matrix_for(fused.icc))
-    gains = fused.gains
-    if gains is None:
-        return light
-    height, width = light.shape[:2]
-    stops = cv2.resize(gains.levels.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    stops *= np.float32(gains.most / 255)
-    offset = np.float32(gains.offset)
-    return np.asarray((light + offset) * np.exp2(stops) - offset, np.float32)
+    last = levels.shape[0] - 1
+    at = np.clip((np.arange(start, stop) + 0.5) * levels.shape[0] / shape[0] - 0.5, 0, last)
+    above = at.astype(np.int64)
+    below = np.minimum(above + 1, last)
+    share = (at - above).astype(np.float32)[:, None, None]
+    mixed = levels[above] * (1 - share) + levels[below] * share
+    wide: NDArray[np.float32] = cv2.resize(mixed, (shape[1], stop - start), interpolation=cv2.INTER_LINEAR)
+    return wide
 
 
 def matrix_for(icc: bytes | None) -> Matrix:

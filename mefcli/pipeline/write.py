@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mefcli import storage
 from mefcli.errors import OutputError, UsageError, named
@@ -16,6 +17,9 @@ from mefcli.formats.table import LIGHT, WRITTEN, Format
 from mefcli.job import Job
 from mefcli.storage import OnNote
 from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, silent
+
+if TYPE_CHECKING:
+    from mefcli.formats.values import Rows
 
 BeforeMove = Callable[[Sequence[tuple[Path, Path]]], None]
 
@@ -190,9 +194,19 @@ def _write(
                     options=encoding,
                     record=fused.record,
                     gains=fused.gains,
+                    light=_light(fused, output),
                 )
             for note in notes:
                 on_note(f"{output.name}: {note}")
         before_move(list(zip(outputs, temporaries, strict=True)))
     on_step(Step("write", 1.0))
     return outputs
+
+
+def _light(fused: Fused, output: Path) -> Rows | None:
+    """All the light of a picture, for a format whose picture it is."""
+    if fused.gains is None or WRITTEN[output.suffix.lower()].hdr != "light":
+        return None
+    from mefcli.pipeline.beyond import Bright
+
+    return Bright(fused)
