@@ -14,8 +14,9 @@ import numpy as np
 
 from mefcli.formats.header import XMP_HEAD
 from mefcli.formats.segments import APP1, APP2, assembled
-from mefcli.formats.xmp import gain_packet
+from mefcli.formats.xmp import gain_packet, packet
 from mefcli.values import GainMap, GainMapFacts
+from mefcli.version import version
 
 ISO_HEAD = b"urn:iso:std:iso:ts:21496:-1\0"
 ISO_VERSION = struct.pack(">HH", 0, 0)  # least that a reader must know, and the writer's
@@ -72,6 +73,11 @@ def with_map(parts: list[tuple[int, bytes]], coded: bytes, second: bytes) -> byt
     origin = blank.index(MPF_HEAD + bytes(8)) + len(MPF_HEAD)  # places are counted from the index's own start
     parts[-1] = (APP2, MPF_HEAD + _index(len(blank), len(second), len(blank) - origin))
     return assembled(coded, parts) + second
+
+
+def beside(coded: bytes, second: bytes) -> bytes:
+    """A JPEG's picture with a map, and with no more words than that takes."""
+    return with_map([(APP1, XMP_HEAD + packet(None, None, None, None, version(), second))], coded, second)
 
 
 def _index(first: int, second: int, at: int) -> bytes:

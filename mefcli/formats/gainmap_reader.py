@@ -32,6 +32,18 @@ def read_gain_map(path: Path) -> GainMapFacts | None:
             return None
 
 
+def read_map_jpeg(path: Path) -> bytes | None:
+    """The map itself, as the JPEG that it is in the file."""
+    with opened(path) as data:
+        if kind_of(data, Path(path)) != "jpeg":
+            return None
+        try:
+            pictures = (data[at : at + size] for at, size in _others(data))
+            return next((one for one in pictures if _facts(one) is not None), None)
+        except (struct.error, ZeroDivisionError, IndexError):
+            return None
+
+
 def _others(data: Buffer) -> Iterator[tuple[int, int]]:
     """(place, bytes) of the pictures behind the first: by the multi-picture index, or by XMP's directory."""
     end = len(data)

@@ -159,8 +159,10 @@ def report_page(
     ghosts: Ghosts | None = None,
     icc: bytes | None = None,
     sharp: Sharp | None = None,
+    second: bytes | None = None,
 ) -> str:
-    """The page of one fusion. Frames are whole, as before a crop, and may be reduced.
+    """The page of one fusion. Frames are whole, as before a crop, and may be reduced. `second` is the JPEG of
+    the result's gain map.
 
     Of a focus stack, which may be long, `frames` are those that `most_used` names.
     """
@@ -176,9 +178,12 @@ def report_page(
         words = f"{bracket.evs[index]:+.1f} EV" if sharp is None else f"{sharp.shares[index]:.0%}"
         items.append(Item(f"{shot.path.name} ({words})", cut, False, icc))
     items.append(Item(f"Fused ({record.model})", shown, True, icc))
+    plain = tuple(items)
+    if second is not None:
+        items.append(Item(f"Fused ({record.model}), with light beyond white", shown, True, icc, second))
     names = [path.name for path in bracket.paths]
     found = _findings(names, alignment, ghosts, size)
-    judged = _lost(items) if sharp is None else [sharp_section(names, sharp)]
+    judged = _lost(plain) if sharp is None else [sharp_section(names, sharp)]
     sections = [exposures(bracket), *judged, *found, *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
     count = len(bracket.shots)
@@ -228,16 +233,27 @@ def write_report(path: Path, result: Done | Fused) -> None:
         formats.decode_reduced(shot.path, side, development if shot.kind == "raw" else None).pixels
         for shot in used
     ]
-    outputs: tuple[Path, ...] = getattr(result, "outputs", ())
-    if outputs:
-        picture = formats.decode(outputs[0])
-        pixels, icc = picture.pixels, picture.icc
-    else:
-        pixels, icc = result.pixels, result.icc  # type: ignore[union-attr]
+    pixels, icc, second = _shown(result)
     page = report_page(
-        bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc, result.sharp
+        bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc, result.sharp, second
     )
     write_text(Path(path), page)
+
+
+def _shown(result: Done | Fused) -> tuple[NDArray[Any], bytes | None, bytes | None]:
+    """A result's picture, its profile and the JPEG of its gain map, where there is one."""
+    from mefcli import formats
+    from mefcli.formats.gainmap import map_jpeg
+    from mefcli.formats.gainmap_reader import read_map_jpeg
+    from mefcli.formats.table import WRITTEN
+    from mefcli.values import Fused
+
+    if isinstance(result, Fused):
+        return result.pixels, result.icc, None if result.gains is None else map_jpeg(result.gains)
+    seconds = [read_map_jpeg(path) for path in result.outputs] if result.gain_map is not None else []
+    ways = [WRITTEN[path.suffix.lower()].hdr == "light" for path in result.outputs]
+    picture = formats.decode(result.outputs[ways.index(False) if False in ways else 0])  # not the bright one
+    return picture.pixels, picture.icc, next(filter(None, seconds), None)
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

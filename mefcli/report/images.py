@@ -32,14 +32,21 @@ def fitted(pixels: NDArray[Any], max_side_px: int) -> Bytes:
     return to_eight_bits(pixels)
 
 
-def data_address(pixels: Bytes, icc: bytes | None = None, quality: int = 90) -> str:
-    """The picture as a `data:` address of a JPEG, with its colour profile."""
+def data_address(
+    pixels: Bytes, icc: bytes | None = None, quality: int = 90, second: bytes | None = None
+) -> str:
+    """The picture as a `data:` address of a JPEG, with its colour profile, and its gain map's JPEG."""
     from PIL import Image
 
     out = BytesIO()
     profile = {"icc_profile": icc} if icc else {}
     Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, **profile)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+    coded = out.getvalue()
+    if second is not None:
+        from mefcli.formats.gainmap import beside
+
+        coded = beside(coded, second)
+    return "data:image/jpeg;base64," + base64.b64encode(coded).decode("ascii")
 
 
 def histogram(pixels: Bytes, bins: int = 64) -> NDArray[np.float64]:

@@ -35,6 +35,7 @@
     const choice = $("picture-" + select.value);
     image.src = choice.src;
     image.alt = choice.alt;
+    image.classList.toggle("bright", "bright" in choice.dataset);
     cut(Number(slider.value));
   };
   const follow = (event) => {
@@ -58,6 +59,11 @@
     if (act) { act(); event.preventDefault(); }
   });
   addEventListener("resize", draw);
+  const bright = document.querySelector("[data-bright]");
+  if (bright && matchMedia("(dynamic-range: high)").matches) {
+    $("left").value = $("right").value;
+    $("right").value = bright.id.replace("picture-", "");
+  }
   show(before, $("left"));
   show(after, $("right"));
   draw();

@@ -21,6 +21,13 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 # One transparent pixel: what is shown until the script has chosen a picture.
 EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
+BRIGHT_NOTE = (
+    '<p class="small screen-bright">This screen shows more than white: one of the pictures has its light '
+    "beyond white, beside the same without.</p>"
+    '<p class="small screen-plain">This screen shows no more than white: the picture with light beyond white '
+    "looks here like the one without.</p>"
+)
+
 
 @dataclass(frozen=True)
 class Item:
@@ -30,6 +37,7 @@ class Item:
     pixels: Bytes
     is_result: bool
     icc: bytes | None = None
+    second: bytes | None = None  # the JPEG of its gain map, for screens that show more than white
 
 
 @dataclass(frozen=True)
@@ -94,11 +102,13 @@ def build_page(
     style = (assets / "page.css").read_text(encoding="utf-8")
     script = (assets / "page.js").read_text(encoding="utf-8")
     height, width = items[0].pixels.shape[:2]
-    results = [i for i, item in enumerate(items) if item.is_result]
+    plain = [item for item in items if item.second is None]
+    results = [i for i, item in enumerate(items) if item.is_result and item.second is None]
     right = results[0] if results else len(items) - 1
     left = results[1] if len(results) > 1 else max(0, (len(items) - 2) // 2)
     sources = "".join(
-        f'<img id="picture-{i}" alt="{escape(item.label)}" src="{data_address(item.pixels, item.icc)}">'
+        f'<img id="picture-{i}" alt="{escape(item.label)}"{" data-bright" if item.second else ""} '
+        f'src="{data_address(item.pixels, item.icc, second=item.second)}">'
         for i, item in enumerate(items)
     )
     size_note = (
@@ -107,7 +117,7 @@ def build_page(
         else f"Pictures are embedded at {scale:.0%} of their size, {width}×{height} pixels."
     )
     body = "".join(
-        f"<section><h2>{escape(s.title)}</h2>{s.body}</section>" for s in (_histograms(items), *sections)
+        f"<section><h2>{escape(s.title)}</h2>{s.body}</section>" for s in (_histograms(plain), *sections)
     )
     comparison = Template((assets / "comparison.html").read_text(encoding="utf-8")).substitute(
         left=_options(items, left),
@@ -116,6 +126,7 @@ def build_page(
         height=height,
         empty=EMPTY,
         size_note=size_note,
+        bright_note=BRIGHT_NOTE if any(item.second for item in items) else "",
     )
     after = f"<div hidden>{sources}</div>\n<script>{script}</script>"
     return whole_page(

@@ -16,7 +16,7 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 class Browser:
-    def __init__(self, profile: Path, dark: bool = False) -> None:
+    def __init__(self, profile: Path, dark: bool = False, more: tuple[str, ...] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -33,6 +33,7 @@ class Browser:
             "--disable-background-networking",
         ]
         arguments += ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
+        arguments += more
         wanted = {
             "goog:chromeOptions": {"args": arguments, "binary": BROWSER},
             "goog:loggingPrefs": {"browser": "ALL"},
