@@ -18,30 +18,34 @@ from mefcli.values import GainMapFacts
 
 MANY_COLOURS, COMMON_DENOMINATOR = 0x80, 0x08  # flags
 MOST_PICTURES = 16
+HEAD_BYTES = 1 << 18  # other pictures there are previews of some megabytes
 START = b"\xff\xd8\xff"
 
 
 def read_gain_map(path: Path) -> GainMapFacts | None:
     """None for a file without one, or whose words on it make no sense."""
     with opened(path) as data:
-        if kind_of(data, Path(path)) != "jpeg":
-            return None
-        try:
-            return next(filter(None, (_facts(data[at : at + size]) for at, size in _others(data))), None)
-        except (struct.error, ZeroDivisionError, IndexError):
-            return None
+        found = find_gain_map(data) if kind_of(data, Path(path)) == "jpeg" else None
+    return None if found is None else found[0]
 
 
 def read_map_jpeg(path: Path) -> bytes | None:
     """The map itself, as the JPEG that it is in the file."""
     with opened(path) as data:
-        if kind_of(data, Path(path)) != "jpeg":
-            return None
-        try:
-            pictures = (data[at : at + size] for at, size in _others(data))
-            return next((one for one in pictures if _facts(one) is not None), None)
-        except (struct.error, ZeroDivisionError, IndexError):
-            return None
+        found = find_gain_map(data) if kind_of(data, Path(path)) == "jpeg" else None
+        return None if found is None else bytes(data[found[1]])
+
+
+def find_gain_map(data: Buffer) -> tuple[GainMapFacts, slice] | None:
+    """What is said of it, and where in a JPEG file it lies."""
+    try:
+        for at, size in _others(data):
+            facts = _facts(bytes(data[at : at + min(size, HEAD_BYTES)]))
+            if facts is not None:
+                return facts, slice(at, at + size)
+    except (struct.error, ZeroDivisionError, IndexError):
+        pass
+    return None
 
 
 def _others(data: Buffer) -> Iterator[tuple[int, int]]:

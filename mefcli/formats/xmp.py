@@ -146,7 +146,7 @@ def item_lengths(source: bytes) -> list[int]:
     """The sizes, in bytes, of what a container's directory lists behind the picture."""
     root = _parsed(source)
     found = [] if root is None else [one.attrib.get(_tag("Item:Length"), "") for one in root.iter()]
-    return [int(text) for text in found if text.isascii() and text.isdigit()]
+    return [int(text) for text in found if text.isascii() and text.isdigit() and len(text) < 16]
 
 
 def gain_numbers(source: bytes) -> tuple[float, float] | None:

@@ -18,14 +18,15 @@ from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError
-from mefcli.formats import dng, icc, ifd, iptc, makernotes, tags, xmp
+from mefcli.formats import dng, gainmap, icc, ifd, iptc, makernotes, tags, xmp
 from mefcli.formats.facts import with_exif
+from mefcli.formats.gainmap_reader import find_gain_map
 from mefcli.formats.header import parse_header
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import read_shot
 from mefcli.job import Job
 from mefcli.pipeline.results import Done, Failed
-from mefcli.values import Bracket, Record, Shot
+from mefcli.values import Bracket, GainMap, Record, Shot
 
 Target = Callable[[bytes], None]
 PLACE = Path("x.dng")
@@ -153,6 +154,23 @@ def descriptions(data: bytes) -> None:
     assert b"<script" not in made.lower()
 
 
+def gain_maps(data: bytes) -> None:
+    """What any JPEG says of a gain map in it, and what ours says with bytes of it changed."""
+    chooser = Chooser(data)
+    levels = np.frombuffer(chooser.take(192), np.uint8).reshape(8, 8, 3)
+    coded = gainmap.map_jpeg(GainMap(levels, 2.0))
+    whole = bytearray(gainmap.beside(coded, coded))
+    found = find_gain_map(bytes(whole))
+    assert found is not None
+    assert found[0].stops == 2.0
+    assert whole[found[1]] == coded
+    for _ in range(min(8, len(data) // 4)):
+        whole[chooser.number(2) % len(whole)] = chooser.number(1)
+    for strange in (bytes(whole), b"\xff\xd8" + data, data):
+        found = find_gain_map(strange)
+        assert found is None or found[1].stop <= len(strange)
+
+
 def journals(data: bytes) -> None:
     """A batch meets any file in the place of its journal: it works, or says in a sentence why not."""
     with tempfile.TemporaryDirectory() as name:
@@ -217,5 +235,15 @@ def use_journal(folder: Path, work: Work) -> None:
 
 TARGETS: dict[str, Target] = {
     target.__name__: target
-    for target in (directories, entries, carried_tags, profiles, raw_files, headers, descriptions, journals)
+    for target in (
+        directories,
+        entries,
+        carried_tags,
+        profiles,
+        raw_files,
+        headers,
+        descriptions,
+        gain_maps,
+        journals,
+    )
 }
