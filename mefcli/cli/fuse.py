@@ -29,6 +29,7 @@ def fuse(
     mef fuse IMG_01.jpg IMG_02.jpg IMG_03.jpg        writes IMG_01_fused.tif
     mef fuse *.CR3 -o sunset.tif -o sunset.jpg       a 16-bit TIFF and a JPEG
     mef fuse a.png b.png c.png --ev -2,0,2 -o d.png  files that record no exposure
+    mef fuse *.jpg -o beach.jpg --hdr                windows, lamps and suns keep their light, in a gain map
     mef fuse *.jpg --report fused.html               also a page to look closely
     mef fuse *.jpg --dry-run                         what would happen
     """

@@ -111,7 +111,7 @@ def test_exiftool_says_that_it_does_not_know_the_standard_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "change", [["-GPS:all="], ["-Artist=A name that is rather long" * 9], ["-IPTC:all="]]
+    "change", [["-GPS:all="], ["-Artist=A name that is rather long" * 9], ["-IPTC:all="], ["-XMP:all="]]
 )
 def test_a_file_that_exiftool_rewrote_keeps_its_light(
     mef: Mef, room: list[Path], judge: Any, tmp_path: Path, exiftool: str, change: list[str]
