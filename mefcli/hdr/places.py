@@ -27,6 +27,9 @@ class Places:
 
 def look(frames: Sequence[Pixels], places: int = PLACES) -> Places:
     """An even grid of about so many places; where frames have fewer flat ones, the same grid tells."""
+    if min(frames[0].shape[:2]) < 3:  # no pixel has eight neighbours
+        rows, columns = (np.clip(np.arange(-1, side + 1), 0, side - 1) for side in frames[0].shape[:2])
+        return look([frame[rows][:, columns] for frame in frames], places)
     height, width = frames[0].shape[:2]
     edge = min(EDGE_PX, (min(height, width) - 3) // 2)
     step = max(1.0, (height * width / places) ** 0.5)

@@ -193,6 +193,17 @@ def test_python_gives_linear_light_beyond_white(room: list[Path]) -> None:
     assert lower.max() <= 2.05
 
 
+@pytest.mark.parametrize("size", [(1, 1), (50, 1), (2, 2), (3, 40)])
+def test_the_smallest_pictures_have_or_lack_a_map_like_any(size: tuple[int, int], tmp_path: Path) -> None:
+    frames = []
+    for number, value in enumerate((90, 255)):
+        frames.append(tmp_path / f"{number}.png")
+        Image.new("RGB", size, (value, value, value)).save(frames[-1])
+    light = mefcli.fuse(frames, ev=[-3, 0], model="mertens", align="off", hdr=True)
+    assert light.shape == (size[1], size[0], 3)
+    assert np.isfinite(mefcli.radiance(frames, ev=[-3, 0], align="off")).all()
+
+
 def test_a_raw_bracket_has_its_light(light: Floats, tmp_path: Path) -> None:
     frames = demo.make_bracket(tmp_path, stops=STOPS, kind="raw", light=light)
     job = Job(model="mertens", align="off", hdr=True)
