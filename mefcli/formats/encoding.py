@@ -23,7 +23,7 @@ from mefcli.formats.iptc import carried_block
 from mefcli.formats.metadata import Metadata
 from mefcli.formats.pixels import to_depth, to_profile
 from mefcli.formats.segments import APP1, APP2, APP13, PART, assembled
-from mefcli.formats.spaces import is_srgb
+from mefcli.formats.spaces import is_srgb, same_space, space_name
 from mefcli.formats.table import BY_NAME, WRITTEN, Format
 from mefcli.formats.tiffwriter import write_tiff
 from mefcli.formats.values import Encoding, Rows
@@ -35,6 +35,7 @@ CODECS = {"jpeg": "JPEG8", "png": "PNG", "jxl": "JPEGXL", "avif": "AVIF", "tiff"
 COMPRESSIONS = ("none", "deflate", "zstd", "lzw")
 # Level 1 with one filter: 0.9 CPU-s where level 3 with all takes 2.0, for 3 % more bytes (8 MP, 16 bits).
 PNG_LEVEL = 1
+KNOWN_BRIGHT = ("srgb", "p3")  # to every reader of gain maps
 RATINGS = (0x4746, 0x4749)  # of no standard; the rating goes into XMP
 GPS_RECEIVER = frozenset({0x07, 0x08, 0x09, 0x0A, 0x0B})  # time, satellites, status, mode, precision
 
@@ -92,6 +93,9 @@ def encode(
         path.write_bytes(_avif_pq(light, max(10, depth), options.quality, icc, metadata, record))
         return notes
     second = map_jpeg(gains) if gains is not None and kind == "jpeg" else None
+    if second is not None and not any(same_space(icc, icc_profile(space)) for space in KNOWN_BRIGHT):
+        name = space_name(icc)
+        notes = (*notes, f"a gain map on {name}, which some readers of gain maps take for sRGB")
     if gains is not None and not BY_NAME[kind].hdr:
         notes = (*notes, f"the picture alone: {BY_NAME[kind].title} keeps no light beyond white beside it")
     beside = companions(kind, pixels.shape, icc, metadata or Metadata(), record, second)

@@ -61,6 +61,20 @@ def test_libultrahdr_finds_base_times_gain(
     assert (np.abs(found - wanted) / np.maximum(wanted, 0.01)).max() < 0.02
 
 
+@pytest.mark.parametrize(("space", "told"), [("srgb", 0), ("p3", 0), ("adobergb", 1), ("prophoto", 1)])
+def test_a_profile_that_not_every_reader_knows_is_told(space: str, told: int, tmp_path: Path) -> None:
+    notes = formats.encode(
+        tmp_path / "a.jpg",
+        photo(),
+        icc=formats.icc_profile(space),
+        metadata=None,
+        options=formats.Encoding(),
+        gains=GainMap(photo(10, 15), 2.5),
+    )
+    assert len(notes) == told
+    assert all("some readers of gain maps take for sRGB" in note for note in notes)
+
+
 def test_both_forms_of_metadata_say_the_same(mef: Mef, room: list[Path], tmp_path: Path) -> None:
     data = fused(mef, room, tmp_path / "bright.jpg", "--hdr", "--headroom", 2).read_bytes()
     second = map_of(data)
