@@ -5,6 +5,8 @@ A small ray caster: one ray through each pixel, and four more where things meet,
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,7 +69,7 @@ class Frame:
         self.width, self.height = width, height
         self.pixel = np.float32(2 * HALF_WIDTH / width)
         self.cell = max(1.0, width / GRID_WIDTH)
-        columns, rows = int(width / self.cell) + 4, int(height / self.cell) + 4
+        columns, rows = (math.ceil(side / self.cell) + 4 for side in (width, height))
         j, i = np.mgrid[0:rows, 0:columns].astype(np.float32).reshape(2, -1)
         way, distance, ids = self._meet((i - 1.5) * self.cell, (j - 1.5) * self.cell)
         point = EYE + way * distance[:, None]

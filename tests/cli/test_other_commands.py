@@ -100,6 +100,14 @@ def test_the_rendered_room_is_the_same_every_time_and_has_a_wide_range() -> None
     assert np.log2(bright / dark) > 9
 
 
+def test_the_last_pixel_of_a_width_that_its_grid_divides_inexactly_is_lit() -> None:
+    """1000 / (1000 / 480) is a little less than 480."""
+    from mefcli.demo.render import Frame
+
+    last = np.array([999.3], np.float32), np.array([665.3], np.float32)
+    assert np.isfinite(Frame(1000, 666).trace(*last)[0]).all()
+
+
 def test_the_bracket_steps_by_two_stops_in_its_pixels_too(light: np.ndarray) -> None:  # type: ignore[type-arg]
     from mefcli.demo.camera import expose
 
