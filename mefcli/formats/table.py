@@ -40,7 +40,7 @@ FORMATS = (
         "jpeg",
         (".jpg", ".jpeg", ".jpe"),
         "8 and 12 bits; baseline, progressive, lossless; grey, CMYK with its profile",
-        "8 bits, 4:4:4; with a gain map",
+        "8 bits, 4:4:4; a gain map with `--hdr`",
         "jpeg",
         (8,),
         0.01,
