@@ -101,7 +101,7 @@ def light_files(
     """The light of a bracket that `plan` has made, into one or more files: OpenEXR, Radiance, TIFF."""
     from mefcli.pipeline import light
 
-    return light.run(bracket, [Path(output) for output in outputs], job or Job(), on_step)
+    return light.run(bracket, _outputs(outputs, bracket, ".exr", "light"), job or Job(), on_step)
 
 
 @of_keywords(Job)
@@ -130,7 +130,8 @@ def fuse_bracket(
     on_step: OnStep = silent,
 ) -> Done:
     """Fuse a bracket that `plan` has made into one or more files."""
-    return pipeline.run(bracket, [Path(output) for output in outputs], job or Job(), on_step, fuser)
+    job = job or Job()
+    return pipeline.run(bracket, _outputs(outputs, bracket, _suffix(job)), job, on_step, fuser)
 
 
 @of_keywords(Job)
@@ -209,7 +210,8 @@ def check(bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = 
     """Refuse what `fuse_bracket` would, as far as that is known without decoding or writing anything."""
     from mefcli.pipeline.check import check as check_all
 
-    check_all(bracket, [Path(output) for output in outputs], job or Job())
+    job = job or Job()
+    check_all(bracket, _outputs(outputs, bracket, _suffix(job)), job)
 
 
 def plan_focus(paths: Paths, *, job: Job | None = None) -> Bracket:
@@ -225,7 +227,7 @@ def check_focus(stack: Bracket, outputs: Sequence[str | Path], *, job: Job) -> N
     """Refuse what `focus_bracket` would, as far as that is known without decoding or writing anything."""
     from mefcli.pipeline.focus import check as check_all
 
-    check_all(stack, [Path(output) for output in outputs], job)
+    check_all(stack, _outputs(outputs, stack, ending="focus"), job)
 
 
 def focus_bracket(
@@ -239,7 +241,7 @@ def focus_bracket(
     """Fold a focus stack that `plan_focus` has made into one or more files."""
     from mefcli.pipeline.focus import run
 
-    return run(stack, [Path(output) for output in outputs], job, on_step, fuser)
+    return run(stack, _outputs(outputs, stack, ending="focus"), job, on_step, fuser)
 
 
 @of_keywords(Job, written=False)
@@ -312,6 +314,19 @@ def gain_map(shot: Shot) -> GainMapFacts | None:
     from mefcli.formats.gainmap_reader import read_gain_map
 
     return read_gain_map(shot.path) if shot.kind == "jpeg" else None
+
+
+def _suffix(job: Job) -> str:
+    return ".jpg" if job.hdr else ".tif"
+
+
+def _outputs(
+    outputs: Sequence[str | Path], bracket: Bracket, suffix: str = ".tif", ending: str = "fused"
+) -> list[Path]:
+    """Files; in a folder they name themselves."""
+    from mefcli.pipeline.write import output_named
+
+    return [output_named(output, min(bracket.paths), suffix, ending) for output in outputs]
 
 
 def _several(paths: Paths) -> Iterable[str | Path]:

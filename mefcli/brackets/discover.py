@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 from mefcli.errors import InputError, MefError
@@ -98,7 +98,10 @@ def pattern_matches(path: Path) -> list[str]:
     """What a pattern finds: shells on Windows leave them to the program."""
     if not has_magic(str(path)):
         return []
-    return sorted(glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    found = glob(str(path))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    if not found and path.parent.is_dir():  # "Trip [2026]/*.jpg": the folder's name is no pattern
+        found = glob(str(Path(escape(str(path.parent))) / path.name))  # noqa: PTH207
+    return sorted(found)
 
 
 def _near(path: Path) -> str:

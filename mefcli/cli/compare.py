@@ -12,6 +12,7 @@ import typer
 from mefcli.batch.names import NAMES
 from mefcli.cli import options as o
 from mefcli.cli import screen
+from mefcli.cli.photograph import first_named
 from mefcli.errors import UsageError, flag
 from mefcli.estimate import TYPICAL, fusion_s, seen_mp
 from mefcli.formats.table import suffixes_of
@@ -31,7 +32,13 @@ WRITTEN = ("bit_depth", "compression", "quality", "hdr", "headroom")  # of files
 def compare(
     files: o.Files,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the contact sheet here, .jpg or .png.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the contact sheet here, .jpg or .png. In a folder: <first file>_models.jpg.",
+            metavar="FILE",
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write a page with a before/after slider here, .html.")
@@ -75,6 +82,7 @@ def compare(
     from mefcli.evaluation.methods import all_models, chosen_models
     from mefcli.evaluation.side_by_side import material_of, planned, task_of_models
     from mefcli.pipeline.check import check_frames
+    from mefcli.pipeline.write import output_named
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
@@ -90,7 +98,9 @@ def compare(
         if looks:
             raise UsageError("A focus stack has no looks to compare.", "Leave out --looks.")
     bracket = planned(chosen, files, job, o.parse_evs(ev))
-    check_target(output, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
+    first = first_named(files, bracket)
+    sheet = None if output is None else output_named(output, first, ".jpg", "looks" if looks else "models")
+    check_target(sheet, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
     check_frames(bracket, job)
     left_out: dict[str, str] = {}
@@ -128,17 +138,17 @@ def compare(
         metrics=material.metrics,
         on_model=announce,
     )
-    if output is not None:
-        _write_sheet(output, result)
+    if sheet is not None:
+        _write_sheet(sheet, result)
     if report is not None:
         from mefcli.report.html import write_comparison
 
         write_comparison(report, result)
     if talk.json:
-        screen.put_json(_as_object(result, output, report, left_out))
+        screen.put_json(_as_object(result, sheet, report, left_out))
         return
     screen.stdout().print(_table(result))
-    for path in (output, report):
+    for path in (sheet, report):
         if path is not None:
             screen.put(path)
 

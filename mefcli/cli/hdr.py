@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,20 +9,23 @@ import typer
 from mefcli import api
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
+from mefcli.cli.photograph import first_named
 from mefcli.job import Job
 from mefcli.options import FRAMES, OUTPUT, RAW
 from mefcli.pipeline.light import Lit, lit_object
+from mefcli.pipeline.write import output_named
 
 
 @o.with_groups
 def hdr(
     files: o.Files,
     output: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
             "--output",
             "-o",
-            help="Where to write, the format by suffix: exr hdr tif. Several are possible.",
+            help="Where to write, the format by suffix: exr hdr tif. Several are possible. "
+            "In a folder: <first file>_light.exr.",
             metavar="FILE",
             rich_help_panel=OUTPUT,
         ),
@@ -46,17 +48,19 @@ def hdr(
     mef hdr *.CR3 -o scene.exr --profile prophoto    primaries that hold every colour
     """
     bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
+    first = first_named(files, bracket)
+    outputs = [output_named(one, first, ".exr", "light") for one in output]
     with screen.Progress(
         seconds={"read": 2.0, "align": 1.5, "deghost": 0.0, "merge": 0.2, "write": 2.0}
     ) as bar:
-        lit = api.light_files(bracket, output, job=job, on_step=bar)
+        lit = api.light_files(bracket, outputs, job=job, on_step=bar)
     for note in lit.record.notes:
         screen.warn(note)
     if talk.json:
-        screen.put_json(lit_object(lit, output))
+        screen.put_json(lit_object(lit, outputs))
         return
     _show(lit)
-    for path in output:
+    for path in outputs:
         screen.put(path)
 
 

@@ -232,12 +232,12 @@ Ev = Annotated[
     ),
 ]
 Output = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--output",
         "-o",
         help=f"Where to write, the format by suffix: {written()}. Several are possible. "
-        "Without it: <first file>_fused.tif beside the first file.",
+        "In a folder, and without it beside the first file: <first file>_fused.tif.",
         metavar="FILE",
         rich_help_panel=OUTPUT,
     ),

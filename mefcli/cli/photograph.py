@@ -15,7 +15,7 @@ from mefcli.errors import MefError
 from mefcli.estimate import Estimate
 from mefcli.job import Job
 from mefcli.pipeline.results import Done, Failed, plan_object, result_object
-from mefcli.pipeline.write import check_outputs, default_output
+from mefcli.pipeline.write import check_outputs, default_output, output_named
 from mefcli.report.files import check_target
 from mefcli.values import Bracket
 
@@ -34,7 +34,7 @@ class Way:
 def one_photograph(
     way: Way,
     files: Sequence[Path],
-    output: Sequence[Path] | None,
+    output: Sequence[str] | None,
     *,
     report: Path | None,
     dry_run: bool,
@@ -44,8 +44,9 @@ def one_photograph(
     try:
         bracket, job = way.plan()
         inputs = bracket.paths
-        suffix = ".jpg" if job.hdr else ".tif"
-        outputs = output or [default_output(first_named(files, bracket), suffix, way.ending)]
+        suffix, first = ".jpg" if job.hdr else ".tif", first_named(files, bracket)
+        outputs = [output_named(one, first, suffix, way.ending) for one in output or ()]
+        outputs = outputs or [default_output(first, suffix, way.ending)]
         check_outputs(outputs, inputs, overwrite=job.overwrite)
         check_target(report, (".html", ".htm"), [*inputs, *outputs], overwrite=job.overwrite)
         if dry_run:

@@ -6,6 +6,7 @@ are whole (`mefcli.storage`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,20 @@ from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, 
 if TYPE_CHECKING:
     from mefcli.formats.values import Rows
 
+SLASHES = tuple(slash for slash in (os.sep, os.altsep) if slash)
 BeforeMove = Callable[[Sequence[tuple[Path, Path]]], None]
 
 
 def default_output(first: Path, suffix: str = ".tif", ending: str = "fused") -> Path:
     return first.with_name(f"{first.stem}_{ending}{suffix}")
+
+
+def output_named(output: str | Path, first: Path, suffix: str = ".tif", ending: str = "fused") -> Path:
+    """The file that an output means: in a folder, one that is there or ends in a slash, it names itself."""
+    text = os.fspath(output)
+    if not text.endswith(SLASHES) and not os.path.isdir(text):  # noqa: PTH112 - what is no path is told later
+        return Path(output)
+    return Path(output) / default_output(first, suffix, ending).name
 
 
 def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:
