@@ -20,7 +20,7 @@ from mefnets.taste import NATURAL
 
 DECODED_AT_ONCE = 2
 RAW_BYTES_PX = 16  # of LibRaw while it develops, beside the picture: mosaic, four channels, a copy
-PREPARED_BYTES_PX = 11  # of a reduced frame made ready to measure motion: two planes of floats, and halved
+PREPARED_BYTES_PX = 11  # of a reduced frame made ready to measure motion, or to fill edges from
 MEASURING_BYTES_PX = 80  # of the pair at hand
 GAINS_BYTES_PX = 9  # of a gain map being made, where the network has ended
 
@@ -83,7 +83,7 @@ def held_mb(pictures: Pictures, job: Job, depth: int, network_mb: float = LEAST_
 
 def _measuring_mb(pictures: Pictures) -> float:
     small = pictures.pixels / reduction(pictures.size_px) ** 2
-    each = 3 * pictures.depth / 8 * pictures.count + PREPARED_BYTES_PX * min(HELD, pictures.count)
+    each = (3 * pictures.depth / 8 + 1) * pictures.count + PREPARED_BYTES_PX * min(HELD, pictures.count)
     return math.ceil(small * (each + MEASURING_BYTES_PX) / 2**20)
 
 

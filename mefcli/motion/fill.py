@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from mefcli.motion.mapping import parts, uncertain, white_about
 from mefcli.motion.reduced import curve_between, floats
-from mefcli.motion.warp import missing_tiles, mix
+from mefcli.motion.sizes import HELD
+from mefcli.motion.warp import Rim, Tile, mix
 from mefcli.values import Box, Matrix, Pixels, Reduced
 
 EDGE_OFF = 0.03
@@ -18,9 +19,6 @@ EDGE_OFF_PER_PX = 0.01
 
 THIN = 2
 """Every other pixel of the reduced pictures tells what white stands for; fewer leave a step at the edge."""
-
-Tile = tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]  # as `missing_tiles` gives it
-Tiles = dict[tuple[int, int], Tile]  # by top left corner
 
 
 def fill_missing(
@@ -37,29 +35,34 @@ def fill_missing(
     black it would be coloured speckle. What no frame tells repeats the edge, which moved frames bring along.
     """
     order = list(range(len(frames)))
-    seen = [_seen(matrix, box, size_px) for matrix in matrices]
+    rims = [Rim(matrix, box, size_px) for matrix in matrices]
     filled: list[int] = []
     for index in order:
         white: dict[int, NDArray[np.float32]] = {}
         donors = sorted((i for i in order if i != index), key=lambda i: abs(i - index))
-        for corner, whole in seen[index].items():
-            part = _missing(whole[1])
+        for corner in rims[index].corners:
+            whole = rims[index].tile(corner)
+            part = _missing(whole.weight)
             if part is None:
                 continue
-            tile, own, beyond_px = _cut(whole, part)
+            cut = _cut(whole, part)
+            tile, own, beyond_px = cut.place, cut.weight, cut.beyond_px
             edge_off = EDGE_OFF + EDGE_OFF_PER_PX / reduced.factor * beyond_px
             given = np.zeros((*own.shape[:2], 3), np.float32)
             lent, cover = np.zeros_like(own), own.copy()
             for donor in donors:
                 if float((own + lent).min()) >= 1:
                     break
-                has = seen[donor][corner][1][part] if corner in seen[donor] else np.ones_like(own)
+                rim = rims[donor]
+                has = rim.tile(corner).weight[part] if corner in rim.corners else np.ones_like(own)
                 if not has.any():
                     continue
                 curve = curve_between(reduced, donor, index)
                 lower, is_white = parts(curve, frames[donor], *tile)
                 if is_white.any():
                     if donor not in white:
+                        if len(white) == HELD:
+                            white.pop(next(iter(white)))
                         white[donor] = _white(reduced, donor, index)
                     lower += is_white * _at(white[donor], tile, reduced.factor * THIN)
                 tells = 1 / (1 + (uncertain(curve, frames[donor][tile]) / edge_off) ** 2)
@@ -88,11 +91,11 @@ def _missing(weight: NDArray[np.float32]) -> tuple[slice, slice] | None:
 
 
 def _cut(tile: Tile, part: tuple[slice, slice]) -> Tile:
-    place, weight, beyond_px = tile
     rows, columns = (
-        slice(one.start + inner.start, one.start + inner.stop) for one, inner in zip(place, part, strict=True)
+        slice(one.start + inner.start, one.start + inner.stop)
+        for one, inner in zip(tile.place, part, strict=True)
     )
-    return (rows, columns), weight[part], beyond_px[part]
+    return Tile((rows, columns), tile.weight[part], tile.beyond_px[part])
 
 
 def _white(reduced: Reduced, donor: int, index: int) -> NDArray[np.float32]:
@@ -115,10 +118,3 @@ def _at(small: NDArray[np.float32], tile: tuple[slice, slice], factor: int) -> N
         small, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return result
-
-
-def _seen(matrix: Matrix, box: Box, size_px: tuple[int, int]) -> Tiles:
-    if np.array_equal(matrix, np.eye(3)) and box == (0, 0, *size_px):
-        return {}
-    tiles = missing_tiles(matrix, box, size_px)
-    return {(tile[0][0].start, tile[0][1].start): tile for tile in tiles}

@@ -7,7 +7,7 @@ measure. Both work in small blocks, so nothing but the result is allocated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,32 +44,51 @@ def warp(frame: Pixels, matrix: Matrix, box: Box) -> Pixels:
     return result
 
 
-def missing_tiles(
-    matrix: Matrix, box: Box, size_px: tuple[int, int]
-) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]]]:
-    """Tiles near or beyond the frame's edge: place, the frame's weight (h, w, 1), pixels beyond its edge.
+@dataclass(frozen=True)
+class Tile:
+    """A piece of a moved frame, near or beyond the frame's edge."""
 
-    The weight is 0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once
-    where a pixel's breadth is missing, slowly where much is. Tiles wholly inside are left out.
+    place: tuple[slice, slice]  # rows and columns of the box
+    weight: NDArray[np.float32]  # (h, w, 1)
+    beyond_px: NDArray[np.float32]  # (h, w, 1): pixels beyond the frame's edge
+
+
+class Rim:
+    """Where a moved frame ends, in tiles by their top left corners; tiles wholly inside are left out, and so
+    are all of a frame that was not moved.
+
+    Each is worked out as it is asked for: of long brackets all of them take more memory than a frame. The
+    weight is 0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once where a
+    pixel's breadth is missing, slowly where much is.
     """
-    left, top, right, bottom = box
-    outer = np.meshgrid([left, right - 1], [top, bottom - 1])
-    missing_px = -float(_depth(matrix, *outer, size_px).min())
-    feather_px = float(np.clip(missing_px, LEAST_FEATHER_PX, MOST_FEATHER_PX))
-    xs, ys = np.arange(left, right, TILE_PX), np.arange(top, bottom, TILE_PX)
-    x_ends, y_ends = np.minimum(xs + TILE_PX, right), np.minimum(ys + TILE_PX, bottom)
-    corners = [np.meshgrid(x, y) for x in (xs, x_ends - 1) for y in (ys, y_ends - 1)]
-    least = np.min([_depth(matrix, x, y, size_px) for x, y in corners], axis=0)
-    for row, column in np.argwhere(least < feather_px).tolist():
-        x, x_end, y, y_end = int(xs[column]), int(x_ends[column]), int(ys[row]), int(y_ends[row])
-        depth = _depth(matrix, np.arange(x, x_end)[None], np.arange(y, y_end)[:, None], size_px)
-        weight = np.clip(depth / feather_px, 0, 1).astype(np.float32)
+
+    def __init__(self, matrix: Matrix, box: Box, size_px: tuple[int, int]) -> None:
+        self.matrix, self.box, self.size_px = matrix, box, size_px
+        left, top, right, bottom = box
+        outer = np.meshgrid([left, right - 1], [top, bottom - 1])
+        missing_px = -float(_depth(matrix, *outer, size_px).min())
+        self.feather_px = float(np.clip(missing_px, LEAST_FEATHER_PX, MOST_FEATHER_PX))
+        xs, ys = np.arange(left, right, TILE_PX), np.arange(top, bottom, TILE_PX)
+        x_ends, y_ends = np.minimum(xs + TILE_PX, right), np.minimum(ys + TILE_PX, bottom)
+        corners = [np.meshgrid(x, y) for x in (xs, x_ends - 1) for y in (ys, y_ends - 1)]
+        least = np.min([_depth(matrix, x, y, size_px) for x, y in corners], axis=0)
+        near = np.argwhere(least < self.feather_px) * TILE_PX
+        still = np.array_equal(matrix, np.eye(3)) and box == (0, 0, *size_px)
+        places = () if still else ((y, x) for y, x in near.tolist())
+        self.corners: dict[tuple[int, int], None] = dict.fromkeys(places)
+
+    def tile(self, corner: tuple[int, int]) -> Tile:
+        left, top, right, bottom = self.box
+        y, x = top + corner[0], left + corner[1]
+        y_end, x_end = min(y + TILE_PX, bottom), min(x + TILE_PX, right)
+        depth = _depth(self.matrix, np.arange(x, x_end)[None], np.arange(y, y_end)[:, None], self.size_px)
+        weight = np.clip(depth / self.feather_px, 0, 1).astype(np.float32)
         # Smoothstep: a linear ramp shows its two corners as faint lines.
         weight = weight * weight * (3 - 2 * weight)
         weight = np.where(depth > -0.5, np.maximum(weight, BARELY), 0)
         beyond_px = np.maximum(-depth, 0).astype(np.float32)
-        tile = (slice(y - top, y_end - top), slice(x - left, x_end - left))
-        yield tile, weight[..., None], beyond_px[..., None]
+        place = (slice(y - top, y_end - top), slice(x - left, x_end - left))
+        return Tile(place, weight[..., None], beyond_px[..., None])
 
 
 def cover_of(matrix: Matrix, size_px: tuple[int, int], top: int, bottom: int) -> NDArray[np.float32]:

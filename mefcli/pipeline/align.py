@@ -59,6 +59,7 @@ def align(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = Fal
     size = reduced.size_px
     box = _box(placed, size, job.crop)
     if _move(frames, placed, box, on_step):
+        del reduced
         seen = [None if one.kept_identity else seen_by(one.matrix, box, size) for one in placed]
         reduced = reduce(frames, seen)
     if job.crop != "common":

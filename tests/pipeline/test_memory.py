@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import tracemalloc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mefcli.job import Job
 from mefcli.memory import Pictures, held_mb, pictures_of
 from mefcli.motion import chain, sizes
 from mefcli.motion.reduced import reduce
+from mefcli.motion.warp import Rim
 from mefcli.pipeline import check, prepare, read
 from mefcli.pipeline.align import align
 from mefcli.values import Bracket, Shot, Stack, Step
@@ -97,6 +99,17 @@ def test_few_pictures_made_ready_for_motion_are_held_however_many_frames(
     chain.place_all(reduce(stack.frames), stack.bracket.reference, on_frame=count)
     assert len(made) == 13
     assert max(held) <= sizes.HELD
+
+
+def test_edges_of_many_large_frames_are_worked_out_tile_by_tile() -> None:
+    shifted = np.array([[1, 0, 7.5], [0, 1, -4.0], [0, 0, 1]])
+    tracemalloc.start()
+    rims = [Rim(shifted, (0, 0, 4000, 3000), (4000, 3000)) for _ in range(30)]
+    weights = [rim.tile(corner).weight.min() for rim in rims[:1] for corner in rim.corners]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert min(weights) == 0
+    assert held < 5e6  # all tiles at once are 200 MB
 
 
 def test_prepared_frames_carry_no_small_pictures_into_the_fusion(jpegs: list[Path]) -> None:
