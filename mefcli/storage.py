@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from mefcli import naming
 from mefcli.errors import MefError, OutputError, named
 
 try:
@@ -31,6 +32,7 @@ OnNote = Callable[[str], None]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What systems say of a file or folder that they cannot sync; EIO and a full disk are another matter.
 UNSYNCED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EROFS)
+HELD_S = (0.1, 0.3, 0.6)  # pauses before trying again to replace a file that is held open
 ABANDONED_S = 24 * 3600  # age of a temporary file that is surely nobody's, where locks cannot tell
 
 
@@ -158,7 +160,8 @@ def check_folder(target: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"Cannot write into {folder}: {error.strerror}.", "Give the output another folder."
+            f"Cannot write into {folder}: {error.strerror}.{naming.too_long_told(target)}",
+            "Give the output another folder.",
         ) from error
 
 
@@ -221,8 +224,26 @@ def put(temporary: Path, target: Path, *, overwrite: bool) -> str:
             raise OutputError(f"{target} appeared while it was being made.", REPLACE)
         with contextlib.suppress(OSError):
             shutil.copymode(target, temporary)
-    temporary.replace(target)
+    _move(temporary, target)
     return sync_folder(target.parent)
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """In one step. Windows replaces no file that a program holds open: scanners let go after a moment, for an
+    editor somebody has to close it. The file that was there stays, whole."""
+    for wait_s in (*HELD_S, None):
+        try:
+            temporary.replace(target)
+            return
+        except PermissionError as error:
+            if not naming.WINDOWS or not target.is_file():
+                raise
+            if wait_s is None:
+                raise OutputError(
+                    f"{target} is held by another program, so it is left as it was.",
+                    "Close it there, and run the command again.",
+                ) from error
+            time.sleep(wait_s)
 
 
 def exists_already(output: Path) -> OutputError:

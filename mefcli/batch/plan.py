@@ -10,6 +10,7 @@ from mefcli.batch.names import NAMES, check_name, place_of
 from mefcli.errors import UsageError, named
 from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
+from mefcli.naming import same_name, trouble_on_windows
 from mefcli.values import Bracket
 from mefnets.spec import Task
 
@@ -45,7 +46,7 @@ def make_plan(
     check_name(name)
     suffixes = suffixes_of(suffixes)
     stems = [_place(bracket, folder, job, roots, name) for bracket in brackets]
-    taken = [str(stem).lower() for stem in stems]
+    taken = [same_name(stem) for stem in stems]
     if name == NAMES[task]:  # the same number as .CR3 and .JPG: let the suffix tell them apart
         stems = [
             stem if taken.count(key) == 1 else stem.with_name(f"{stem.name}_{_kind(bracket)}")
@@ -85,7 +86,9 @@ def _refuse_collisions(works: Sequence[Work]) -> None:
     owners: dict[str, Work] = {}
     for work in works:
         for output in work.outputs:
-            key = str(output.resolve()).lower()  # some disks ignore case
+            if trouble := trouble_on_windows(output):
+                raise UsageError(f"{output} cannot be written: {trouble}.", f"Give another {named('name')}.")
+            key = same_name(output.resolve())  # some disks ignore case
             if key in owners:
                 one, two = (w.bracket.paths[w.bracket.reference] for w in (owners[key], work))
                 raise UsageError(

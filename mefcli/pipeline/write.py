@@ -16,6 +16,7 @@ from mefcli import storage
 from mefcli.errors import OutputError, UsageError, named
 from mefcli.formats.table import LIGHT, WRITTEN, Format
 from mefcli.job import Job
+from mefcli.naming import same_name, trouble_on_windows
 from mefcli.storage import OnNote
 from mefcli.values import ALIGNED, Bracket, Fused, OnStep, Record, Stack, Step, silent
 
@@ -50,7 +51,7 @@ def frame_outputs(bracket: Bracket, folder: Path) -> list[Path]:
     names: list[str] = []
     for path in bracket.paths:
         name, number = f"{path.stem}_aligned.tif", 2
-        while name in names:
+        while same_name(Path(name)) in map(same_name, map(Path, names)):
             name, number = f"{path.stem}_aligned_{number}.tif", number + 1
         names.append(name)
     return [folder / name for name in names]
@@ -89,7 +90,7 @@ def check_outputs(
         if not overwrite:
             check_absent([output])
         storage.check_folder(output)
-    targets = [output.resolve() for output in outputs]
+    targets = [same_name(output.resolve()) for output in outputs]
     if len(set(targets)) < len(targets):
         raise UsageError("Two outputs have the same name.", "Give each its own.")
 
@@ -128,6 +129,8 @@ def check_hdr(outputs: Sequence[Path], job: Job) -> None:
 
 def _check_name(output: Path) -> None:
     """Names the system cannot take, and links in a circle."""
+    if trouble := trouble_on_windows(output):
+        raise OutputError(f"{output} cannot be written: {trouble}.", "Give the output another name.")
     try:
         output.exists()
         output.resolve()
