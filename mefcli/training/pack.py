@@ -11,19 +11,21 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mefcli import storage
-from mefcli.errors import InputError, UnreadableError
+from mefcli.errors import InputError, MefError, UnreadableError
 from mefcli.formats.table import suffixes_of
 from mefcli.training.radiance import Radiance, from_aces, read_radiance, squeeze, unsqueeze
 
 Part = Literal["train", "val"]
+Kind = TypeVar("Kind", bound=np.generic)
 ItemKind = Literal["panorama", "radiance", "photo", "normal"]
 
 FORMAT = 1
@@ -135,6 +137,51 @@ def zip_entry(member: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(member, date_time=(2020, 1, 1, 0, 0, 0))  # a fixed date: same data, same bytes
 
 
+@contextmanager
+def damage_told(path: Path, what: str) -> Iterator[None]:
+    """Whatever the lists and decoders of a damaged pack raise, in a sentence."""
+    try:
+        yield
+    except (MefError, MemoryError):
+        raise
+    except Exception as error:  # zip, JSON and three codecs have errors of their own
+        raise UnreadableError(
+            f"{path} is damaged: {what} cannot be read.", "Make it again with mef train pack."
+        ) from error
+
+
+def check_format(path: Path, found: object, known: int) -> None:
+    if found != known:
+        raise UnreadableError(f"{path} was packed by another version.", "Run mef train pack again.")
+
+
+def shaped(pixels: NDArray[Kind], width: int, height: int) -> NDArray[Kind]:
+    """The picture, if it is what the list says."""
+    if pixels.shape != (height, width, 3):
+        raise ValueError(f"a picture of {pixels.shape}")
+    return pixels
+
+
+def jpeg_in(archive: zipfile.ZipFile, member: str) -> NDArray[np.uint8]:  # (H, W, 3) RGB
+    import cv2
+
+    coded = np.frombuffer(archive.read(member), np.uint8)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
+def _item(row: dict[str, Any]) -> Item:
+    item = Item(**row)
+    words = (item.name, item.member)
+    known = item.kind in get_args(ItemKind) and item.part in get_args(Part)
+    if not known or not all(isinstance(word, str) for word in words) or not sides(item.width, item.height):
+        raise ValueError(f"an item {row}")
+    return item
+
+
+def sides(*lengths: object) -> bool:
+    return all(type(length) is int and length > 0 for length in lengths)
+
+
 class Pack:
     """An opened pack: what it lists, and its pictures decoded on request."""
 
@@ -147,19 +194,20 @@ class Pack:
             raise UnreadableError(
                 f"{path} is not a packed training file.", "Make one with mef train pack."
             ) from error
-        if index["format"] != FORMAT:
-            raise UnreadableError(f"{path} was packed by another version.", "Run mef train pack again.")
-        self.items = [Item(**item) for item in index["items"]]
-        self.licences: dict[str, str] = index["licences"]
+        with damage_told(path, "its list of pictures"):
+            check_format(path, index["format"], FORMAT)
+            self.items = [_item(row) for row in index["items"]]
+            self.licences: dict[str, str] = {str(key): str(words) for key, words in index["licences"].items()}
+        if not self.items:
+            raise UnreadableError(f"{path} holds no pictures.", "Make it again with mef train pack.")
 
     def of(self, *kinds: ItemKind) -> Iterator[Item]:
         return (item for item in self.items if item.kind in kinds)
 
     def radiance(self, item: Item) -> Radiance:
-        return unsqueeze(self._archive.read(item.member))
+        with damage_told(self.path, item.name):
+            return shaped(unsqueeze(self._archive.read(item.member)), item.width, item.height)
 
     def photo(self, item: Item) -> NDArray[np.uint8]:  # (H, W, 3) RGB
-        import cv2
-
-        coded = np.frombuffer(self._archive.read(item.member), np.uint8)
-        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+        with damage_told(self.path, item.name):
+            return shaped(jpeg_in(self._archive, item.member), item.width, item.height)

@@ -155,6 +155,11 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
         steps = recipe.steps
     frames = 2 if spec.max_frames == 2 else 3
     held = held_of(store, frames, 96 if settings.smoke else SHORT_SIDE_PX, recipe.data.stack)
+    if not held:
+        raise InputError(
+            f"{settings.data} holds no scene to judge by: of light, some must be kept for validation.",
+            "Mark them val in split.csv, or pack the whole training folder.",
+        )
     held = held[:2] if settings.smoke else held
     words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
     return Run(

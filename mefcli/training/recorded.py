@@ -11,10 +11,9 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,17 @@ from numpy.typing import NDArray
 from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.camera import Bytes, Floats
-from mefcli.training.pack import PHOTO_QUALITY, Part, content_hash, zip_entry
+from mefcli.training.pack import (
+    PHOTO_QUALITY,
+    Part,
+    check_format,
+    content_hash,
+    damage_told,
+    jpeg_in,
+    shaped,
+    sides,
+    zip_entry,
+)
 from mefcli.training.scenes import Found, Scene
 from mefcli.training.simulator import Crop, Sample, Simulator
 from mefcli.training.store import put_in_place
@@ -171,23 +180,27 @@ def open_scenes(packed: Path, cache: Path) -> SceneStore:
 
 def _decode(packed: Path, data_hash: str, partial: Path) -> None:
     with zipfile.ZipFile(packed) as archive, (partial / "pixels.u8").open("wb") as file:
-        index = json.loads(archive.read("scenes.json"))
-        if index["format"] != FORMAT:
-            raise UnreadableError(f"{packed} was packed by another version.", "Run mef train pack again.")
-        for number, row in enumerate(index["scenes"]):
+        with damage_told(packed, "its list of scenes"):
+            index = json.loads(archive.read("scenes.json"))
+            check_format(packed, index["format"], FORMAT)
+            layout, rows = str(index["layout"]), list(index["scenes"])
+            entries = [_entry(row) for row in rows]
+        for number, (row, entry) in enumerate(zip(rows, entries, strict=True)):
             row["offset"] = file.tell()
-            for picture in _members(archive, number, len(row["evs"]) + row["reference"]):
+            for k in range(entry.pictures):
+                with damage_told(packed, entry.name):
+                    picture = shaped(jpeg_in(archive, f"{number:05d}/{k}.jpg"), entry.width, entry.height)
                 file.write(picture.tobytes())
-    words = json.dumps({"data_hash": data_hash, "layout": index["layout"], "scenes": index["scenes"]})
+    words = json.dumps({"data_hash": data_hash, "layout": layout, "scenes": rows})
     (partial / "scenes.json").write_text(words, encoding="utf-8")
 
 
-def _members(archive: zipfile.ZipFile, number: int, count: int) -> Iterator[Bytes]:
-    import cv2
-
-    for k in range(count):
-        coded = np.frombuffer(archive.read(f"{number:05d}/{k}.jpg"), np.uint8)
-        yield np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+def _entry(row: dict[str, Any]) -> Entry:
+    entry = Entry(**{**row, "evs": tuple(float(ev) for ev in row["evs"]), "offset": 0})
+    known = entry.part in get_args(Part) and isinstance(entry.name, str) and type(entry.reference) is bool
+    if not known or len(entry.evs) < 2 or not sides(entry.height, entry.width):
+        raise ValueError(f"a scene {row}")
+    return entry
 
 
 def _unit(pixels: NDArray[np.generic]) -> Floats:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +86,48 @@ def test_trainings_started_together_share_one_store(packed: Path, tmp_path: Path
         stores = list(pool.map(lambda _: open_store(packed, tmp_path), range(2)))
     assert [store.level(0)[0, 0, 0] for store in stores] == [stores[0].level(0)[0, 0, 0]] * 2
     assert len(list(tmp_path.iterdir())) == 1
+
+
+DAMAGED = {
+    "another format": lambda index: index.update(format=99),
+    "no items": lambda index: index.update(items=[]),
+    "items that are no list": lambda index: index.update(items=3),
+    "a key more": lambda index: index["items"][0].update(more=1),
+    "a key less": lambda index: index["items"][0].pop("part"),
+    "an unknown kind": lambda index: index["items"][0].update(kind="film"),
+    "an unknown part": lambda index: index["items"][0].update(part=None),
+    "no width": lambda index: index["items"][0].update(width=0),
+    "another size": lambda index: index["items"][0].update(height=7),
+    "a member that is not there": lambda index: index["items"][0].update(member="../x"),
+    "no licences": lambda index: index.update(licences=None),
+}
+
+
+def repacked(packed: Path, out: Path, change: Callable[[dict[str, Any]], Any], member: bytes = b"") -> Path:
+    """A copy whose list was changed, or whose first picture is other bytes."""
+    with zipfile.ZipFile(packed) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    index = json.loads(files["index.json"])
+    change(index)
+    files["index.json"] = json.dumps(index).encode()
+    if member:
+        files[next(iter(files))] = member
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_pack_whose_list_is_damaged_is_refused(damage: str, packed: Path, tmp_path: Path) -> None:
+    path = repacked(packed, tmp_path / "x.mefdata", DAMAGED[damage])
+    with pytest.raises(UnreadableError, match=rf"{re.escape(str(path))} (is damaged|was packed|holds no)"):
+        open_store(path, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+@pytest.mark.parametrize("member", [b"junk", b"\xff\x4f\xff\x51 junk", b"\xff\xd8\xff\xd9"])
+def test_a_pack_whose_picture_is_damaged_names_it(member: bytes, packed: Path, tmp_path: Path) -> None:
+    path = repacked(packed, tmp_path / "x.mefdata", lambda index: None, member)
+    with pytest.raises(UnreadableError, match=rf"damaged: {re.escape(Pack(path).items[0].name)}"):
+        open_store(path, tmp_path / "cache")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +16,7 @@ import pytest
 import torch
 
 from mefcli.cli.app import run
-from mefcli.errors import InputError
+from mefcli.errors import InputError, UnreadableError
 from mefcli.training.export import export_run
 from mefcli.training.loader import to_batch
 from mefcli.training.recorded import RecordedBrackets, SceneStore, open_scenes, pack_scenes
@@ -216,3 +220,41 @@ def test_a_network_learns_from_a_folder_of_scenes_and_its_weights_say_so(
 def test_a_pack_of_scenes_is_not_taken_for_free_pictures(store: SceneStore, tmp_path: Path) -> None:
     words = ["train", "features", "--data", str(tmp_path / "mine.mefdata"), "--runs", str(tmp_path / "runs")]
     assert run([*words, "--steps", "1"]) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.update(format=9),
+        lambda index: index.update(scenes=[None]),
+        lambda index: index["scenes"][0].update(evs=["dark", "bright"]),
+        lambda index: index["scenes"][0].update(evs=[0.0]),
+        lambda index: index["scenes"][0].update(reference="yes"),
+        lambda index: index["scenes"][0].update(width=-4),
+        lambda index: index["scenes"][0].update(height=3),
+        lambda index: index["scenes"][0].pop("part"),
+    ],
+)
+def test_a_damaged_pack_of_scenes_is_refused(
+    change: Callable[[Any], Any], store: SceneStore, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.mefdata") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    index = json.loads(files["scenes.json"])
+    change(index)
+    files["scenes.json"] = json.dumps(index).encode()
+    with zipfile.ZipFile(tmp_path / "x.mefdata", "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    with pytest.raises(UnreadableError, match=r"x\.mefdata (is damaged|was packed by another version)"):
+        open_scenes(tmp_path / "x.mefdata", tmp_path / "elsewhere")
+    assert not list((tmp_path / "elsewhere").glob("*"))
+
+
+def test_data_without_a_scene_to_judge_by_is_refused_before_training(
+    training_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(training_folder, tmp_path / "free")
+    (folder / "split.csv").write_text("file,part\nhdr_panoramas/a.hdr,train\n")
+    assert run(["train", "ffmef", "--data", str(folder), "--runs", str(tmp_path / "runs"), "--smoke"]) == 1
+    assert "holds no scene to judge by" in capsys.readouterr().err
