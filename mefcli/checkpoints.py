@@ -127,7 +127,10 @@ def load_fuser_weights(name_or_path: str, weights: str | Path | None = None) -> 
 
 def fitted(spec: ModelSpec, metadata: Mapping[str, str]) -> ModelSpec:
     """The spec as these weights need it: build options and luminance range that their file declares."""
-    options = json.loads(metadata.get("options") or "{}")
+    try:
+        options = json.loads(metadata.get("options") or "{}")
+    except (ValueError, RecursionError):
+        options = None
     if not isinstance(options, dict):
         raise ModelError("The weights' metadata is damaged: options is no table.", "Install them again.")
     luma_range = "studio" if metadata.get("luma_range") == "studio" else spec.luma_range
@@ -203,7 +206,15 @@ def known_hashes(folder: Path) -> dict[str, str]:
 def read_header(data: bytes) -> dict[str, str]:
     """The string metadata in front of a safetensors file."""
     length = int.from_bytes(data[:8], "little")
-    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except RecursionError as error:
+        raise ValueError("its header is nested without end") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else ""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict) or not all(isinstance(words, str) for words in metadata.values()):
+        raise ValueError("its metadata is no table of words")
     return metadata
 
 

@@ -75,6 +75,27 @@ def test_options_that_no_network_takes_are_refused(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+@pytest.mark.parametrize("way", ["--model", "--weights"])
+@pytest.mark.parametrize(
+    "metadata", [None, [], "words", {"model": 3}, {"model": "ffmef", "options": "{"}, {"options": "[" * 9000}]
+)
+def test_metadata_that_is_no_table_of_words_is_told(
+    metadata: object, way: str, jpegs: list[Path], tmp_path: Path, mef: Mef
+) -> None:
+    shipped = find_weights(MODELS["ffmef"])
+    assert shipped is not None
+    data = shipped.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps({**json.loads(data[8 : 8 + length]), "__metadata__": metadata}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    words = ["--model", "ffmef", way, path] if way == "--weights" else [way, path]
+    done = mef("fuse", *jpegs, *words, "-o", tmp_path / "x.png", "--align", "off")
+    assert done.code == (0 if metadata is None and way == "--weights" else 1)
+    assert "fault in mef" not in done.err
+    assert (tmp_path / "x.png").exists() == (done.code == 0)
+
+
 def test_a_pipe_or_a_device_as_weights_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     (tmp_path / "y.safetensors").symlink_to("/dev/zero")
