@@ -11,7 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mefcli.api import focus, fuse, fuse_folder, list_models, load_fuser, load_settings, radiance
+    from mefcli.api import (
+        focus,
+        fuse,
+        fuse_folder,
+        infrared,
+        list_models,
+        load_fuser,
+        load_settings,
+        radiance,
+    )
     from mefcli.errors import MefError
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "focus",
     "fuse",
     "fuse_folder",
+    "infrared",
     "list_models",
     "load_fuser",
     "load_settings",
@@ -27,7 +37,8 @@ __all__ = [
 ]
 
 _HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
-    ("focus", "fuse", "fuse_folder", "list_models", "load_fuser", "load_settings", "radiance"), "mefcli.api"
+    ("focus", "fuse", "fuse_folder", "infrared", "list_models", "load_fuser", "load_settings", "radiance"),
+    "mefcli.api",
 )
 
 

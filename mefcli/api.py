@@ -15,7 +15,7 @@ from mefcli.job import Job, job_of
 from mefcli.options import of_keywords
 from mefcli.pipeline.results import Done, Result
 from mefcli.values import Bracket, Fused, GainMapFacts, OnStep, Shot, Stack, silent
-from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_MODEL, ModelSpec
+from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_INFRARED_MODEL, DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -262,6 +262,57 @@ def focus(
     options.setdefault("model", DEFAULT_FOCUS_MODEL if job is None else job.model)
     job = job_of(job, options)
     pixels: Any = make(plan_focus(paths, job=job), job, on_step, fuser, depth=32).pixels
+    return pixels  # type: ignore[no-any-return]
+
+
+def plan_infrared(visible: str | Path, thermal: str | Path) -> Bracket:
+    """The pair that `infrared` would fuse, or a refusal."""
+    from mefcli.brackets.discover import read_shots
+    from mefcli.brackets.pair import visible_and_thermal
+
+    return visible_and_thermal(read_shots([visible, thermal]))
+
+
+def check_infrared(pair: Bracket, outputs: Sequence[str | Path], *, job: Job) -> None:
+    """Refuse what `infrared_pair` would, as far as that is known without decoding or writing anything."""
+    from mefcli.pipeline.infrared import check as check_all
+
+    check_all(pair, [Path(output) for output in outputs], job)
+
+
+def infrared_pair(
+    pair: Bracket,
+    outputs: Sequence[str | Path],
+    *,
+    job: Job,
+    fuser: Fusion | None = None,
+    on_step: OnStep = silent,
+) -> Done:
+    """Fuse a pair that `plan_infrared` has made into one or more files."""
+    from mefcli.pipeline.infrared import run
+
+    return run(pair, [Path(output) for output in outputs], job, on_step, fuser)
+
+
+@of_keywords(Job, written=False)
+def infrared(
+    visible: str | Path,
+    thermal: str | Path,
+    *,
+    fuser: Fusion | None = None,
+    job: Job | None = None,
+    on_step: OnStep = silent,
+    **options: Any,
+) -> NDArray[np.float32]:
+    """Fuse a visible and a thermal picture: float32 (H, W, 3) in [0, 1], in the visible one's colours.
+
+    Options are those of `mef infrared`; the model is `infrared` unless one is named.
+    """
+    from mefcli.pipeline.infrared import make
+
+    options.setdefault("model", DEFAULT_INFRARED_MODEL if job is None else job.model)
+    job = job_of(job, options)
+    pixels: Any = make(plan_infrared(visible, thermal), job, on_step, fuser, depth=32).pixels
     return pixels  # type: ignore[no-any-return]
 
 

@@ -72,6 +72,11 @@ def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimat
     return replace(found, memory_mb=process_mb(job) + held + network_mb)
 
 
+def estimate_pair(pair: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
+    """The same of a visible and an infrared picture, which are not aligned."""
+    return estimate(pair, outputs, replace(job, align="off", deghost="off"))
+
+
 def seen_mp(spec: ModelSpec, megapixels: float, job: Job) -> tuple[float, float]:
     """Megapixels that the network sees, and those that its result is carried up to."""
     if mode_for(spec, job.resolution, round(megapixels * 1e6)) == "native":

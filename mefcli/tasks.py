@@ -1,6 +1,6 @@
 """Which task a run is for, and what its job may say: a model belongs to one task, and so does a run.
 
-Files of settings speak of exposures; what a stack has no use for is left aside where a file says it, and
+Files of settings speak of exposures; what another task has no use for is left aside where a file says it, and
 refused where somebody typed it.
 """
 
@@ -17,16 +17,12 @@ from mefcli.settings import Settings
 from mefnets import DEFAULT_MODELS
 from mefnets.spec import Task
 
-UNUSED = (
-    "resolution",
-    "working_size",
-    "strategy",
-    "crop",
-    "deghost",
-    "debug_dir",
-    "hdr",
-    "headroom",
-)  # by a stack
+OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
+UNUSED: dict[Task, tuple[str, ...]] = {
+    "exposure": (),
+    "focus": (*OF_EXPOSURES, "resolution", "working_size"),
+    "infrared": (*OF_EXPOSURES, "align", "reference", "strict", "raw_or_jpeg"),
+}
 STACK_ALIGNS = ("auto", "off")
 
 
@@ -58,17 +54,33 @@ def job_for(settings: Settings, task: Task | None) -> Job:
         )
     if task is not None and not _typed(settings, "model") and task_of(job) != task:
         job = replace(job, model=DEFAULT_MODELS[task])
-    return for_stack(job, settings) if (task or task_of(job)) == "focus" else job
+    return for_task(task or task_of(job), job, settings)
 
 
-def for_stack(job: Job, settings: Settings) -> Job:
-    """Without what files of settings say of exposures."""
+def for_task(task: Task, job: Job, settings: Settings) -> Job:
+    """Without what files of settings say of exposures, where the task is another."""
+    if task == "exposure":
+        return job
     plain = Job()
     looks = [one.name for one in described(Job) if one.option.panel == LOOK]
-    names = [name for name in (*UNUSED, *looks) if not _typed(settings, name)]
-    if job.align not in STACK_ALIGNS and not _typed(settings, "align"):
+    names = [name for name in (*UNUSED[task], *looks) if not _typed(settings, name)]
+    if task == "focus" and job.align not in STACK_ALIGNS and not _typed(settings, "align"):
         names.append("align")
     return replace(job, **{name: getattr(plain, name) for name in names})
+
+
+def check_task(task: Task, job: Job) -> None:
+    """What the task has no use for, told early."""
+    plain = Job()
+    what = {"exposure": "exposures", "focus": "a focus stack", "infrared": "visible and infrared"}[task]
+    for name in UNUSED[task]:
+        if getattr(job, name) != getattr(plain, name):
+            raise UsageError(f"{named(name)} is of no use for {what}.", "Leave it out.")
+    if task == "focus" and job.align not in STACK_ALIGNS:
+        raise UsageError(
+            f"{named('align')} cannot be {job.align!r} for a focus stack.",
+            "Frames are shifted, turned and scaled: choose auto or off.",
+        )
 
 
 def _typed(settings: Settings, name: str) -> bool:

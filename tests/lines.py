@@ -35,8 +35,8 @@ WORDS = {
 def definition(arguments: Sequence[str]) -> str:
     """Which definition a command's lines follow."""
     command, words = arguments[0], set(arguments)
-    if command in ("fuse", "focus", "batch", "demo"):
-        dry = {"fuse": "plan", "focus": "plan", "batch": "grouping"}
+    if command in ("fuse", "focus", "infrared", "batch", "demo"):
+        dry = {"fuse": "plan", "focus": "plan", "infrared": "plan", "batch": "grouping"}
         return dry[command] if "--dry-run" in words else "result"
     if command == "info":
         return "grouping" if "--groups" in words else "info"

@@ -39,10 +39,10 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_networks_use_torch_and_numpy_only_and_never_the_tool() -> None:
-    """What runs without torch has OpenCV and ONNX Runtime instead: engine, classics, focus, graph.py."""
+    """What runs without torch has OpenCV and ONNX Runtime instead: engine, classics, graph.py."""
     allowed = {"torch", "numpy", "mefnets"} | set(sys.stdlib_module_names)
     for path in (ROOT / "models/mefnets").rglob("*.py"):
-        light = path.parent.name in ("engine", "classic", "focus") or path.name == "graph.py"
+        light = path.parent.name in ("engine", "classic", "focus", "infrared") or path.name == "graph.py"
         assert imported(path) <= allowed | ({"cv2", "onnxruntime"} if light else set()), path
 
 

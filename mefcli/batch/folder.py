@@ -20,7 +20,7 @@ from mefcli.pipeline.check import check_engine, check_frames, check_memory, chec
 from mefcli.pipeline.results import Failed, Result
 from mefcli.pipeline.write import check_absent, check_codecs, check_hdr, depth_of
 from mefcli.storage import check_folder_to_be
-from mefcli.tasks import task_of
+from mefcli.tasks import check_task, task_of
 from mefcli.values import OnStep, Shot, silent
 from mefnets.spec import Task
 
@@ -71,7 +71,9 @@ def check(
 ) -> None:
     """Refuse what would fail for every bracket. What is the workers' of a cluster, only they can tell."""
     task = fuser.spec.task if fuser is not None else task_of(job)
-    check_task(job, task)
+    if task not in names.NAMES:
+        raise other_task(find_model(job.model))
+    check_task(task, job)
     suffixes = plan.suffixes_of(formats)
     check_folder_to_be(output)
     examples = [Path(f"x{suffix}") for suffix in suffixes]
@@ -84,16 +86,6 @@ def check(
         check_model(job, task)
     elif fuser is None:
         check_engine(job, task)
-
-
-def check_task(job: Job, task: Task) -> None:
-    """Refuse a model whose pictures no card can be sorted into, and what a stack has no use for."""
-    if task not in names.NAMES:
-        raise other_task(find_model(job.model))
-    if task == "focus":
-        from mefcli.pipeline.focus import check_job
-
-        check_job(job)
 
 
 def check_one_look(task: Task) -> None:

@@ -29,6 +29,12 @@ HERE = "This installation"
 COMMANDS = (
     Entry("fuse", "mefcli.cli.fuse:fuse", "Fuse one bracket into one photograph.", PHOTOGRAPHS),
     Entry("focus", "mefcli.cli.focus:focus", "Fold a focus stack into one sharp photograph.", PHOTOGRAPHS),
+    Entry(
+        "infrared",
+        "mefcli.cli.infrared:infrared",
+        "Fuse a visible and an infrared picture into one.",
+        PHOTOGRAPHS,
+    ),
     Entry("batch", "mefcli.cli.batch:batch", "Fuse every bracket of a card.", PHOTOGRAPHS),
     Entry("hdr", "mefcli.cli.hdr:hdr", "Merge a bracket into linear light: OpenEXR, Radiance.", PHOTOGRAPHS),
     Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),

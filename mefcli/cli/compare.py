@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from mefcli.batch.names import NAMES
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.photograph import first_named
@@ -18,8 +17,8 @@ from mefcli.estimate import TYPICAL, fusion_s, seen_mp
 from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
 from mefcli.settings import Settings
-from mefcli.tasks import for_stack, parse_task
-from mefnets import DEFAULT_MODEL
+from mefcli.tasks import check_task, for_task, parse_task
+from mefnets import DEFAULT_MODEL, DEFAULT_MODELS
 from mefnets.spec import Task
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def compare(
         str | None,
         typer.Option(
             "--task",
-            help="exposure or focus: models for brackets, or for focus stacks. Without it, that of --models.",
+            help="exposure, focus or infrared: what the models are for. Without it, what --models are for.",
             metavar="TASK",
             show_default=False,
         ),
@@ -69,7 +68,9 @@ def compare(
     settings: Annotated[Settings, o.Without("model", "weights", "debug_dir", *WRITTEN)],
     talk: o.Talk,
 ) -> None:
-    """Fuse one bracket, or one focus stack, with several models and show them side by side, with metrics.
+    """Fuse one scene with several models and show them side by side, with metrics.
+
+    A scene is a bracket, with --task focus a stack, with --task infrared a visible and an infrared picture.
 
     Examples:
     mef compare *.jpg -o sheet.jpg                          all models, one contact sheet
@@ -78,6 +79,7 @@ def compare(
     mef compare *.jpg --looks -o looks.jpg                  natural, bright, deep and flat
     mef compare *.jpg --report models.html                  a page to look closely
     mef compare *.jpg --task focus -o sheet.jpg             models for focus stacks
+    mef compare day.jpg thermal.png --task infrared         models for visible and infrared
     """
     from mefcli.evaluation.methods import all_models, chosen_models
     from mefcli.evaluation.side_by_side import material_of, planned, task_of_models
@@ -86,17 +88,15 @@ def compare(
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
-    wanted = parse_task(task, NAMES)
+    wanted = parse_task(task, DEFAULT_MODELS)
     names = [] if models == "all" else chosen_models(models)
     chosen: Task = task_of_models(names, wanted) if names else wanted or "exposure"
     job = settings.job
-    if chosen == "focus":
-        from mefcli.pipeline.focus import check_job
-
-        job = for_stack(job, settings)
-        check_job(job)
+    if chosen != "exposure":
+        job = for_task(chosen, job, settings)
+        check_task(chosen, job)
         if looks:
-            raise UsageError("A focus stack has no looks to compare.", "Leave out --looks.")
+            raise UsageError(f"Models for {chosen} have no looks to compare.", "Leave out --looks.")
     bracket = planned(chosen, files, job, o.parse_evs(ev))
     first = first_named(files, bracket)
     sheet = None if output is None else output_named(output, first, ".jpg", "looks" if looks else "models")

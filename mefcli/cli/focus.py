@@ -14,7 +14,7 @@ from mefcli.estimate import estimate_stack
 from mefcli.job import Job
 from mefcli.options import FUSION, LOOK
 from mefcli.settings import Settings
-from mefcli.tasks import UNUSED, for_stack
+from mefcli.tasks import UNUSED, for_task
 from mefcli.values import Bracket
 from mefnets import DEFAULT_FOCUS_MODEL
 
@@ -28,7 +28,7 @@ Model = Annotated[
         autocompletion=o.complete_focus_models,
     ),
 ]
-NOT_FOR_STACKS = o.Without("model", LOOK, *UNUSED)
+NOT_FOR_STACKS = o.Without("model", LOOK, *UNUSED["focus"])
 
 
 @o.with_groups
@@ -57,7 +57,7 @@ def focus(
     """
 
     def plan() -> tuple[Bracket, Job]:
-        of_stack = for_stack(replace(settings.job, model=model), settings)
+        of_stack = for_task("focus", replace(settings.job, model=model), settings)
         return api.plan_focus(files, job=of_stack), of_stack
 
     way = Way(plan, api.check_focus, estimate_stack, api.focus_bracket, ending="focus")

@@ -109,7 +109,8 @@ def _settings(
     typed = {
         name: value for name, value in values.items() if context.get_parameter_source(name).name != "DEFAULT"
     }
-    found = settings_for(pictures or [Path()], typed, preset=preset, file=settings, only=list(values))
+    beside = [pictures] if isinstance(pictures, Path) else pictures or [Path()]
+    found = settings_for(beside, typed, preset=preset, file=settings, only=list(values))
     if context.info_name != "config" and found.read:
         from mefcli.cli import screen
 
@@ -162,6 +163,10 @@ def complete_models(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def complete_focus_models(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from _models(incomplete, "focus")
+
+
+def complete_infrared_models(incomplete: str) -> Iterator[tuple[str, str]]:
+    yield from _models(incomplete, "infrared")
 
 
 def _models(incomplete: str, task: Task) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from mefcli import api
-from mefcli.errors import ModelError, named
+from mefcli.errors import ModelError, UsageError, named
 from mefcli.evaluation.scenes import reduced
 from mefcli.job import Job
 from mefcli.values import Bracket, OnStep, Pixels, silent
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
 FOCUS_METRICS = ("Q_ABF", "AG", "SF", "outside")  # edges kept, and how sharp the result is
+PAIR_METRICS = ("Q_ABF", "MI", "EN", "VIF", "SD", "outside")
 Frames = Sequence[NDArray[Any]]
 Make = Callable[["Fusion", Job], Callable[[Frames], Pixels]]
 
@@ -55,13 +56,24 @@ def task_of_models(names: Sequence[str], task: Task | None) -> Task:
 def planned(task: Task, files: Sequence[Path], job: Job, evs: Sequence[float] | None) -> Bracket:
     if task == "focus":
         return api.plan_focus(files, job=job)
+    if task == "infrared":
+        return api.plan_infrared(*_two(files))
     return api.plan(files, ev=evs, job=job)
+
+
+def _two(files: Sequence[Path]) -> tuple[Path, Path]:
+    if len(files) != 2:
+        raise UsageError(
+            f"Visible and infrared are two files, not {len(files)}.", "Give the visible one first."
+        )
+    return files[0], files[1]
 
 
 def material_of(
     task: Task, bracket: Bracket, job: Job, megapixels: float, on_step: OnStep = silent
 ) -> Material:
-    return (_stack if task == "focus" else _exposures)(bracket, job, megapixels, on_step)
+    how = {"exposure": _exposures, "focus": _stack, "infrared": _pair}
+    return how[task](bracket, job, megapixels, on_step)
 
 
 def _exposures(bracket: Bracket, job: Job, megapixels: float, on_step: OnStep) -> Material:
@@ -92,3 +104,15 @@ def _stack(bracket: Bracket, job: Job, megapixels: float, on_step: OnStep) -> Ma
         for shot in bracket.shots
     ]
     return Material(bracket, tuple(frames), tuple(labels), make, FOCUS_METRICS)
+
+
+def _pair(bracket: Bracket, job: Job, megapixels: float, on_step: OnStep) -> Material:
+    from mefcli.pipeline.infrared import fused_by, prepared
+
+    frames = [reduced(frame, megapixels) for frame in prepared(bracket, job, on_step)[0]]
+
+    def make(fuser: Fusion, job: Job) -> Callable[[Frames], Pixels]:
+        return lambda frames: fused_by(fuser, frames, job, silent, 8)
+
+    labels = tuple(path.name for path in bracket.paths)
+    return Material(bracket, tuple(frames), labels, make, PAIR_METRICS)

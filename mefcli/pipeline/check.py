@@ -63,6 +63,7 @@ def other_task(spec: ModelSpec) -> ModelError:
     what = {
         "exposure": ("fuses exposures", "mef fuse"),
         "focus": ("folds focus stacks", "mef focus"),
+        "infrared": ("fuses visible with infrared", "mef infrared"),
     }
     words, command = what[spec.task]
     return ModelError(f"{spec.name} {words}.", f"Use {command}, or choose another {named('model')}.")

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.clock import Clock, peak_memory_mb
-from mefcli.errors import UsageError, named
 from mefcli.job import Job
 from mefcli.pipeline import to_files
 from mefcli.pipeline.lay import Laid, laid
 from mefcli.pipeline.read import as_float, decoded_one_by_one, one_profile
 from mefcli.pipeline.results import Done
-from mefcli.tasks import STACK_ALIGNS, UNUSED
+from mefcli.tasks import check_task
 from mefcli.values import Alignment, Bracket, Fused, OnStep, Pixels, Placed, Record, Sharp, Step, silent
 
 if TYPE_CHECKING:
@@ -47,24 +46,11 @@ class Folded:
     notes: tuple[str, ...]
 
 
-def check_job(job: Job) -> None:
-    """What a stack has no use for, told early."""
-    plain = Job()
-    for name in UNUSED:
-        if getattr(job, name) != getattr(plain, name):
-            raise UsageError(f"{named(name)} is of no use for a focus stack.", "Leave it out.")
-    if job.align not in STACK_ALIGNS:
-        raise UsageError(
-            f"{named('align')} cannot be {job.align!r} for a focus stack.",
-            "Frames are shifted, turned and scaled: choose auto or off.",
-        )
-
-
 def check(bracket: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None = None) -> Fusion | None:
     """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
     from mefcli.pipeline.check import check as check_all
 
-    check_job(job)
+    check_task("focus", job)
     return check_all(bracket, outputs, job, fuser, "focus")
 
 
@@ -100,7 +86,7 @@ def make(
     from mefnets.engine import opencv
     from mefnets.engine.frames import convert
 
-    check_job(job)
+    check_task("focus", job)
     check_frames(bracket, job)
     clock = clock or Clock()
     fuser = fuser or check_engine(job, "focus")

@@ -274,7 +274,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     if comparison.bracket is not None:
         sections += [exposures(comparison.bracket), _metadata(comparison.bracket)]
     height, width = comparison.results[0].pixels.shape[:2]
-    what = "bracket" if exposed else "stack"
+    what = "bracket" if exposed else "scene"
     lead = f"{len(names)} models on one {what} of {len(comparison.inputs)} frames, {width}×{height} pixels."
     scale = min(1.0, MAX_SIDE_PX / max(height, width))
     write_text(Path(path), build_page("Comparison of models", lead, items, sections, scale))

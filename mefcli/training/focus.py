@@ -13,12 +13,11 @@ from mefcli.training import defocus
 from mefcli.training.camera import SRGB, Camera, Floats, random_camera
 from mefcli.training.defocus import Layer, Lens
 from mefcli.training.exposure import ev_for_mean, mean_by_ev
-from mefcli.training.simulator import Crop, Sample, Simulator
+from mefcli.training.simulator import Sample, Simulator
 from mefcli.training.store import THUMB_PX, Store
 from mefcli.training.validate import Held
 from mefnets.recipe import Data
 
-FINER = (1.0, 2.2)  # a picture's pixels for each of the sample's: reduced ones are crisp
 MOST_THINGS = 4
 MEAN = (80.0, 150.0)  # of 255
 ALL_SHARP = 0.04  # share of samples in which every frame is sharp everywhere
@@ -42,7 +41,7 @@ class FocusSimulator(Simulator):
         disc_px = 0.0 if rng.random() < ALL_SHARP else rng.uniform(*self.data.disc_px)
         camera = self.camera or random_camera(rng, reduced=True)
         sharp = defocus.all_in_focus(layers)
-        ev = ev_for_mean(mean_by_ev(camera, _thumb(sharp)), rng.uniform(*MEAN))
+        ev = ev_for_mean(mean_by_ev(camera, small_of(sharp)), rng.uniform(*MEAN))
         distances, half = defocus.foci(layers, frames)
         lens = Lens(disc_px, half * rng.uniform(*FIELD))
         shots, stops = [], []
@@ -61,11 +60,11 @@ class FocusSimulator(Simulator):
         """A background and up to `MOST_THINGS` things before it, far to near."""
         deep = rng.random() < 0.5  # a landscape reaches towards the camera; a wall does not
         high = rng.uniform(0.3, 0.8) if deep else rng.uniform(0.0, 0.15)
-        light = self._light(view, rng, size)
+        light = self.piece(view, rng, size)
         layers = [Layer(light, np.ones((size, size), np.float32), defocus.smooth_depth(size, 0.0, high, rng))]
         middle = max(float(np.median(light)), 1e-4)
         for near in np.sort(rng.uniform(0.35, 1.0, int(rng.integers(0 if deep else 1, MOST_THINGS + 1)))):
-            other = self._light(self._pick(rng), rng, size)
+            other = self.piece(self._pick(rng), rng, size)
             # A scene's neighbour may be a thousand times brighter.
             other = other * np.float32(middle / max(float(np.median(other)), 1e-4) * 2 ** rng.normal(0, 0.7))
             tilt = rng.uniform(0, 0.12)
@@ -73,17 +72,9 @@ class FocusSimulator(Simulator):
             layers.append(Layer(other, defocus.shape(size, rng), depth))
         return layers
 
-    def _light(self, view: int, rng: np.random.Generator, size: int) -> Floats:
-        full = self.store.entries[view].levels[0]
-        short = min(full.height, full.width)
-        side = min(size * rng.uniform(*FINER), float(short))
-        width, height = side / full.width, side / full.height
-        left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-        crop = Crop(left, top, width, height, bool(rng.random() < 0.5), int(rng.integers(4)))
-        return crop.cut(self.store.level(view), size)
 
-
-def _thumb(scene: Floats) -> Floats:
+def small_of(scene: Floats) -> Floats:
+    """The scene as small as the thumbnails that exposures are chosen by."""
     import cv2
 
     return np.asarray(cv2.resize(scene, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), np.float32)

@@ -12,7 +12,7 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, named
-from mefcli.training import focus, precision, scenes
+from mefcli.training import focus, infrared, precision, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -107,16 +107,20 @@ def held_of(
         return store.held(frames, short_side_px)
     if stack == "focus":
         return focus.held_out(store, short_side_px, frames)
+    if stack == "infrared":
+        return infrared.held_out(store, short_side_px)
     return held_out(store, frames, short_side_px)
 
 
 def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
     if isinstance(store, SceneStore):
-        if data.stack == "focus":
-            raise InputError("These scenes are brackets of exposures.", "Focus needs mef's free pictures.")
+        if data.stack != "exposures":
+            raise InputError("These scenes are brackets of exposures.", "This needs mef's free pictures.")
         return RecordedBrackets(store, data, seed=seed)
     if data.stack == "focus":
         return focus.FocusSimulator(store, data, seed=seed)
+    if data.stack == "infrared":
+        return infrared.InfraredSimulator(store, data, seed=seed)
     return Simulator(store, data, seed=seed, targets=_book(store, data))
 
 

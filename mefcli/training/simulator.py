@@ -26,6 +26,7 @@ SHARES = {"panorama": 0.55, "radiance": 0.1, "photo": 0.35}
 POOL = 512  # extreme patches kept ready; a batch takes some of them
 NORMAL_MEAN, DARK_MEAN, BRIGHT_MEAN = (95.0, 145.0), (8.0, 50.0), (195.0, 246.0)  # of 255
 CIRCLE_EV = (8.0, 13.0)  # a fisheye measures the light of a whole place: long brackets
+FINER = (1.0, 2.2)  # a picture's pixels for each of a crisp piece's
 MARGIN = 0.12  # of a crop's side, kept around it where motion is simulated
 
 
@@ -211,6 +212,16 @@ class Simulator:
             return None
         display = crop.cut(self.targets.picture(view), self.data.crop_px) / 255.0
         return self.targets.tinted(display, camera.white)
+
+    def piece(self, view: int, rng: np.random.Generator, size: int) -> Floats:
+        """A square of linear light from anywhere in a view, reduced enough to be crisp."""
+        full = self.store.entries[view].levels[0]
+        short = min(full.height, full.width)
+        side = min(size * rng.uniform(*FINER), float(short))
+        width, height = side / full.width, side / full.height
+        left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+        crop = Crop(left, top, width, height, bool(rng.random() < 0.5), int(rng.integers(4)))
+        return crop.cut(self.store.level(view), size)
 
     # ---- batches ---------------------------------------------------------------------------------------
 

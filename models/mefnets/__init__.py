@@ -6,11 +6,12 @@ heavy; a network's code is imported when it is built.
 
 from __future__ import annotations
 
-from mefnets import classic, crmef, ffmef, focus, house, lcndr, mefcl, mgdn
+from mefnets import classic, crmef, ffmef, focus, house, infrared, lcndr, mefcl, mgdn
 from mefnets.spec import Cost, ModelSpec, Paper, Task, Tiling
 
 __all__ = [
     "DEFAULT_FOCUS_MODEL",
+    "DEFAULT_INFRARED_MODEL",
     "DEFAULT_MODEL",
     "DEFAULT_MODELS",
     "MODELS",
@@ -25,6 +26,7 @@ MODELS: dict[str, ModelSpec] = {
     "house": house.SPEC,
     "ffmef": ffmef.SPEC,
     "ffmef-focus": ffmef.FOCUS,
+    "ffmef-infrared": ffmef.INFRARED,
     "crmef": crmef.GENERAL,
     "crmef-fast": crmef.FAST,
     "crmef-align": crmef.ALIGN,
@@ -35,9 +37,15 @@ MODELS: dict[str, ModelSpec] = {
     "mertens": classic.MERTENS,
     "average": classic.AVERAGE,
     "focus": focus.SPEC,
+    "infrared": infrared.SPEC,
 }
 
 # Chosen from the evidence in weights/README.md: the only one that beats Mertens on structure and on tone.
 DEFAULT_MODEL = "house"
 DEFAULT_FOCUS_MODEL = "focus"  # the evidence is in docs/focus.md
-DEFAULT_MODELS: dict[Task, str] = {"exposure": DEFAULT_MODEL, "focus": DEFAULT_FOCUS_MODEL}
+DEFAULT_INFRARED_MODEL = "infrared"  # likewise in docs/infrared.md
+DEFAULT_MODELS: dict[Task, str] = {
+    "exposure": DEFAULT_MODEL,
+    "focus": DEFAULT_FOCUS_MODEL,
+    "infrared": DEFAULT_INFRARED_MODEL,
+}

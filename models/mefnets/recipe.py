@@ -8,14 +8,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-StackKind = Literal["exposures", "focus"]
+StackKind = Literal["exposures", "focus", "infrared"]
 
 
 @dataclass(frozen=True)
 class Batch:
     """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB."""
 
-    frames: Tensor  # (B, N, 3, H, W), dark to bright; of a focus stack, near focus first
+    frames: Tensor  # (B, N, 3, H, W), dark to bright; near focus first; visible, then infrared
     evs: Tensor  # (B, N), stops, relative to the middle of the simulated bracket
     target: Tensor | None = None  # (B, 3, H, W), the fused reference of the noise-free bracket; all in focus
     normal: Tensor | None = None  # (B, 3, H, W), well exposed patches of other scenes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Colour = Literal["luma", "rgb"]
-Task = Literal["exposure", "focus"]
+Task = Literal["exposure", "focus", "infrared"]
 
 
 @dataclass(frozen=True)

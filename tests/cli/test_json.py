@@ -24,6 +24,8 @@ TESTED = {
     "fuse --dry-run": ("FRAMES",),
     "focus": ("STACK", "-o", "OUT.tif"),
     "focus --dry-run": ("STACK",),
+    "infrared": ("STACK", "-o", "OUT.tif"),
+    "infrared --dry-run": ("STACK",),
     "batch": ("FOLDER", "-o", "OUT", *FAST),
     "batch --dry-run": ("FOLDER", "-o", "OUT"),
     "align": ("FRAMES", "-o", "OUT", "--align", "flow", "--deghost", "auto"),

@@ -198,6 +198,6 @@ def test_models_for_stacks_are_compared(mef: Mef, card: Path, tmp_path: Path) ->
     assert set(told["models"][0]["scores"]) == {"Q_ABF", "AG", "SF", "outside"}
     assert "f0.jpg  0.3 m" in told["inputs"]
     assert sheet.is_file()
-    assert "one stack" in page.read_text()
+    assert "one scene" in page.read_text()
     assert "not all for one task" in mef("compare", *frames, "--models", "focus,house").err
-    assert "no looks" in mef("compare", *frames, "--task", "focus", "--looks").err
+    assert "have no looks" in mef("compare", *frames, "--task", "focus", "--looks").err

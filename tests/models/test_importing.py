@@ -17,7 +17,8 @@ from imageio.v3 import imread
 
 from mefcli.checkpoints import build_with_weights, load_fuser_weights
 from mefcli.errors import ModelError
-from mefcli.importing import import_checkpoint
+from mefcli.importing import WRAPPERS, import_checkpoint
+from mefnets import MODELS
 from mefnets.crmef import importer as crmef_importer
 from mefnets.engine.fuser import Fuser
 from mefnets.mgdn import importer as mgdn_importer
@@ -401,6 +402,21 @@ def test_a_missing_tensor_is_named(tmp_path):
 def test_keys_of_nobody_ask_for_a_name(tmp_path):
     with pytest.raises(ModelError, match="Nobody's keys are like these: odd"):
         imported("auto", {"odd": torch.zeros(1)}, tmp_path)
+
+
+@needs_checkpoint
+@pytest.mark.parametrize("model", ["ffmef-focus", "ffmef-infrared"])
+def test_ffmefs_weights_for_other_tasks_have_the_same_keys(tmp_path, model):
+    """Their files for exposures, focus and infrared are alike but for the numbers."""
+    theirs = torch.load(CHECKPOINTS / "ffmef_authors_mef.pth", map_location="cpu", weights_only=True)
+    inner = next((theirs[key] for key in WRAPPERS if key in theirs), theirs)
+    inner.update({key: value * 1.01 for key, value in inner.items() if torch.is_floating_point(value)})
+    torch.save(inner, tmp_path / "theirs.pth")
+    out = tmp_path / "out.safetensors"
+    metadata = import_checkpoint(model, tmp_path / "theirs.pth", out)
+    assert (metadata["model"], metadata["luma_range"]) == (model, "studio")
+    assert metadata["recognised"] == "the FFMEF authors' weights"
+    assert load_fuser_weights(str(out))[0].task == MODELS[model].task
 
 
 @needs_checkpoint

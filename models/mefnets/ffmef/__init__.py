@@ -32,3 +32,11 @@ FOCUS = replace(
     weights="ffmef-focus.safetensors",
     summary="FFMEF taught on focus stacks",
 )
+INFRARED = replace(
+    SPEC,
+    name="ffmef-infrared",
+    title="FFMEF for infrared",
+    task="infrared",
+    weights="ffmef-infrared.safetensors",
+    summary="FFMEF taught on visible and infrared pairs",
+)

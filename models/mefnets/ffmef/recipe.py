@@ -16,6 +16,7 @@ With 4 channels the result depends on the seed: train several and keep the best 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -138,4 +139,16 @@ FOCUS = Recipe(
         },
     },
 )
-RECIPES = {"ffmef": RECIPE, "ffmef-focus": FOCUS}
+# Visible and infrared, likewise: a simulator knows what is warm, and both frames without noise.
+INFRARED = replace(
+    FOCUS,
+    model="ffmef-infrared",
+    data=Data(stack="infrared", crop_px=128, batch=4, misaligned=0.5, target=True),
+    variants={
+        "paper": {
+            **_literal(partial(_authors, temperature=PRINTED), 128),
+            "data": Data(stack="infrared", crop_px=128, batch=BATCH),
+        },
+    },
+)
+RECIPES = {"ffmef": RECIPE, "ffmef-focus": FOCUS, "ffmef-infrared": INFRARED}

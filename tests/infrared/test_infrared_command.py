@@ -1,0 +1,120 @@
+"""`mef infrared`: two files by position, the visible one's colours, deep thermal frames stretched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pairs import THING, luma, saved, thermal, visible
+from PIL import Image
+from toolkit import Mef
+
+import mefcli
+from mefcli import formats
+from mefcli.pipeline.infrared import stretched
+
+
+def test_what_is_warm_shines_and_colours_and_texture_stay(mef: Mef, tmp_path: Path) -> None:
+    day, warm = saved(tmp_path, visible(), thermal())
+    done = mef("infrared", day, warm, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["model"] == "infrared"
+    assert told["inputs"] == [str(day), str(warm)]
+    output = tmp_path / "day_infrared.tif"
+    assert told["outputs"] == [str(output)]
+    found = formats.decode(output).pixels / 65535
+    seen = visible() / 255
+    assert luma(found)[THING].mean() > luma(seen)[THING].mean() + 0.15
+    away = np.s_[5:50, 5:90]
+    assert np.abs(found - seen)[away].mean() < 0.01
+    # Cb and Cr: what the channels differ by is what it was, where nothing is clipped.
+    inner = (found.min(2) > 0) & (found.max(2) < 1)
+    assert np.abs((found[..., 0] - found[..., 2]) - (seen[..., 0] - seen[..., 2]))[inner].max() < 2e-4
+
+
+@pytest.mark.parametrize("level", [30.0, 220.0])
+def test_position_decides_and_not_brightness(tmp_path: Path, level: float) -> None:
+    """Swapped, the wall is grey: the first file's colours are kept, brighter or darker as it may be."""
+    day, warm = saved(tmp_path, visible(level=level), thermal())
+    assert np.ptp(mefcli.infrared(day, warm), axis=2).mean() > 0.02
+    assert np.ptp(mefcli.infrared(warm, day), axis=2).max() < 1e-3
+
+
+def test_a_deep_thermal_frame_is_stretched_whatever_its_dead_pixels(mef: Mef, tmp_path: Path) -> None:
+    deep = (7000 + 4 * thermal().astype(np.uint16)).astype(np.uint16)
+    deep[3, 3], deep[7, 9] = 65535, 0
+    day, warm = saved(tmp_path, visible(), deep)
+    done = mef("infrared", day, warm, "-o", tmp_path / "o.png")
+    assert done.code == 0, done.err
+    assert "stretched from 73" in done.err
+    found = formats.decode(tmp_path / "o.png").pixels / 65535
+    assert luma(found)[THING].mean() > luma(visible() / 255)[THING].mean() + 0.15
+    grey, _ = stretched(np.repeat(deep[..., None], 3, axis=2))
+    assert np.ptp(np.percentile(grey, (5, 99))) > 40000
+
+
+def test_eight_bits_stay_as_they_are_and_false_colours_are_told(tmp_path: Path) -> None:
+    grey = np.repeat(thermal()[..., None], 3, axis=2)
+    same, words = stretched(grey)
+    assert (same == thermal()).all()
+    assert not words
+    iron = np.stack((thermal(), thermal() // 3, 255 - thermal()), axis=2)
+    _, words = stretched(iron)
+    assert "drawn in colours" in words[0]
+
+
+def test_a_smaller_thermal_frame_is_brought_to_size_and_another_shape_refused(
+    mef: Mef, tmp_path: Path
+) -> None:
+    day, warm = saved(tmp_path, visible(), thermal()[::2, ::2])
+    done = mef("infrared", day, warm, "-o", tmp_path / "o.png")
+    assert done.code == 0, done.err
+    assert "from 90x60 to 180x120" in done.err
+    found = formats.decode(tmp_path / "o.png").pixels / 65535
+    assert luma(found)[THING].mean() > luma(visible() / 255)[THING].mean() + 0.15
+    Image.fromarray(thermal()[:, :120]).save(warm)
+    refused = mef("infrared", day, warm, "-o", tmp_path / "p.png")
+    assert refused.code == 1
+    assert "do not lie over each other" in refused.err
+    assert not (tmp_path / "p.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["infrared", "DAY", "WARM", "-m", "house"], "house fuses exposures. Use mef fuse"),
+        (["infrared", "DAY", "WARM", "-m", "focus"], "folds focus stacks. Use mef focus"),
+        (["fuse", "DAY", "WARM", "--ev", "0,1", "-m", "infrared"], "Use mef infrared"),
+        (["batch", "FOLDER", "-o", "OUT", "-m", "infrared"], "Use mef infrared"),
+        (["infrared", "DAY", "DAY"], "one picture came"),
+    ],
+)
+def test_each_model_has_its_command(mef: Mef, tmp_path: Path, words: list[str], said: str) -> None:
+    day, warm = saved(tmp_path, visible(), thermal())
+    places = {"DAY": str(day), "WARM": str(warm), "FOLDER": str(tmp_path), "OUT": str(tmp_path / "out")}
+    done = mef(*[places.get(word, word) for word in words])
+    assert done.code == 1
+    assert said in done.err
+
+
+def test_settings_for_exposures_do_not_disturb_and_a_dry_run_writes_nothing(mef: Mef, tmp_path: Path) -> None:
+    day, warm = saved(tmp_path, visible(), thermal())
+    (tmp_path / "mef.toml").write_text('look = "bright"\ndeghost = "auto"\nalign = "flow"\nstrict = true\n')
+    done = mef("infrared", day, warm, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["why"] == "visible first, then infrared, as given"
+    assert mef("infrared", day, warm, "-o", tmp_path / "o.png").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["day.png", "mef.toml", "o.png", "warm.png"]
+
+
+def test_models_for_pairs_are_compared(mef: Mef, tmp_path: Path) -> None:
+    day, warm = saved(tmp_path, visible(), thermal())
+    done = mef("compare", day, warm, "--task", "infrared", "-o", tmp_path / "sheet.png", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert [one["name"] for one in told["models"]] == ["infrared"]
+    assert "MI" in told["models"][0]["scores"]
+    assert mef("compare", day, warm, day, "--task", "infrared").code == 2
