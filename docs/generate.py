@@ -20,8 +20,9 @@ from mefcli.cli.app import COMMANDS
 from mefcli.cli.lazy import Entry, build, help_and_examples
 from mefcli.estimate import fusion_s
 from mefcli.formats.table import readme_table
-from mefcli.quality import quality_of
-from mefnets import DEFAULT_MODEL, MODELS, ModelSpec
+from mefcli.quality import quality_of, words_of
+from mefcli.tasks import ABOUT, About
+from mefnets import DEFAULT_MODEL, DEFAULT_MODELS, MODELS, ModelSpec, Task
 from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,28 @@ def models() -> str:
         f"at {USED_MP:g} MP, as used",
     )
     return table(headings, (_model_row(spec) for spec in MODELS.values() if spec.task == "exposure"))
+
+
+def tasks() -> str:
+    """README: every task, its command, its models, how good and how dear the default is."""
+    return table(
+        ("task", "command", "models", "quality of the default", "its CPU-s a megapixel"),
+        (_task_row(task, about) for task, about in ABOUT.items()),
+    )
+
+
+def _task_row(task: Task, about: About) -> list[str]:
+    default = MODELS[DEFAULT_MODELS[task]]
+    others = [spec for spec in MODELS.values() if spec.task == task and spec is not default]
+    named = [f"**`{default.name}`**", *(f"`{one.name}`{_untrained(one)}" for one in others)]
+    page = f" ([{about.page}]({about.page}))" if about.page else ""
+    cost = f"{default.cost.cpu_s:g}" if default.cost else "–"
+    return [about.what, f"`{about.command}`{page}", ", ".join(named), words_of(default), cost]
+
+
+def _untrained(spec: ModelSpec) -> str:
+    absent = spec.weights is not None and not (ROOT / "weights" / spec.weights).is_file()
+    return " (to be trained)" if absent else ""
 
 
 def _model_row(spec: ModelSpec) -> list[str]:
@@ -86,7 +109,12 @@ def commands() -> str:
     return table(("command", "what it does"), ((f"`mef {one.name}`", one.summary) for one in COMMANDS))
 
 
-PARTS: dict[str, Callable[[], str]] = {"models": models, "commands": commands, "formats": readme_table}
+PARTS: dict[str, Callable[[], str]] = {
+    "models": models,
+    "commands": commands,
+    "formats": readme_table,
+    "tasks": tasks,
+}
 PAGES = ("README.md",)
 
 

@@ -35,6 +35,11 @@ def quality_of(spec: ModelSpec) -> Mapping[str, float] | None:
     return None
 
 
+def words_of(spec: ModelSpec) -> str:
+    """What is known of a model's pictures, in a few words."""
+    return spec.merit or words(quality_of(spec))
+
+
 def words(quality: Mapping[str, float] | None) -> str:
     """structure 0.983, tone 274, lost 0.2 %"""
     if quality is None:

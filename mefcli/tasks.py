@@ -7,7 +7,7 @@ refused where somebody typed it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mefcli.checkpoints import find_model
 from mefcli.errors import UsageError, did_you_mean, named
@@ -17,6 +17,24 @@ from mefcli.settings import Settings
 from mefnets import DEFAULT_MODELS
 from mefnets.spec import Task
 
+
+@dataclass(frozen=True)
+class About:
+    """A task in words."""
+
+    what: str
+    does: str  # a model of it
+    command: str
+    page: str = ""  # of the documentation
+
+
+ABOUT: dict[Task, About] = {
+    "exposure": About("exposures", "fuses exposures", "mef fuse"),
+    "focus": About("focus stacks", "folds focus stacks", "mef focus", "docs/focus.md"),
+    "infrared": About(
+        "visible and infrared", "fuses visible with infrared", "mef infrared", "docs/infrared.md"
+    ),
+}
 OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
 UNUSED: dict[Task, tuple[str, ...]] = {
     "exposure": (),
@@ -72,10 +90,9 @@ def for_task(task: Task, job: Job, settings: Settings) -> Job:
 def check_task(task: Task, job: Job) -> None:
     """What the task has no use for, told early."""
     plain = Job()
-    what = {"exposure": "exposures", "focus": "a focus stack", "infrared": "visible and infrared"}[task]
     for name in UNUSED[task]:
         if getattr(job, name) != getattr(plain, name):
-            raise UsageError(f"{named(name)} is of no use for {what}.", "Leave it out.")
+            raise UsageError(f"{named(name)} is of no use for {ABOUT[task].what}.", "Leave it out.")
     if task == "focus" and job.align not in STACK_ALIGNS:
         raise UsageError(
             f"{named('align')} cannot be {job.align!r} for a focus stack.",

@@ -15,7 +15,7 @@ from mefcli.cli.lazy import Entry
 from mefcli.errors import MefError, ModelError, OutputError, flag
 from mefcli.job import Job
 from mefcli.training import lineage
-from mefnets import DEFAULT_MODEL, ModelSpec
+from mefnets import DEFAULT_MODEL, DEFAULT_MODELS, ModelSpec
 
 COMMANDS = (
     Entry("list", "mefcli.cli.models:list_", "List the models, their quality and cost."),
@@ -47,16 +47,16 @@ def list_(json: o.Json = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "frames", "sees", "quality", "CPU-s a MP", "what it does"):
+    for heading in ("model", "for", "frames", "sees", "quality", "CPU-s a MP", "what it does"):
         table.add_column(heading)
     for spec in specs:
-        name = f"{spec.name} (default)" if spec.name == DEFAULT_MODEL else spec.name
+        name = f"{spec.name} (default)" if spec.name == DEFAULT_MODELS[spec.task] else spec.name
         frames = "any number" if spec.max_frames is None else f"{spec.max_frames} at a time"
         sees = "colour" if spec.colour == "rgb" else "lightness"
         cost = f"{spec.cost.cpu_s:g}" if spec.cost else "-"
         state = state_of(spec)
-        found = quality.words(quality.quality_of(spec)) if state == "ready" else state
-        table.add_row(name, frames, sees, found, cost, spec.summary)
+        found = quality.words_of(spec) if state == "ready" else state
+        table.add_row(name, spec.task, frames, sees, found, cost, spec.summary)
     screen.stdout().print(table)
     screen.say(
         "Quality of pairs: structure (MEF-SSIM, more is better), tone (Q_CV, less is better), lost (what a "
@@ -197,13 +197,15 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "title": spec.title,
         "summary": spec.summary,
         "paper": asdict(spec.paper) if spec.paper else None,
-        "default": spec.name == DEFAULT_MODEL,
+        "task": spec.task,
+        "default": spec.name == DEFAULT_MODELS[spec.task],
         "frames": spec.max_frames or "any number",
         "colour": spec.colour,
         "reach_px": spec.tiling.reach,
         "licence": spec.licence,
         "state": state_of(spec),
         "quality": quality.quality_of(spec),
+        "merit": spec.merit or None,
         "cpu_s_per_megapixel": spec.cost.cpu_s if spec.cost else None,
         "weights": str(path) if path else spec.weights,
         "trained": {key: words for key, words in metadata.items() if key != lineage.LEGS} if path else None,

@@ -14,6 +14,7 @@ from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
+from mefcli.tasks import ABOUT
 from mefcli.values import Bracket, Pixels
 from mefnets.spec import ModelSpec, Task
 from mefnets.taste import NATURAL, without_taste
@@ -60,13 +61,10 @@ def check_model(job: Job, task: Task = "exposure") -> None:
 
 def other_task(spec: ModelSpec) -> ModelError:
     """A model for other pictures than those given."""
-    what = {
-        "exposure": ("fuses exposures", "mef fuse"),
-        "focus": ("folds focus stacks", "mef focus"),
-        "infrared": ("fuses visible with infrared", "mef infrared"),
-    }
-    words, command = what[spec.task]
-    return ModelError(f"{spec.name} {words}.", f"Use {command}, or choose another {named('model')}.")
+    about = ABOUT[spec.task]
+    return ModelError(
+        f"{spec.name} {about.does}.", f"Use {about.command}, or choose another {named('model')}."
+    )
 
 
 def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:

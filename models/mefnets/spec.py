@@ -90,6 +90,7 @@ class ModelSpec:
     tastes: bool = False  # the network takes a `Taste`, as its attribute of that name
     aligns: bool = False  # the network aligns its inputs itself
     summary: str = ""
+    merit: str = ""  # a measured word on its pictures, where no table of scores has its task
     cost: Cost | None = None  # None: nobody has measured it
     paper: Paper | None = None  # None: our own
     licence: str = "MIT"  # of this code and of the weights

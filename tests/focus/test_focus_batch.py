@@ -139,7 +139,7 @@ def test_a_model_for_stacks_is_enough_and_several_processes_give_the_same(card: 
     ("words", "said"),
     [
         (["--task", "focus", "-m", "house"], "house is for exposure, not for focus"),
-        (["--task", "focus", "--deghost", "auto"], "--deghost is of no use"),
+        (["--task", "focus", "--deghost", "auto"], "--deghost is of no use for focus stacks"),
         (["--task", "focus", "--look", "bright"], "takes no --look"),
         (["--task", "focus", "--same-look"], "not for focus stacks"),
         (["--task", "fcus"], "Did you mean focus?"),

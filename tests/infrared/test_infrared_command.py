@@ -118,3 +118,11 @@ def test_models_for_pairs_are_compared(mef: Mef, tmp_path: Path) -> None:
     assert [one["name"] for one in told["models"]] == ["infrared"]
     assert "MI" in told["models"][0]["scores"]
     assert mef("compare", day, warm, day, "--task", "infrared").code == 2
+
+
+def test_models_say_their_task_and_how_good_their_pictures_are(mef: Mef) -> None:
+    told = json.loads(mef("models", "show", "infrared", "--json").out)
+    assert (told["task"], told["default"], told["quality"]) == ("infrared", True, None)
+    assert "VIF" in told["merit"]
+    listed = json.loads(mef("models", "list", "--json").out)
+    assert sorted(one["task"] for one in listed if one["default"]) == ["exposure", "focus", "infrared"]

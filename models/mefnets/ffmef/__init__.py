@@ -31,6 +31,7 @@ FOCUS = replace(
     task="focus",
     weights="ffmef-focus.safetensors",
     summary="FFMEF taught on focus stacks",
+    merit="37.3 dB on 30 simulated stacks, enfuse 34.7",
 )
 INFRARED = replace(
     SPEC,
