@@ -337,13 +337,15 @@ def bracket_of(shots: Sequence[Shot]) -> Bracket:
     return one_bracket(shots)
 
 
-def stack_of(shots: Sequence[Shot]) -> Bracket | None:
-    """Shots already read as a focus stack, if they look like one."""
+def stack_of(shots: Sequence[Shot], *, measure: bool = True) -> Bracket | None:
+    """Shots already read as a focus stack, if they look like one; by headers alone without `measure`."""
     from mefcli.brackets.order import is_stack
     from mefcli.brackets.stack import one_stack
 
-    stack = one_stack(shots)
-    return stack if is_stack(stack.shots) else None
+    if not measure and any(shot.ev is None for shot in shots):
+        return None
+    stack = one_stack(shots, measure=measure)
+    return stack if is_stack(stack.shots, measure=measure) else None
 
 
 def shots(paths: Paths, *, on_bad: Any = None) -> list[Shot]:

@@ -84,17 +84,20 @@ def _alike(shots: Sequence[Shot], evs: Sequence[float], trouble: str) -> list[st
             f"order of the files), such as {named('ev')} {_example(len(shots))}.",
         )
     notes = told_alike(shots, evs, trouble)
-    if evs[order[-1]] - evs[order[0]] < DRIFT_EV and is_stack(shots):
+    if evs[order[-1]] - evs[order[0]] < DRIFT_EV and is_stack(shots, measure=trouble == UNRECORDED):
         notes.append("These frames look like a focus stack, which mef focus folds.")
     return notes
 
 
-def is_stack(shots: Sequence[Shot]) -> bool:
-    """Whether equally bright frames are a focus stack, by the recorded focus or by where they are sharp."""
+def is_stack(shots: Sequence[Shot], *, measure: bool = True) -> bool:
+    """Whether equally bright frames are a focus stack, by the recorded focus or by where they are sharp.
+
+    Pixels are looked at only where it may be measured.
+    """
     distances = {shot.focus_m for shot in shots}
     if None not in distances and len(distances) == len(shots):
         return True
-    return sharp_in_turn(shots)
+    return measure and sharp_in_turn(shots)
 
 
 # ---- refusals ---------------------------------------------------------------------------------------------

@@ -21,8 +21,11 @@ MEASURED_EV = 1.5  # likewise where brightness alone tells, which haze and lamps
 SAME_EV = 0.7  # frames of one exposure differ by less; brightness is evened within
 
 
-def one_stack(shots: Sequence[Shot], reference: str | None = None) -> Bracket:
-    """All shots as one focus stack; its exposures are told relative to the reference."""
+def one_stack(shots: Sequence[Shot], reference: str | None = None, *, measure: bool = True) -> Bracket:
+    """All shots as one focus stack; its exposures are told relative to the reference.
+
+    Where none are recorded brightness is measured, unless somebody has done so.
+    """
     shots, notes = without_results(shots)
     if not 2 <= len(shots) <= MOST:
         what = "one" if len(shots) == 1 else f"{len(shots)}"
@@ -35,7 +38,7 @@ def one_stack(shots: Sequence[Shot], reference: str | None = None) -> Bracket:
             f"These frames differ by {max(known) - min(known):.1f} stops: they are a bracket of exposures.",
             "Use mef fuse.",
         )
-    if not known:
+    if not known and measure:
         _check_as_bright(shots)
     ordered, why = _near_first(shots)
     index = len(ordered) // 2 if reference is None else reference_named(ordered, reference, "nearest")

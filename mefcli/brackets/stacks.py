@@ -24,7 +24,7 @@ from mefcli.brackets.frames import (
 )
 from mefcli.brackets.group import Grouping, Leftover, Mode, Thumbnailer, group
 from mefcli.brackets.stack import one_stack
-from mefcli.brackets.thumbnails import same_scene, thumbnail_of
+from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import MefError
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
@@ -45,6 +45,7 @@ def sorted_for(
     thumbnail: Thumbnailer | None = thumbnail_of,
 ) -> Grouping:
     """The card's brackets or its focus stacks; what the other task takes is left over, and says so."""
+    thumbnail = _once(thumbnail)
     own = mode if task == "exposure" else "auto"
     found = group(shots, mode=own, gap_s=gap_s, raw_or_jpeg=raw_or_jpeg, thumbnail=thumbnail)
     if task == "focus" and mode == "folder":
@@ -54,7 +55,8 @@ def sorted_for(
     rest = [shot for shot in free if id(shot) not in taken]
     stacks, alone = _stacks(rest, mode if task == "focus" else "auto", gap_s, thumbnail)
     if task == "focus":
-        others = [(shot, why) for shot, why in found.leftovers if all(shot is not one for one in rest)]
+        sorted_here = {id(shot) for shot in rest}
+        others = [(shot, why) for shot, why in found.leftovers if id(shot) not in sorted_here]
         others += [
             (shot, f"it is one of {len(bracket.shots)} exposures of a bracket, which mef batch takes")
             for bracket in found.brackets
@@ -66,6 +68,20 @@ def sorted_for(
         (shot, f"{why}; {hints[id(shot)]}" if id(shot) in hints else why) for shot, why in found.leftovers
     ]
     return replace(found, leftovers=tuple(left))
+
+
+def _once(thumbnail: Thumbnailer | None) -> Thumbnailer | None:
+    """Both tasks look at the same pictures."""
+    if thumbnail is None:
+        return None
+    look, seen = thumbnail, dict[int, Thumbnail | None]()
+
+    def remembered(shot: Shot) -> Thumbnail | None:
+        if id(shot) not in seen:
+            seen[id(shot)] = look(shot)
+        return seen[id(shot)]
+
+    return remembered
 
 
 def focus_recorded(shots: Sequence[Shot]) -> bool:
@@ -96,7 +112,7 @@ def _stacks(
         why = _why_none(run, mode)
         if why is None:
             try:
-                stack = one_stack([frame.shot for frame in run])
+                stack = one_stack([frame.shot for frame in run], measure=mode == "folder")
             except MefError as error:
                 why = error.message.rstrip(".")
             else:

@@ -15,7 +15,8 @@ import typer
 from mefcli.batch import engine, folder, gallery, names, plan, sources
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
-from mefcli.brackets.group import GAP_S, Grouping, parse_mode
+from mefcli.brackets.frames import GAP_S, HAND_S
+from mefcli.brackets.group import Grouping, parse_mode
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
@@ -257,7 +258,8 @@ def _watch(
     json: bool,
 ) -> Sequence[sources.Bad]:
     journal = Journal(output, weights=engine.weights_print(job))
-    settling = sources.Settling(GAP_S if gap is None else max(gap, 0.5))
+    longest = HAND_S if task_of(job) == "focus" else GAP_S  # a focus turned by hand takes its time
+    settling = sources.Settling(longest if gap is None else max(gap, 0.5))
     told: set[tuple[sources.Facts, ...]] = set()
     if report is not None:
         gallery.check_ours(report, journal, overwrite=job.overwrite)

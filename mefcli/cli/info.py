@@ -74,7 +74,7 @@ def info(
     wanted = pixels if pixels is not None else len(shots) <= FEW and all(shot.kind != "raw" for shot in shots)
     clipping = _clippings(shots, bad) if wanted else {}
     bracket, why_not = _as_bracket(shots, measure=wanted)
-    stack = _as_stack(shots) if bracket is None else None
+    stack = _as_stack(shots, measure=wanted) if bracket is None else None
     maps = {shot.path: facts for shot in shots if (facts := api.gain_map(shot)) is not None}
     if talk.json:
         screen.put_json(_object(shots, clipping, maps, bracket, why_not, stack, bad))
@@ -142,10 +142,10 @@ def _as_bracket(shots: Sequence[Shot], *, measure: bool) -> tuple[Bracket | None
         return None, error.spelled(flag)[0]
 
 
-def _as_stack(shots: Sequence[Shot]) -> Bracket | None:
+def _as_stack(shots: Sequence[Shot], *, measure: bool) -> Bracket | None:
     """The shots as a focus stack, if they look like one: equally bright, and sharp in different places."""
     try:
-        return api.stack_of(shots)
+        return api.stack_of(shots, measure=measure)
     except MefError:
         return None
 

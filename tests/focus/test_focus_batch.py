@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from stacks import saved, stack, wall
 from toolkit import Mef
 
 import mefcli
-from mefcli import demo
+from mefcli import api, demo
 from mefcli.brackets.stacks import sorted_for
+from mefcli.brackets.thumbnails import Thumbnail
 from mefcli.pipeline.results import Done
 from mefcli.values import Shot
 
@@ -94,6 +96,31 @@ def test_each_task_takes_its_own_and_says_which_command_takes_the_rest() -> None
     assert [numbers(one.shots) for one in found.brackets] == [[3, 4, 5, 6, 7]]
     told = {numbers([one])[0]: why for one, why in found.leftovers}
     assert all("one of 3 exposures of a bracket, which mef batch takes" in told[n] for n in range(3))
+
+
+def test_pictures_are_looked_at_once_and_only_where_nothing_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells = np.arange(576, dtype=np.float32).reshape(24, 24) / 600
+    looked: list[Path] = []
+
+    def look(one: Shot) -> Thumbnail:
+        looked.append(one.path)
+        return Thumbnail(-3.0, cells)
+
+    unrecorded = [replace(shot(n, n), exposure_s=None) for n in range(4)]
+    found = sorted_for("focus", unrecorded, thumbnail=look)
+    assert [numbers(one.shots) for one in found.brackets] == [[0, 1, 2, 3]]
+    assert sorted(looked) == sorted(one.path for one in unrecorded)
+
+    def refused(shots: Sequence[Shot]) -> bool:
+        raise AssertionError("pixels of recorded exposures are nobody's business")
+
+    monkeypatch.setattr("mefcli.brackets.order.sharp_in_turn", refused)
+    steps = [shot(n, n, exposure_s=0.01 * 2 ** (n / 3)) for n in range(3)]
+    assert not api.bracket_of(steps).notes
+    assert api.stack_of([shot(n, n) for n in range(3)], measure=False) is None
+    assert api.stack_of([shot(n, n, 0.3 + n) for n in range(3)], measure=False) is not None
 
 
 @pytest.fixture
