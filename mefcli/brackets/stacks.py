@@ -32,7 +32,7 @@ from mefnets.spec import Task
 
 DRIFT_EV = 0.35  # between neighbours whose recorded focus says that they belong together
 SAME_LIGHT_EV = 0.35  # of pictures that record no exposure
-COMMAND = "mef batch --task focus"
+BATCH = "mef batch with task focus"
 
 
 def sorted_for(
@@ -93,8 +93,8 @@ def focus_recorded(shots: Sequence[Shot]) -> bool:
 def _hint(stack: Bracket) -> str:
     count = len(stack.shots)
     if focus_recorded(stack.shots):
-        return f"it looks like one of {count} frames of a focus stack, which {COMMAND} takes"
-    return f"if it is one of {count} frames of a focus stack, {COMMAND} takes it"
+        return f"it looks like one of {count} frames of a focus stack, which {BATCH} takes"
+    return f"if it is one of {count} frames of a focus stack, {BATCH} takes it"
 
 
 def _when(stack: Bracket) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import torch
 from pretend_card import CARD, pretend_card
 from test_all_models import NAMES, network, photographs
 
+from mefcli import checkpoints
 from mefcli.pipeline.fuse import load_fuser
 from mefnets import MODELS
 from mefnets.engine import memory
@@ -17,7 +18,7 @@ from mefnets.engine.devices import OF_CARD, choose_device
 from mefnets.engine.fuser import Fuser
 from mefnets.trouble import ModelError
 
-HALF_SAFE = [name for name in NAMES if MODELS[name].half_safe]
+HALF_SAFE = [name for name in NAMES if MODELS[name].half_safe and checkpoints.is_ready(MODELS[name])]
 FULL_ONLY = [name for name in NAMES if not MODELS[name].half_safe]
 
 

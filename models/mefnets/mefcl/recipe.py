@@ -81,8 +81,8 @@ RECIPE = Recipe(
         "bare_start": {"options": {"start": "none"}},
     },
 )
-# Ours: taught. Some pairs are all under- or all over-exposed; of them the teacher sees the bracket that should
-# have been taken. With a third of such pairs the network learns that white is grey.
+# Ours: taught. Some pairs are all under- or all over-exposed; of them the teacher sees the bracket that
+# should have been taken. With a third of such pairs the network learns that white is grey.
 RECIPE = taught(
     RECIPE,
     "rgb",
