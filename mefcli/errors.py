@@ -30,6 +30,7 @@ from mefnets.trouble import (
     TooLargeError,
     UsageError,
     named,
+    spelled,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "did_you_mean",
     "flag",
     "named",
+    "spelled",
 ]
 
 

@@ -46,7 +46,7 @@ Leftover = tuple[Shot, str]
 @dataclass(frozen=True)
 class Grouping:
     brackets: tuple[Bracket, ...]
-    leftovers: tuple[Leftover, ...]  # shots without a bracket, and why
+    leftovers: tuple[Leftover, ...]  # shots without a bracket, and why; parameters are `named`
     task: Task = "exposure"  # what the brackets are for; of focus they are stacks
 
 

@@ -25,14 +25,14 @@ from mefcli.brackets.frames import (
 from mefcli.brackets.group import Grouping, Leftover, Mode, Thumbnailer, group
 from mefcli.brackets.stack import one_stack
 from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
-from mefcli.errors import MefError
+from mefcli.errors import MefError, named
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
 from mefnets.spec import Task
 
 DRIFT_EV = 0.35  # between neighbours whose recorded focus says that they belong together
 SAME_LIGHT_EV = 0.35  # of pictures that record no exposure
-BATCH = "mef batch with task focus"
+COMMAND = f"mef batch {named('task')} focus"
 
 
 def sorted_for(
@@ -93,8 +93,8 @@ def focus_recorded(shots: Sequence[Shot]) -> bool:
 def _hint(stack: Bracket) -> str:
     count = len(stack.shots)
     if focus_recorded(stack.shots):
-        return f"it looks like one of {count} frames of a focus stack, which {BATCH} takes"
-    return f"if it is one of {count} frames of a focus stack, {BATCH} takes it"
+        return f"it looks like one of {count} frames of a focus stack, which {COMMAND} takes"
+    return f"if it is one of {count} frames of a focus stack, {COMMAND} takes it"
 
 
 def _when(stack: Bracket) -> tuple[str, str]:
@@ -132,7 +132,11 @@ def _words(run: Sequence[Frame], mode: Mode) -> str:
 
 def _why_none(run: Sequence[Frame], mode: Mode) -> str | None:
     if len(run) < 2:
-        return "it is alone in its folder" if mode == "folder" else "a single shot of its exposure"
+        if mode == "folder":
+            return "it is alone in its folder"
+        if run[0].ev is None:
+            return "no exposure is recorded, and neither its name nor its looks join it with others"
+        return "a single shot of its exposure"
     if isinstance(mode, int) and len(run) != mode:
         return f"it is one of {len(run)} shots in a row, not of {mode}"
     if len({frame.shot.focus_m for frame in run}) == 1 and run[0].shot.focus_m is not None:

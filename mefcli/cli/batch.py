@@ -20,7 +20,7 @@ from mefcli.brackets.group import Grouping, parse_mode
 from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
-from mefcli.errors import InputError, UsageError, flag
+from mefcli.errors import InputError, UsageError, flag, spelled
 from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
@@ -204,7 +204,7 @@ def batch(
 def _write_page(
     page: Path, results: Sequence[Result], journal: Journal, found: folder.Plan, job: Job
 ) -> None:
-    left_over = [(shot.path, why) for shot, why in found.grouping.leftovers]
+    left_over = [(shot.path, spelled(why, flag)) for shot, why in found.grouping.leftovers]
     places = {work.bracket.paths: place for place, work in enumerate(found.works)}
     in_order = sorted(results, key=lambda result: places.get(result.inputs, -1))
     gallery.write_page(

@@ -10,7 +10,7 @@ import typer
 
 from mefcli.brackets.group import Grouping
 from mefcli.cli.tables import exposure_words
-from mefcli.errors import MefError
+from mefcli.errors import MefError, flag, spelled
 from mefcli.pipeline.results import error_object, plan_object
 from mefcli.values import Bracket
 
@@ -92,7 +92,9 @@ def grouping_object(
     return {
         "task": grouping.task,
         "brackets": [plan_object(b, place) for b, place in zip(grouping.brackets, places, strict=True)],
-        "leftovers": [{"file": str(shot.path), "reason": why} for shot, why in grouping.leftovers],
+        "leftovers": [
+            {"file": str(shot.path), "reason": spelled(why, flag)} for shot, why in grouping.leftovers
+        ],
         "errors": error_objects(bad),
     }
 
@@ -102,4 +104,4 @@ def error_objects(bad: Sequence[tuple[Path, MefError]]) -> list[dict[str, str]]:
 
 
 def leftover_lines(grouping: Grouping) -> list[str]:
-    return [f"{shot.path}: {why}" for shot, why in grouping.leftovers]
+    return [f"{shot.path}: {spelled(why, flag)}" for shot, why in grouping.leftovers]

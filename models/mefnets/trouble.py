@@ -26,6 +26,11 @@ def named(parameter: str) -> str:
     return f"{BEGIN}{parameter}{END}"
 
 
+def spelled(text: str, spell: Callable[[str], str]) -> str:
+    """A text with every parameter's name as `spell` writes it."""
+    return NAMED.sub(lambda found: spell(found[1]), text)
+
+
 class MefError(Exception):
     """What happened, and (as `hint`) what to do about it."""
 
@@ -34,7 +39,7 @@ class MefError(Exception):
 
     def spelled(self, spell: Callable[[str], str]) -> tuple[str, str]:
         """Message and hint, with every parameter's name as `spell` writes it."""
-        message, hint = (NAMED.sub(lambda found: spell(found[1]), text) for text in self.args)
+        message, hint = (spelled(text, spell) for text in self.args)
         return message, hint
 
     @property

@@ -18,6 +18,7 @@ import mefcli
 from mefcli import api, demo
 from mefcli.brackets.stacks import sorted_for
 from mefcli.brackets.thumbnails import Thumbnail
+from mefcli.errors import flag, spelled
 from mefcli.pipeline.results import Done
 from mefcli.values import Shot
 
@@ -87,7 +88,7 @@ def test_each_task_takes_its_own_and_says_which_command_takes_the_rest() -> None
     card += [shot(8, 500)]
     exposures = sorted_for("exposure", card, thumbnail=None)
     assert [numbers(one.shots) for one in exposures.brackets] == [[0, 1, 2]]
-    told = {numbers([one])[0]: why for one, why in exposures.leftovers}
+    told = {numbers([one])[0]: spelled(why, flag) for one, why in exposures.leftovers}
     assert all(
         "one of 5 frames of a focus stack, which mef batch with task focus" in told[n] for n in range(3, 8)
     )

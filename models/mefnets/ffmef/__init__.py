@@ -39,5 +39,6 @@ INFRARED = replace(
     title="FFMEF for infrared",
     task="infrared",
     weights="ffmef-infrared.safetensors",
+    half_safe=False,  # of no weights anybody has measured
     summary="FFMEF taught on visible and infrared pairs",
 )
