@@ -21,7 +21,7 @@ from mefcli.training.focus import small_of
 from mefcli.training.simulator import Sample, Simulator
 from mefcli.training.store import Store
 from mefcli.training.validate import Held
-from mefnets.infrared.compose import beside, composed
+from mefnets.infrared.compose import composed
 from mefnets.luma import BLUE, GREEN, RED
 from mefnets.recipe import Data
 
@@ -92,7 +92,7 @@ class InfraredSimulator(Simulator):
         for thing in things:
             warm = warm * (1 - thing.cover) + (thing.cover if thing.warm else 0)
         warm = np.asarray(warm, np.float32)
-        fused = composed(luma, warmth, warm, beside(warmth, warm))
+        fused = composed(luma, warmth, warm)
         target = np.clip(clean + (fused - luma)[..., None], 0, 1)
         name = self.store.entries[view].name
         return Sample(np.stack((seen, drawn)), (0.0, 0.0), "infrared", name, np.asarray(target, np.float32))

@@ -56,6 +56,17 @@ def test_a_warm_thing_throws_no_broad_shadow() -> None:
     assert np.abs(found - 120)[away].max() <= 10
 
 
+@pytest.mark.parametrize("level", [20, 120])
+def test_a_warm_thing_stands_out_as_in_the_thermal_frame_and_a_warm_street_does_not(level: int) -> None:
+    """Whatever the light behind it; a street a little warmer than the rest stays as dark as it was."""
+    one = np.full((120, 180, 3), level, np.uint8)
+    two = thermal(heat=150)
+    two[100:106] += 12
+    found = fused(one, two).astype(int)
+    assert found[THING].mean() - level == pytest.approx(0.9 * 70, abs=12)
+    assert np.abs(found[101:105] - level).max() <= 16
+
+
 def test_frames_alike_give_themselves_back() -> None:
     grey = np.repeat(thermal()[..., None], 3, axis=2)
     assert np.abs(fused(grey, thermal()).astype(int) - grey).max() <= 1

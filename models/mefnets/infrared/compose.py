@@ -2,7 +2,8 @@
 
 Both become Laplacian pyramids. At each scale and place the stronger detail has the larger share, the visible
 frame's where both are alike, and the more so the coarser the scale. The coarsest level, which holds light and
-shade at large, is the visible frame's. At last, what is warm is lifted towards the thermal frame.
+shade at large, is the visible frame's. At last what is warm is lifted: as much above the visible light around
+it as it stands out in the thermal frame, so that a person shines and a street warm from the day does not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ TRUST = 0.7  # how much a thermal detail counts beside a visible one of the same
 FALLING = 0.65  # and by how much less at each coarser scale: a broad edge would throw a broad shadow
 EASED = 0.6  # how far something warm is taken out of the pyramid: its steep edge would throw a shadow
 FIRM = 2.0  # power of the strengths, already squared: 1 shares by them, more chooses
-GLOW = 0.7  # how far
+GLOW = 0.9  # how far what is warm goes to its own light
 AROUND, FAR, FAR_SHARE = 0.2, 0.8, 0.02  # windows, of the short side; how much the wide one counts
 BORDER = 0.015  # darker is where laying the frames over each other left nothing
 LEAST_PX = 8  # short side of the coarsest level
@@ -32,14 +33,12 @@ def depth_for(short_side_px: int) -> int:
     return int(np.clip(np.floor(np.log2(max(short_side_px, 1) / LEAST_PX)), 1, 7))
 
 
-def composed(visible: Floats, thermal: Floats, warm: Floats, around: Floats) -> Floats:
-    """Luminance (H, W) of luminances in [0, 1]; `warm` says from 0 to 1 where the thermal frame is right.
-
-    `around` is the thermal frame's light beside what is warm.
-    """
+def composed(visible: Floats, thermal: Floats, warm: Floats) -> Floats:
+    """Luminance (H, W) of luminances in [0, 1]; `warm` says from 0 to 1 where the thermal frame is right."""
     depth = depth_for(min(visible.shape))
+    around = beside(thermal, warm)
     fused = blended(visible, eased(thermal, warm, around), falling(depth))
-    return glowing(fused, thermal, warm)
+    return glowing(fused, thermal, warm, around, beside(visible, warm))
 
 
 def eased(thermal: Floats, warm: Floats, around: Floats) -> Floats:
@@ -47,19 +46,20 @@ def eased(thermal: Floats, warm: Floats, around: Floats) -> Floats:
     return np.asarray(thermal + np.float32(EASED) * warm * (around - thermal), np.float32)
 
 
-def glowing(fused: Floats, thermal: Floats, warm: Floats) -> Floats:
-    lifted = fused + np.float32(GLOW) * warm * np.maximum(thermal - fused, 0)
+def glowing(fused: Floats, thermal: Floats, warm: Floats, around: Floats, seen_around: Floats) -> Floats:
+    """What is warm is to be as much lighter than the visible surroundings as it is than the thermal ones."""
+    lifted = fused + np.float32(GLOW) * warm * np.maximum(seen_around + thermal - around - fused, 0)
     return np.asarray(np.clip(lifted, 0.0, 1.0), np.float32)
 
 
-def beside(thermal: Floats, warm: Floats) -> Floats:
+def beside(picture: Floats, warm: Floats) -> Floats:
     """The mean light of what is not warm about each place, black borders left out.
 
     Within large things it comes from afar.
     """
-    cold = np.asarray((1 - warm) * (thermal > BORDER) + np.float32(1e-5), np.float32)
-    light, share = box(thermal * cold, AROUND), box(cold, AROUND)
-    light += np.float32(FAR_SHARE) * box(thermal * cold, FAR)
+    cold = np.asarray((1 - warm) * (picture > BORDER) + np.float32(1e-5), np.float32)
+    light, share = box(picture * cold, AROUND), box(cold, AROUND)
+    light += np.float32(FAR_SHARE) * box(picture * cold, FAR)
     share += np.float32(FAR_SHARE) * box(cold, FAR)
     return np.asarray(light / share, np.float32)
 

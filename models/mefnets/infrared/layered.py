@@ -67,17 +67,20 @@ class Layered:
         rows = max(step, STRIP_PX // width // step * step)
         small = _small(thermal)
         warm = warmth(small)
-        around = beside(small, warm)
+        around, seen_around = beside(small, warm), beside(_small(visible), warm)
         coarse = np.empty((2, -(-height // step), -(-width // step)), np.float32)
 
-        def window(top: int, bottom: int) -> tuple[int, Floats, Floats, Floats, Floats, Floats]:
+        def window(top: int, bottom: int) -> tuple[int, Floats, Floats, Floats]:
             first, last = max(0, top - halo), min(height, bottom + halo)
             colours, heat = as_floats(visible[first:last]), luminance(as_floats(thermal[first:last]))
-            here, beside_it = (_part(one, (height, width), first, last) for one in (warm, around))
-            return first, colours, luminance(colours), heat, eased(heat, here, beside_it), here
+            return first, colours, luminance(colours), heat
+
+        def maps(first: int, rows: int, *small: Floats) -> list[Floats]:
+            return [_part(one, (height, width), first, first + rows) for one in small]
 
         for top, bottom in strips(height, rows):
-            first, _, seen, _, calm, _ = window(top, bottom)
+            first, _, seen, heat = window(top, bottom)
+            calm = eased(heat, *maps(first, len(heat), warm, around))
             for index, plane in enumerate((seen, calm)):
                 for _ in range(fine):
                     plane = down(plane)
@@ -87,9 +90,11 @@ class Layered:
                 on_progress(0.4 * bottom / height)
         base = blended(coarse[0], coarse[1], falling(depth_for(min(coarse.shape[1:]))))
         for top, bottom in strips(height, rows):
-            first, colours, seen, heat, calm, here = window(top, bottom)
+            first, colours, seen, heat = window(top, bottom)
+            here, own, others = maps(first, len(heat), warm, around, seen_around)
+            calm = eased(heat, here, own)
             below = base[first // step : first // step + -(-seen.shape[0] // step)]
-            fused = glowing(blended(seen, calm, [TRUST] * fine, below), heat, here)
+            fused = glowing(blended(seen, calm, [TRUST] * fine, below), heat, here, own, others)
             colours += (fused - seen)[..., None]
             store(np.ascontiguousarray(colours[top - first : bottom - first]), out[top:bottom])
             if on_progress:
