@@ -90,7 +90,7 @@ def test_each_task_takes_its_own_and_says_which_command_takes_the_rest() -> None
     assert [numbers(one.shots) for one in exposures.brackets] == [[0, 1, 2]]
     told = {numbers([one])[0]: spelled(why, flag) for one, why in exposures.leftovers}
     assert all(
-        "one of 5 frames of a focus stack, which mef batch with task focus" in told[n] for n in range(3, 8)
+        "one of 5 frames of a focus stack, which mef batch --task focus" in told[n] for n in range(3, 8)
     )
     assert "focus" not in told[8]
     found = sorted_for("focus", card, thumbnail=None)
