@@ -101,7 +101,7 @@ def light_files(
     """The light of a bracket that `plan` has made, into one or more files: OpenEXR, Radiance, TIFF."""
     from mefcli.pipeline import light
 
-    return light.run(bracket, _outputs(outputs, bracket, ".exr", "light"), job or Job(), on_step)
+    return light.run(bracket, _outputs(outputs, min(bracket.paths), ".exr", "light"), job or Job(), on_step)
 
 
 @of_keywords(Job)
@@ -131,7 +131,7 @@ def fuse_bracket(
 ) -> Done:
     """Fuse a bracket that `plan` has made into one or more files."""
     job = job or Job()
-    return pipeline.run(bracket, _outputs(outputs, bracket, _suffix(job)), job, on_step, fuser)
+    return pipeline.run(bracket, _outputs(outputs, min(bracket.paths), _suffix(job)), job, on_step, fuser)
 
 
 @of_keywords(Job)
@@ -211,7 +211,7 @@ def check(bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = 
     from mefcli.pipeline.check import check as check_all
 
     job = job or Job()
-    check_all(bracket, _outputs(outputs, bracket, _suffix(job)), job)
+    check_all(bracket, _outputs(outputs, min(bracket.paths), _suffix(job)), job)
 
 
 def plan_focus(paths: Paths, *, job: Job | None = None) -> Bracket:
@@ -227,7 +227,7 @@ def check_focus(stack: Bracket, outputs: Sequence[str | Path], *, job: Job) -> N
     """Refuse what `focus_bracket` would, as far as that is known without decoding or writing anything."""
     from mefcli.pipeline.focus import check as check_all
 
-    check_all(stack, _outputs(outputs, stack, ending="focus"), job)
+    check_all(stack, _outputs(outputs, min(stack.paths), ending="focus"), job)
 
 
 def focus_bracket(
@@ -241,7 +241,7 @@ def focus_bracket(
     """Fold a focus stack that `plan_focus` has made into one or more files."""
     from mefcli.pipeline.focus import run
 
-    return run(stack, _outputs(outputs, stack, ending="focus"), job, on_step, fuser)
+    return run(stack, _outputs(outputs, min(stack.paths), ending="focus"), job, on_step, fuser)
 
 
 @of_keywords(Job, written=False)
@@ -277,7 +277,7 @@ def check_infrared(pair: Bracket, outputs: Sequence[str | Path], *, job: Job) ->
     """Refuse what `infrared_pair` would, as far as that is known without decoding or writing anything."""
     from mefcli.pipeline.infrared import check as check_all
 
-    check_all(pair, [Path(output) for output in outputs], job)
+    check_all(pair, _outputs(outputs, pair.paths[0], ending="infrared"), job)
 
 
 def infrared_pair(
@@ -291,7 +291,7 @@ def infrared_pair(
     """Fuse a pair that `plan_infrared` has made into one or more files."""
     from mefcli.pipeline.infrared import run
 
-    return run(pair, [Path(output) for output in outputs], job, on_step, fuser)
+    return run(pair, _outputs(outputs, pair.paths[0], ending="infrared"), job, on_step, fuser)
 
 
 @of_keywords(Job, written=False)
@@ -374,12 +374,12 @@ def _suffix(job: Job) -> str:
 
 
 def _outputs(
-    outputs: Sequence[str | Path], bracket: Bracket, suffix: str = ".tif", ending: str = "fused"
+    outputs: Sequence[str | Path], first: Path, suffix: str = ".tif", ending: str = "fused"
 ) -> list[Path]:
-    """Files; in a folder they name themselves."""
+    """Files; in a folder they name themselves after the first frame."""
     from mefcli.pipeline.write import output_named
 
-    return [output_named(output, min(bracket.paths), suffix, ending) for output in outputs]
+    return [output_named(output, first, suffix, ending) for output in outputs]
 
 
 def _several(paths: Paths) -> Iterable[str | Path]:

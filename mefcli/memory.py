@@ -23,10 +23,8 @@ RAW_BYTES_PX = 16  # of LibRaw while it develops, beside the picture: mosaic, fo
 PREPARED_BYTES_PX = 11  # of a reduced frame made ready to measure motion, or to fill edges from
 MEASURING_BYTES_PX = 80  # of the pair at hand
 GAINS_BYTES_PX = 9  # of a gain map being made, where the network has ended
-
-STACK_BYTES_PX = (
-    62  # of a focus stack: picture, the frame at hand before and after it moves, the next, weights
-)
+# Of a focus stack: picture, the frame at hand before and after it moves, the next, weights.
+STACK_BYTES_PX = 62
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From files to one photograph on the command line: plan, checks, estimate, progress, report, result.
 
-`mef fuse` and `mef focus` go this way; a `Way` says what they do differently.
+`mef fuse`, `mef focus` and `mef infrared` go this way; a `Way` says what they do differently.
 """
 
 from __future__ import annotations

@@ -40,22 +40,27 @@ def run(
     """One bracket from files to files. What can fail is checked before the first pixel is decoded."""
     from mefcli.pipeline.check import check
 
-    fuser = check(bracket, outputs, job, fuser)
-    clock = clock or Clock()
-
-    def made(depth: int) -> Fused:
-        return make(bracket, job, on_step, fuser, depth=depth, clock=clock)
-
-    return to_files(outputs, job, on_step, clock, made)
+    return to_files(check, make, bracket, outputs, job, on_step, fuser, clock=clock)
 
 
 def to_files(
-    outputs: Sequence[Path], job: Job, on_step: OnStep, clock: Clock, made: Callable[[int], Fused]
+    check: Callable[..., Fusion | None],
+    make: Callable[..., Fused],
+    bracket: Bracket,
+    outputs: Sequence[Path],
+    job: Job,
+    on_step: OnStep,
+    fuser: Fusion | None,
+    *,
+    clock: Clock | None = None,
 ) -> Done:
-    """The picture that `made` makes at the depth that the outputs need, written to them."""
+    """A task's own check, then its picture at the depth that the outputs need, written to them."""
     from mefcli.pipeline.write import depth_of, write
 
-    fused = made(max(depth_of(output, job) for output in outputs))
+    fuser = check(bracket, outputs, job, fuser)
+    clock = clock or Clock()
+    depth = max(depth_of(output, job) for output in outputs)
+    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock)
     notes = list(fused.record.notes)
     with clock("write"):
         written = write(fused, outputs, job, on_step, notes.append)

@@ -58,13 +58,7 @@ def run(
     bracket: Bracket, outputs: Sequence[Path], job: Job, on_step: OnStep = silent, fuser: Fusion | None = None
 ) -> Done:
     """One stack from files to files. What can fail is checked before the first pixel is decoded."""
-    fuser = check(bracket, outputs, job, fuser)
-    clock = Clock()
-
-    def made(depth: int) -> Fused:
-        return make(bracket, job, on_step, fuser, depth=depth, clock=clock)
-
-    return to_files(outputs, job, on_step, clock, made)
+    return to_files(check, make, bracket, outputs, job, on_step, fuser)
 
 
 def make(

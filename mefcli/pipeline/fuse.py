@@ -125,7 +125,7 @@ def check_result(pixels: Any, frames: Sequence[Any], model: str) -> None:
     if wrong:
         raise ModelError(
             f"The result of {model} {wrong}, so it is not written.",
-            f"Its weights are damaged, or do not suit these frames: choose another {named('model')}.",
+            f"It does not suit these frames, or its weights are damaged: choose another {named('model')}.",
         )
 
 

@@ -29,10 +29,8 @@ from mefnets.luma import BLUE, GREEN, RED
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
-COLD, HOT = (
-    0.5,
-    99.9,
-)  # percentiles that become black and white: a person is a few pixels, dead ones are fewer
+# Percentiles that become black and white: a person is a few pixels, dead ones are fewer.
+COLD, HOT = 0.5, 99.9
 COLOURED = 0.05  # mean difference of the channels beyond which a thermal frame is drawn in colours
 
 
@@ -48,13 +46,7 @@ def run(
     pair: Bracket, outputs: Sequence[Path], job: Job, on_step: OnStep = silent, fuser: Fusion | None = None
 ) -> Done:
     """One pair from files to files. What can fail is checked before the first pixel is decoded."""
-    fuser = check(pair, outputs, job, fuser)
-    clock = Clock()
-
-    def made(depth: int) -> Fused:
-        return make(pair, job, on_step, fuser, depth=depth, clock=clock)
-
-    return to_files(outputs, job, on_step, clock, made)
+    return to_files(check, make, pair, outputs, job, on_step, fuser)
 
 
 def make(

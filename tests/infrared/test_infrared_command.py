@@ -12,7 +12,8 @@ from PIL import Image
 from toolkit import Mef
 
 import mefcli
-from mefcli import formats
+from mefcli import api, formats
+from mefcli.job import Job
 from mefcli.pipeline.infrared import stretched
 
 
@@ -126,3 +127,11 @@ def test_models_say_their_task_and_how_good_their_pictures_are(mef: Mef) -> None
     assert "VIF" in told["merit"]
     listed = json.loads(mef("models", "list", "--json").out)
     assert sorted(one["task"] for one in listed if one["default"]) == ["exposure", "focus", "infrared"]
+
+
+def test_in_a_folder_the_picture_is_named_after_the_visible_one(tmp_path: Path) -> None:
+    day, warm = saved(tmp_path, visible(), thermal())
+    pair = api.plan_infrared(warm, day)
+    (tmp_path / "out").mkdir()
+    done = api.infrared_pair(pair, [tmp_path / "out"], job=Job(model="infrared"))
+    assert done.outputs == (tmp_path / "out" / f"{warm.stem}_infrared.tif",)
