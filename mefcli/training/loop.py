@@ -73,6 +73,13 @@ def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
     return recipe.lr * warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
+def rest(network: nn.Module) -> None:
+    """Batch norms use the statistics they keep, and learn none."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Within the block, SIGINT and SIGTERM only ask to stop; the loop saves and ends by itself."""
@@ -164,6 +171,8 @@ class Trainer:
         """One step of the critic, where there is one, and one of the network."""
         state, network = self.state, self.state.network
         network.train()
+        if progress >= self.recipe.norms_rest:
+            rest(network)
         state.objective.train()
         self._critic_step(batch)
         for group in state.optimiser.param_groups:

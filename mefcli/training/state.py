@@ -55,12 +55,17 @@ def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def update_average(state: State, decay: float) -> None:
-    """Early on the average forgets faster, else it would carry the random start for thousands of steps."""
+    """Early on the average forgets faster, else it would carry the random start for thousands of steps.
+
+    A batch norm's statistics are averaged as weights are: those of the last few batches are other weights'.
+    """
     decay = min(decay, (1 + state.step) / (10 + state.step)) if decay else 0.0
-    for kept, now in zip(state.average.parameters(), state.network.parameters(), strict=True):
-        kept.lerp_(now, 1 - decay)
-    for kept_buffer, buffer in zip(state.average.buffers(), state.network.buffers(), strict=True):
-        kept_buffer.copy_(buffer)
+    state_now = state.network.state_dict()
+    for name, kept in state.average.state_dict().items():
+        if kept.is_floating_point():
+            kept.lerp_(state_now[name], 1 - decay)
+        else:
+            kept.copy_(state_now[name])
 
 
 def save(state: State, path: Path, extra: dict[str, Any]) -> None:

@@ -90,6 +90,9 @@ class Recipe:
     clip_norm: float | None = 1.0
     clip_value: float | None = None  # bounds each element of the gradient by itself
     ema: float = 0.999  # decay of the averaged copy that is shipped; 0 ships the raw weights
+    # From this share of the run on, batch norms use the statistics they keep, as they do when photographs are
+    # fused: those of a few small windows are another picture's. 1: never.
+    norms_rest: float = 1.0
     critic_lr: float = 1e-4
     stages: tuple[Stage, ...] = ()  # small pictures first, larger ones late
     wide: bool = True  # gains from bfloat16 units and bears their rounding while it learns

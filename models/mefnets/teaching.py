@@ -177,6 +177,7 @@ def taught(
     steps: int,
     lr: float,
     ema: float = 0.995,
+    norms_rest: float = 0.3,
     **options: Any,
 ) -> Recipe:
     """Our recipe for a network: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
@@ -190,6 +191,7 @@ def taught(
         "steps": recipe.steps,
         "lr": recipe.lr,
         "ema": recipe.ema,
+        "norms_rest": recipe.norms_rest,
     }
     variants = {"untaught": own}
     for name, changes in recipe.variants.items():
@@ -204,5 +206,6 @@ def taught(
         steps=steps,
         lr=lr,
         ema=ema,
+        norms_rest=norms_rest,
         variants=variants,
     )

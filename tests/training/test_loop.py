@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from mefcli.errors import ModelError, UnreadableError, UsageError
 from mefcli.training import state as states
@@ -23,7 +25,7 @@ from mefcli.training.loop import Tick, Trainer, learning_rate
 from mefcli.training.settings import Settings, check_length, find_recipe, parse_duration, varied
 from mefcli.training.store import Store
 from mefcli.training.validate import held_out, linear_residual
-from mefnets.recipe import Data
+from mefnets.recipe import Batch, Data, Objective
 from tests.training.tiny import RECIPE, Tiny, make_run
 
 
@@ -190,6 +192,44 @@ def test_the_average_lags_behind_the_network_and_starts_near_it(store: Store, tm
     states.update_average(state, 0.9)
     gap = next(state.network.parameters()) - next(state.average.parameters())
     assert torch.allclose(gap, torch.full_like(gap, 0.1), atol=1e-5)
+
+
+def test_the_averages_norms_keep_averaged_statistics(store: Store, tmp_path: Path) -> None:
+    state = make_run(store, tmp_path, 1).state
+    state.network, state.average = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    state.network.running_mean.fill_(1.0)
+    state.network.num_batches_tracked.fill_(7)
+    state.step = 10_000
+    states.update_average(state, 0.9)
+    assert state.average.running_mean.tolist() == pytest.approx([0.1, 0.1])
+    assert int(state.average.num_batches_tracked) == 7
+
+
+class Plain(Objective):
+    """Towards the darkest frame, by whatever network."""
+
+    def forward(
+        self, network: nn.Module, batch: Batch, progress: float
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        return (network(batch.frames[:, -1]) - batch.frames[:, 0]).square().mean(), {}
+
+
+def test_from_a_recipes_share_on_norms_use_the_statistics_they_keep(store: Store, tmp_path: Path) -> None:
+    made = make_run(store, tmp_path, 1)
+    norm = nn.BatchNorm2d(3)
+    made.state.network = nn.Sequential(norm, nn.Conv2d(3, 3, 1))
+    made.state.objective = Plain()
+    made.state.average = copy.deepcopy(made.state.network)
+    trainer = Trainer(replace(made, recipe=replace(made.recipe, norms_rest=0.5)))
+    batch = next_batch(store)
+    trainer.step(batch, 1e-3, 0.4)
+    learnt = norm.running_mean.clone()
+    assert learnt.abs().max() > 0.01
+    weight = norm.weight.detach().clone()
+    trainer.state.optimiser = torch.optim.SGD(trainer.state.network.parameters())
+    trainer.step(batch, 1e-1, 0.6)
+    assert torch.equal(norm.running_mean, learnt)
+    assert not torch.equal(norm.weight, weight), "its scale is still learnt"
 
 
 def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:

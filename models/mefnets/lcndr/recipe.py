@@ -96,7 +96,7 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "luma",
-    Data(crop_px=224, batch=3, windows=1, window_px=96, spread_ev=(2.0, 9.0), clean=True),
+    Data(crop_px=224, batch=3, windows=1, window_px=96, spread_ev=(2.0, 9.0), fisheye=0.15, clean=True),
     stages=(Stage(0.5, {"crop_px": 288, "batch": 2, "window_px": 144}),),
     steps=8000,
     lr=8e-4,
