@@ -17,7 +17,7 @@ from torch import nn
 
 from mefcli import checkpoints, engines
 from mefcli.checkpoints import build_with_weights, load_fuser_weights
-from mefcli.errors import ModelError
+from mefcli.errors import ModelError, TooLargeError
 from mefnets import MODELS
 from mefnets.engine import threads
 from mefnets.engine.devices import THREADS
@@ -75,6 +75,43 @@ def test_carried_up_they_agree_too(count: int, dtype: type[np.generic]) -> None:
     assert np.abs(found.astype(int) - expected).max() <= 65
     assert light.notes == heavy.notes
     assert "judged the frames" in light.notes[0]
+
+
+@pytest.mark.parametrize("size", [(2, 3), (3, 5), (45, 64), (151, 203)])
+@pytest.mark.parametrize("reduced_by", [2, 4, 8])
+def test_graphs_of_a_reduced_picture_agree_with_torch(size: tuple[int, int], reduced_by: int) -> None:
+    planes = np.stack([f.transpose(2, 0, 1) for f in bracket(*size, 3, np.float32)])
+    light, heavy = engines.load("house")[0].network, with_torch("house").network
+    light.reduced_by = heavy.reduced_by = reduced_by
+    with torch.no_grad():
+        expected = heavy(torch.from_numpy(planes)[None])[0].numpy()
+    assert np.abs(light(planes) - expected).max() < 1e-3
+
+
+def test_a_pyramid_is_told_what_its_picture_is_reduced_by_and_only_then() -> None:
+    fuser = engines.load("house")[0]
+    network, told = fuser.network, []
+
+    class Told:
+        reduced_by = 1.0
+
+        def __call__(self, frames: np.ndarray) -> np.ndarray:
+            told.append((self.reduced_by, frames.shape[-2:]))
+            if len(told) == 3:
+                raise MemoryError
+            result: np.ndarray = network(frames)
+            return result
+
+        held_bytes = staticmethod(network.held_bytes)
+
+    fuser.network = Told()
+    frames = bracket(240, 320, 2)
+    fuser.fuse(frames, resolution="native")
+    fuser.fuse(frames, resolution="guided", working_size_mp=0.005)
+    with pytest.raises(TooLargeError):
+        fuser.fuse(frames, resolution="guided", working_size_mp=0.005)
+    assert told[:2] == [(1.0, (240, 320)), (4, (60, 80))]
+    assert fuser.network.reduced_by == 1
 
 
 def test_strips_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

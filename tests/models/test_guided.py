@@ -20,6 +20,12 @@ def test_reduction_is_the_area_average_even_at_ragged_ends(dtype):
     assert np.allclose(small[:, 5, 7], frame[20:, 28:].mean((0, 1)) / white, atol=1e-6)
 
 
+def test_a_pyramid_is_reduced_by_powers_of_two():
+    assert [guided.halving_for(int(mp * 1e6), 5e5) for mp in (0.4, 0.8, 0.9, 3, 12, 24, 51, 61, 100)] == [
+        1, 1, 2, 2, 4, 8, 8, 16, 16,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("count", [2, 3, 9])
 def test_every_window_gets_its_ridge_regression(count):
     rng = np.random.default_rng(0)

@@ -50,6 +50,13 @@ class Streams(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class KnowsSize(Protocol):
+    """A pyramid that answers for a reduced picture as for the whole one, told what it is reduced by."""
+
+    reduced_by: float
+
+
 @dataclass(frozen=True)
 class FusionJob:
     frames: Sequence[Frame]  # dark to bright
@@ -160,6 +167,17 @@ class Fusion(ABC):
         finally:
             self.network.taste = NATURAL
 
+    @contextmanager
+    def _reduced(self, factor: int) -> Iterator[None]:
+        if not isinstance(self.network, KnowsSize):
+            yield
+            return
+        self.network.reduced_by = factor
+        try:
+            yield
+        finally:
+            self.network.reduced_by = 1
+
     def _mode(self, resolution: Resolution, job: FusionJob, pixels: int) -> Mode:
         """As `mode_for` has it, and guided where a network that is never cut does not find the memory."""
         mode = mode_for(self.spec, resolution, pixels)
@@ -186,13 +204,15 @@ class Fusion(ABC):
 
     def _guided(self, job: FusionJob, out: Frame, working_mp: float) -> None:
         height, width, _ = out.shape
-        factor = guided.factor_for(height * width, working_mp * 1e6)
+        by_halves = isinstance(self.network, KnowsSize)
+        find = guided.halving_for if by_halves else guided.factor_for
+        factor = find(height * width, working_mp * 1e6)
         if self.spec.tiling.whole:
             while (
                 self.held_bytes(len(job.frames), height * width // factor**2) > job.budget
                 and factor < min(height, width) // 64
             ):
-                factor += 1
+                factor += factor if by_halves else 1
         small = guided.reduce_frames(job.frames, factor)  # (N, 3, h, w)
         h, w = small.shape[-2:]
         self.notes.append(
@@ -206,7 +226,8 @@ class Fusion(ABC):
             self.network.stream(little.frames, picture, job.budget)
             seen, fused = small, np.ascontiguousarray(picture.transpose(2, 0, 1))
         else:
-            seen, fused = self._fuse_small(little, small)
+            with self._reduced(factor):
+                seen, fused = self._fuse_small(little, small)
         coefficients = guided.fit(seen, fused)
         job.on_step(0.75, "transfer")
         carry = guided.apply_rgb if self.spec.colour == "rgb" else guided.apply_luma

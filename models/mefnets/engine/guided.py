@@ -39,6 +39,15 @@ def factor_for(pixels: int, working_px: float) -> int:
     return max(1, round(math.sqrt(pixels / working_px)))
 
 
+def halving_for(pixels: int, working_px: float) -> int:
+    """The same for a pyramid, a power of two: its levels are then those of the whole picture.
+
+    The least that gives a picture of at most 1.6 times `working_px`; of a large picture at least 0.4 times.
+    """
+    halvings = max(0, math.ceil(math.log2(pixels / (1.6 * working_px)) / 2))
+    return 1 << halvings
+
+
 def reduce_frames(frames: Sequence[Frame], factor: int) -> Floats:
     """Area averages over `factor` x `factor` pixels, as planes in [0, 1]: (N, 3, h, w).
 

@@ -20,7 +20,6 @@ from mefnets.house.shape import HULL_PX
 
 SHADOW_SLOPE, SHADOW_KNEE, SHADOW_RISE = 0.5, 0.17, 0.06
 LIGHT_SLOPE, LIGHT_KNEE = 0.45, 0.15
-FINE = 0.4  # of both slopes, where a pixel stands for two by two only: texture keeps its depth
 
 
 def floor_of(y: Tensor, strength: Tensor | float = 1.0) -> Tensor:

@@ -1,7 +1,7 @@
 """The house network as graphs that run without torch: one for a strip of each kind of level.
 
 They are traced from `network.py` itself; `graph.py` runs them over strips and levels as `forward` does there.
-What differs between levels of a kind comes in as `place` (`shape.place_of`), and all sizes are free.
+What differs between levels of a kind comes in as `place` and `strength` (`shape.py`), and all sizes are free.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ class Strip(nn.Module):
         self,
         padded: Tensor,
         place: Tensor,
+        strength: Tensor,
         below: Tensor | None = None,
         state: Tensor | None = None,
         fused: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         picture, cues = _cues(padded, 1)
         out: tuple[Tensor, Tensor] = self.network._blend(
-            picture, cues, below, state, fused, self.level, place, 1
+            picture, cues, below, state, fused, self.level, self.level, place, strength, 1
         )
         return out if self.level else out[:1]  # nobody asks for the finest level's state
 
@@ -47,7 +48,7 @@ def export(network: PyramidBlend) -> dict[str, bytes]:
 
 def _traced(strip: Strip, has_below: bool) -> bytes:
     channels, level = strip.network.channels, strip.level
-    given = {"padded": torch.rand(3, 3, 14, 22), "place": torch.zeros(2 * EDGES)}
+    given = {"padded": torch.rand(3, 3, 14, 22), "place": torch.zeros(2 * EDGES), "strength": torch.ones(())}
     free = {"padded": {0: "frames", 2: "rows", 3: "columns"}}
     if has_below:
         given |= {

@@ -17,9 +17,11 @@ from mefnets.house.shape import (
     HULL_PX,
     held_bytes,
     kind_of,
+    levels_missing,
     place_of,
     pyramid_depth,
     reach_of,
+    strength_of,
     strip_rows,
 )
 from mefnets.luma import BLUE, GREEN, RED
@@ -33,9 +35,11 @@ class GraphBlend:
 
     def __init__(self, graph: Session) -> None:
         self.graph = graph
+        self.reduced_by: float = 1
 
     def __call__(self, frames: Floats) -> Floats:  # (N, 3, H, W) -> (3, H, W)
         depth = pyramid_depth(*frames.shape[-2:])
+        missing = levels_missing(self.reduced_by)
         pictures = [frames]
         while len(pictures) < depth:
             pictures.append(reduce(pictures[-1]))
@@ -44,7 +48,7 @@ class GraphBlend:
         fused: Floats | None = None
         for level in range(depth - 1, -1, -1):
             picture = pictures.pop()
-            fused, state = self._level(picture, below, state, fused, level, depth)
+            fused, state = self._level(picture, below, state, fused, level, level + missing, depth + missing)
             if level:
                 below, state, fused = bordered(picture), bordered(state), bordered(fused)
         assert fused is not None
@@ -58,13 +62,15 @@ class GraphBlend:
         state: Floats | None,
         fused: Floats | None,
         level: int,
-        depth: int,
+        role: int,  # the level that it is in the picture before that was reduced
+        depth: int,  # of that picture
     ) -> tuple[Floats, Floats]:
         """One level: the fusion down to here and the new state (of the finest, none)."""
         N, _, h, w = picture.shape
         padded = np.pad(picture, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-        place = np.array(place_of(level, depth), np.float32)
-        run, reach = self.graph(kind_of(level, depth)), reach_of(level)
+        place = np.array(place_of(role, depth), np.float32)
+        strength = np.array(strength_of(level, role), np.float32)
+        run, reach = self.graph(kind_of(role, depth)), reach_of(role)
         out = np.empty((1, 3, h, w), np.float32)
         states: list[Floats] = []  # made where the first strip tells how many channels it has
 
@@ -72,6 +78,8 @@ class GraphBlend:
             first, last = span
             start, end = max(0, first - reach), min(h, last + reach)
             given = {"padded": np.ascontiguousarray(padded[..., start : end + 2, :]), "place": place}
+            if role:
+                given["strength"] = strength
             if below is not None and state is not None and fused is not None:
                 given["below"] = rows_of(below, start, end)
                 given["state"] = doubled(rows_of(state, start, end), end - start, w)
@@ -82,7 +90,7 @@ class GraphBlend:
             if level == 0:
                 hold(strip[0], *hull(picture, first, last))
             out[..., first:last, :] = strip
-            if new_state:
+            if new_state and level:
                 states.append(new_state[0][..., kept, :])
                 order.append(first)
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefnets.house.bounds import FINE, hold, hull, keep_shown
+from mefnets.house.bounds import hold, hull, keep_shown
 from mefnets.house.pyramid import (
     bordered,
     double_bordered,
@@ -30,7 +30,17 @@ from mefnets.house.pyramid import (
     reduce_rows,
     rows_of,
 )
-from mefnets.house.shape import EDGES, HULL_PX, held_bytes, place_of, pyramid_depth, reach_of, strip_rows
+from mefnets.house.shape import (
+    EDGES,
+    HULL_PX,
+    held_bytes,
+    levels_missing,
+    place_of,
+    pyramid_depth,
+    reach_of,
+    strength_of,
+    strip_rows,
+)
 from mefnets.house.taste import COLOUR, CONTRAST, TASTE_LEVEL, moved, preferred
 from mefnets.taste import NATURAL
 
@@ -43,6 +53,7 @@ class PyramidBlend(nn.Module):
         super().__init__()
         self.channels = channels
         self.taste = NATURAL
+        self.reduced_by: float = 1  # what the picture is reduced by before it comes here
         self.gain = gain  # a band is scaled by exp(-gain)..exp(gain): 0.74..1.35
         self.level_offset = nn.Parameter(torch.zeros(2 * EDGES, channels))  # finest three, coarsest three
         self.look = nn.Conv2d(FEATURES + channels, channels, 3)
@@ -70,10 +81,14 @@ class PyramidBlend(nn.Module):
         padded = [finest, *(F.pad(picture, (1, 1, 1, 1), mode="reflect") for picture in pictures)]
         del finest, pictures
 
+        # Of a reduced picture every level does what it would do in the whole one.
+        missing = levels_missing(self.reduced_by)
         fused, state, below = None, None, None  # below: the next coarser pictures, bordered
         for level in range(depth - 1, -1, -1):
             picture = padded.pop()
-            fused, state = self._level(picture, below, state, fused, level, depth, B, taste)
+            fused, state = self._level(
+                picture, below, state, fused, level, level + missing, depth + missing, B, taste
+            )
             if level:
                 below, state, fused = bordered(picture[..., 1:-1, 1:-1]), bordered(state), bordered(fused)
         assert fused is not None
@@ -88,30 +103,34 @@ class PyramidBlend(nn.Module):
         state: Tensor | None,
         fused: Tensor | None,
         level: int,
-        depth: int,
+        role: int,  # the level that it is in the picture before that was reduced
+        depth: int,  # of that picture
         B: int,
         taste: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """One level in strips of rows: the fusion down to here and the new state (of the finest, none)."""
         h, w = padded.shape[-2] - 2, padded.shape[-1] - 2
-        place = torch.tensor(place_of(level, depth)).to(padded)
+        place = torch.tensor(place_of(role, depth)).to(padded)
+        strength = torch.tensor(strength_of(level, role)).to(padded)
         rows = _strip_rows(padded.shape[0] * w, h)
         if rows >= h:
             state = None if state is None else double_bordered(state, (h, w))
-            whole, state = self._blend(*_cues(padded, B), below, state, fused, level, place, B, taste)
+            whole, state = self._blend(
+                *_cues(padded, B), below, state, fused, level, role, place, strength, B, taste
+            )
             if level == 0:
                 whole = hold(whole, *hull(padded[..., 1:-1, 1:-1], B, 0, 0))
             return whole, state
         out = padded.new_empty(B, 3, h, w)
         states = padded.new_empty(padded.shape[0], self.channels if level else 0, h, w)
-        reach = reach_of(level)
+        reach = reach_of(role)
         for first in range(0, h, rows):
             last = min(first + rows, h)
             start, end = max(0, first - reach), min(h, last + reach)
             picture, cues = _cues(padded[..., start : end + 2, :], B)
             b, s, f = (None if t is None else rows_of(t, start, end) for t in (below, state, fused))
             s = None if s is None else double_bordered(s, (end - start, w))
-            strip, strip_state = self._blend(picture, cues, b, s, f, level, place, B, taste)
+            strip, strip_state = self._blend(picture, cues, b, s, f, level, role, place, strength, B, taste)
             strip = strip[..., first - start : last - start, :]
             if level == 0:
                 above, under = min(HULL_PX, first), min(HULL_PX, h - last)
@@ -130,7 +149,9 @@ class PyramidBlend(nn.Module):
         state: Tensor | None,  # (B*N, C, h, w), the next coarser level's, doubled
         fused: Tensor | None,  # (B, 3, ...), down to the next coarser level, bordered
         level: int,
+        role: int,
         place: Tensor,  # (2 * EDGES,) as place_of has it
+        strength: Tensor,  # as strength_of has it
         B: int,
         taste: Tensor | None = None,  # (4,)
     ) -> tuple[Tensor, Tensor]:
@@ -139,7 +160,7 @@ class PyramidBlend(nn.Module):
         N = picture.shape[0] // B
         band = picture if below is None else picture - expand_bordered(below, size)
         features = self._features(picture, cues, None if below is None else band)
-        look, compare = (self.look_finest, self.compare_finest) if level == 0 else (self.look, self.compare)
+        look, compare = (self.look_finest, self.compare_finest) if role == 0 else (self.look, self.compare)
         # Convolutions of what belongs together side by side: nothing is copied, and the mean over the frames,
         # the same for all, is convolved once.
         seen = _convolve(features, look.weight[:, :FEATURES], look.bias)  # (B*N, C, h, w)
@@ -171,8 +192,7 @@ class PyramidBlend(nn.Module):
             blended = expand_bordered(fused, size) + blended
         if taste is not None and level == TASTE_LEVEL:
             blended = moved(picture.view(B, N, 3, *size), blended, taste)
-        if level:
-            strength = 1 - (1 - FINE) * place[1]  # FINE on the level above the finest
+        if role:
             blended = keep_shown(picture.view(B, N, 3, *size), blended, strength)
         return blended, state
 

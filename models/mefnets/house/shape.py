@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 COARSEST_SIDE_PX = 2
 STRIP_PIXELS = 80_000  # of all frames together: buffers stay in the cache
 LEAST_ROWS = 4  # even; coarse levels compute four rows more than they keep
@@ -18,6 +20,11 @@ def pyramid_depth(height: int, width: int) -> int:
     return depth
 
 
+def levels_missing(reduced_by: float) -> int:
+    """Levels that a picture has lost on its finest side by being reduced."""
+    return max(0, round(math.log2(reduced_by)))
+
+
 def place_of(level: int, depth: int) -> list[float]:
     """What the finest three and the coarsest three levels have of their own: 1 where it is this level's."""
     place = [0.0] * (2 * EDGES)
@@ -25,6 +32,21 @@ def place_of(level: int, depth: int) -> list[float]:
         if from_end < EDGES:
             place[start + from_end] = 1.0
     return place
+
+
+FINE = (
+    0.4  # of how firmly a level keeps what is shown, where a pixel stands for two by two: texture has depth
+)
+LAST = 0.7  # at most, of a reduced picture's finest level: no finer one gives depth to what it lifts
+
+
+def strength_of(level: int, role: int) -> float:
+    """How firmly a level keeps what a frame shows from black and white (`bounds.py`).
+
+    `role` is the level that it is in the picture before that was reduced.
+    """
+    strength = FINE if role == 1 else 1.0
+    return min(strength, LAST) if level == 0 else strength
 
 
 def strip_rows(row_pixels: int) -> int:
