@@ -56,7 +56,7 @@ class Job:
         FUSION,
     )
     working_size: float | None = option(
-        None, "Megapixels the network sees in guided mode.", FUSION, least=0.01
+        None, "About so many megapixels are seen by the network in guided mode.", FUSION, least=0.01
     )
     strategy: StrategyName = option("auto", "How two-frame networks fold longer brackets.", FUSION)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", FUSION)
