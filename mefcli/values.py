@@ -70,6 +70,7 @@ class Shot:
     orientation: int = 1  # as stored, EXIF 1..8
     depth: int | None = None  # bits a channel once decoded, where the header tells: 8, 16, 32 (float)
     drive: Drive = Drive()
+    manual: bool | None = None  # the photographer chose the exposure, not the meter, where the camera tells
     icc: bytes | None = None  # of the colours as stored
     icc_name: str | None = None
     fused: bool = False  # by this program, from other shots

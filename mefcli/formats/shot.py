@@ -69,6 +69,7 @@ def read_shot(path: Path) -> Shot:
             orientation=orientation,
             depth=header.depth,
             drive=_drive(header, maker),
+            manual=_manual(header),
             icc=_shared(header.icc) if header.icc and header.kind != "raw" else None,
             icc_name=_icc_name(header),
             fused=FUSED.match(_text(header.main, 0x0131)) is not None,
@@ -210,10 +211,22 @@ def _camera(header: Header, named: Named) -> str | None:
 
 def _drive(header: Header, maker: MakerFacts) -> Drive:
     """The maker's word; without it ExposureMode, which many cameras set to 2 for each frame of a bracket."""
-    mode = header.exif.get(0xA402)
-    if maker.drive.bracketing is None and mode is not None and mode.integer == 2:
+    if maker.drive.bracketing is None and _integer(header.exif, 0xA402) == 2:
         return replace(maker.drive, bracketing=True)
     return maker.drive
+
+
+def _manual(header: Header) -> bool | None:
+    """By ExposureProgram and ExposureMode, unless they contradict each other, as with some cameras."""
+    program, mode = (_integer(header.exif, tag) for tag in (0x8822, 0xA402))
+    told = {program == 1} if program in range(1, 9) else set()
+    told |= {mode == 1} if mode in (0, 1) else set()
+    return told.pop() if len(told) == 1 else None
+
+
+def _integer(tags: Tags, tag: int) -> int | None:
+    entry = tags.get(tag)
+    return entry.integer if entry is not None else None
 
 
 def _text(tags: Tags, tag: int) -> str:

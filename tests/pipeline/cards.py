@@ -43,11 +43,14 @@ class Card:
     subseconds: bool = True
     tells_bias: bool = True
     tells_drive: bool = False
+    manual: bool | None = None  # the exposure is set by hand, and the camera tells
     facts: dict[str, Any] = field(default_factory=lambda: dict(CAMERA))
+    times_s: list[float] = field(default_factory=lambda: THIRDS_S)
+    word: str = "IMG"
 
     def shoot(self, exposure_s: float, bias: float = 0.0, drive: Drive | None = None) -> Path:
-        exposure_s = min(THIRDS_S, key=lambda time: abs(time / exposure_s - 1))
-        path = self.folder / f"IMG_{self.number:04d}.JPG"
+        exposure_s = min(self.times_s, key=lambda time: abs(time / exposure_s - 1))
+        path = self.folder / f"{self.word}_{self.number:04d}.JPG"
         taken = self.now if self.subseconds else self.now.replace(microsecond=0)
         shot = Shot(
             path,
@@ -60,11 +63,12 @@ class Card:
             taken,
         )
         drive = drive or Drive(False if self.tells_drive else None)
-        self.shots.append(replace(shot, drive=drive, **self.facts))
+        self.shots.append(replace(shot, drive=drive, manual=self.manual, **self.facts))
         self.number += 1
         if self.number > 9999:
             self.number = 1
-            self.folder = self.folder.parent / f"{int(self.folder.name[:3]) + 1}CANON"
+            if self.folder.name[:3].isdecimal():
+                self.folder = self.folder.parent / f"{int(self.folder.name[:3]) + 1}CANON"
         self.now += timedelta(seconds=exposure_s)
         return path
 
@@ -146,6 +150,7 @@ def _exif(shot: Shot) -> bytes:
     exif = {
         0x829A: _ratio(shot.exposure_s),
         0x829D: _ratio(shot.aperture),
+        0x8822: ifd.Entry(ifd.SHORT, ({True: 1, False: 3, None: 0}[shot.manual],)),
         0x8827: ifd.Entry(ifd.SHORT, (int(shot.iso or 100),)),
         0x9003: ifd.text_entry(stamp),
         0x9204: _ratio(shot.bias_ev, signed=True),

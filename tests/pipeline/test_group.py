@@ -62,6 +62,13 @@ def test_files_tell_what_the_cards_shots_tell(tmp_path: Path) -> None:
         assert got == want
 
 
+@pytest.mark.parametrize("manual", [True, False, None])
+def test_files_tell_who_chose_the_exposure(manual: bool | None, tmp_path: Path) -> None:
+    one = card(manual=manual)
+    one.shoot(1 / 60)
+    assert [read_shot(path).manual for path in write_files(one, tmp_path)] == [manual]
+
+
 @pytest.mark.slow
 def test_of_500_cards_of_files_99_percent_of_brackets_are_found_exactly(tmp_path: Path) -> None:
     right = wrong = missed = 0
