@@ -7,7 +7,6 @@ at only for pictures that record no exposure time, and only in small (see thumbn
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,8 +29,9 @@ from mefcli.brackets.frames import (
     span_s,
     streams,
 )
+from mefcli.brackets.habits import Habits, Pattern, pattern
 from mefcli.brackets.row import RECORDED, UNRECORDED, make_bracket, told_alike
-from mefcli.brackets.score import Terms, divide, pattern
+from mefcli.brackets.score import Terms, apart, divide
 from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import UsageError, named
 from mefcli.job import RawOrJpeg
@@ -84,7 +84,7 @@ def group(
         count = mode if isinstance(mode, int) else None
         terms = _terms(gap_s, count)
         told = [stream for stream in found if stream[0].ev is not None]
-        terms = replace(terms, known=_habits(told, terms))
+        terms = replace(terms, habits=_habits(told, terms))
         for stream in told:
             _sort_out(stream, divide(stream, _for_clock(stream, terms)), "", brackets, leftovers)
         for stream in found:
@@ -151,15 +151,16 @@ def _for_clock(stream: Sequence[Frame], terms: Terms) -> Terms:
     return replace(terms, gap_s=terms.gap_s + 1.0, longest_s=terms.longest_s + 1.0)
 
 
-def _habits(found: Sequence[Sequence[Frame]], terms: Terms) -> frozenset[tuple[int, ...]]:
-    """Patterns that occur more than once: photographers set bracketing once and use it all day."""
-    counts = Counter(
-        pattern(part)
-        for stream in found
-        for part in divide(stream, _for_clock(stream, terms))
-        if len(part) > 1
-    )
-    return frozenset(one for one, times in counts.items() if times > 1)
+def _habits(found: Sequence[Sequence[Frame]], terms: Terms) -> Habits:
+    """Patterns of the brackets found where nothing is known yet, and of what stands apart between pauses."""
+    patterns: list[Pattern] = []
+    for stream in found:
+        own = _for_clock(stream, terms)
+        parts = [part for part in divide(stream, own) if len(part) > 1]
+        taken = {id(frame) for part in parts for frame in part}
+        alone = [run for run in apart(stream, own) if not any(id(frame) in taken for frame in run)]
+        patterns += [pattern(part) for part in (*parts, *alone)]
+    return Habits(patterns)
 
 
 def _sort_out(
@@ -273,7 +274,7 @@ def _by_scene(
             runs.append([seen_frame])
     for run in runs:
         if all(frame.ev is not None for frame in run):
-            parts = divide(run, replace(terms, measured=True, known=frozenset()))
+            parts = divide(run, replace(terms, measured=True, habits=Habits()))
             _sort_out(run, parts, "no exposure is recorded; one scene by its looks", brackets, leftovers)
         elif len(run) > 1 and len(run) <= LONGEST and terms.count in (None, len(run)):
             brackets.append(

@@ -1,8 +1,8 @@
-"""What speaks for a run of shots being one bracket, as a number; and the best division of a run.
+"""The best division of a stream into brackets and single shots, by what each run is worth as one bracket.
 
-A bracket has distinct exposures, usually in even steps, in an order that cameras use, without long pauses.
-Measured exposures may come twice in a row: pixels do not tell two frames apart that are nearly black.
-Cameras that record the compensation of each frame, or the place in the series, say it themselves.
+Worth is counted in single shots: a bracket saves telling the exposure of each of its frames but one, and
+costs what is odd about it (see run) and about its pattern on this card (see habits). Measured exposures may
+come twice in a row: pixels do not tell two frames apart that are nearly black.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from itertools import pairwise
 from statistics import median
 
 from mefcli.brackets.frames import LONGEST, SAME_EV, Frame, consecutive, parted, pause_s
-
-WHOLE_EV = 0.12  # how far a step of whole stops may be from it: 1/13 s is called 1/13, not 1/12.7
-EVEN_EV = 0.25  # likewise for two steps to count as equal: 6 s and 13 s stand for 6.3 and 12.7
-Pattern = tuple[int, ...]
+from mefcli.brackets.habits import Habits, pattern
+from mefcli.brackets.run import Run, waited_s
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Terms:
     longest_s: float  # pauses up to here are believed of brackets set by hand
     count: int | None = None  # only brackets of so many frames
     measured: bool = False  # exposures come from pixels: steps are rough
-    known: frozenset[Pattern] = field(default_factory=frozenset)  # patterns this card has elsewhere
+    habits: Habits = field(default_factory=Habits)  # what this card has
 
 
 def divide(frames: Sequence[Frame], terms: Terms) -> list[list[Frame]]:
@@ -53,6 +51,22 @@ def divide(frames: Sequence[Frame], terms: Terms) -> list[list[Frame]]:
     return parts[::-1]
 
 
+def apart(frames: Sequence[Frame], terms: Terms) -> list[list[Frame]]:
+    """Runs between pauses that look like brackets though no frame of them says so: the card may say it."""
+    runs: list[list[Frame]] = []
+    for frame in frames:
+        if runs and _may_follow(runs[-1][-1], frame, terms.gap_s, terms):
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    return [run for run in runs if 2 < len(run) <= LONGEST and _looks_regular(run, terms)]
+
+
+def _looks_regular(frames: Sequence[Frame], terms: Terms) -> bool:
+    run = Run(frames, [frame.ev or 0.0 for frame in frames], terms.gap_s)
+    return min(run.steps) > SAME_EV and not run.unevenness and not run.oddness
+
+
 def _reach(frames: Sequence[Frame], start: int, terms: Terms) -> int:
     """The end of the longest bracket that could begin at `start`."""
     seen: list[float] = []
@@ -62,165 +76,62 @@ def _reach(frames: Sequence[Frame], start: int, terms: Terms) -> int:
         before, ev = one.ev or 0.0, two.ev or 0.0
         if not (terms.measured and abs(ev - before) < SAME_EV):
             seen.append(before)
-        if parted(one, two) or any(abs(ev - other) < SAME_EV for other in seen):
+        if any(abs(ev - other) < SAME_EV for other in seen):
             return stop
-        pause = pause_s(one, two)
-        if pause is None:
-            if not terms.measured and not consecutive(one, two):
-                return stop
-        elif pause > max(terms.longest_s, _allowed_s(one, terms)):
+        if not _may_follow(one, two, terms.longest_s, terms):
             return stop
     return min(len(frames), start + longest)
 
 
-def _allowed_s(frame: Frame, terms: Terms) -> float:
-    """A long exposure may be followed by its dark frame, which takes as long again."""
-    return terms.gap_s + (1.1 * frame.exposure_s if frame.exposure_s >= 1 else 0.0)
+def _may_follow(one: Frame, two: Frame, longest_s: float, terms: Terms) -> bool:
+    if parted(one, two):
+        return False
+    if pause_s(one, two) is None:
+        return terms.measured or consecutive(one, two)
+    return waited_s(one, two) <= longest_s
 
 
 def value(frames: Sequence[Frame], terms: Terms) -> float | None:
     """What a run of distinct exposures is worth as one bracket; None if it is none."""
-    evs = [frame.ev or 0.0 for frame in frames]
-    if terms.measured:
-        evs = [ev for before, ev in pairwise([float("-inf"), *evs]) if abs(ev - before) >= SAME_EV]
-        if len(evs) < 2 or len(frames) > 2 * len(evs):
-            return None
-    told = False if terms.measured else _compensated(frames, evs)
-    if told is None:
+    return _worth_measured(frames, terms) if terms.measured else _worth_recorded(frames, terms)
+
+
+def _worth_recorded(frames: Sequence[Frame], terms: Terms) -> float | None:
+    run = Run(frames, [frame.ev or 0.0 for frame in frames], terms.gap_s)
+    own, habits = pattern(frames), terms.habits
+    if run.begins_again:
         return None
-    if told:  # what was asked for is even also where the shutter came to its end
-        evs = [frame.shot.bias_ev or 0.0 for frame in frames]
-    steps = [b - a for a, b in pairwise(sorted(evs))]
-    marked = all(frame.shot.drive.bracketing for frame in frames)
-    monotone = is_monotone(evs)
-    pauses = [max(0.0, pause_s(one, two) or 0.0) for one, two in pairwise(frames)]
-    slow = any(pause > _allowed_s(one, terms) for one, pause in zip(frames, pauses, strict=False))
-    evidence = told or marked
-    whole = slow and told and monotone and _complete(evs, steps)  # held up once, yet none is missing
-    if terms.count is None and not terms.measured:
-        by_hand = _set_by_hand(frames, steps, pauses, monotone=monotone)
-        if slow and not by_hand and not whole:
+    if terms.count is None:
+        if run.slow:
+            credible = run.by_hand or run.whole
+        else:
+            said = run.told or run.marked or (run.by_hand and run.meant)
+            credible = said or habits.usual(own) or run.planned
+        if not credible:
             return None
-        if not evidence and not slow and not _plausible(frames, steps, pauses, monotone=monotone):
-            return None
+    worth = len(frames) - 1.0 - habits.surprise(own)
+    if not habits.known(own):
+        worth -= run.oddness + (min(1.0, 0.4 * run.unevenness) if run.by_hand else run.unevenness)
+    return worth + 0.3 * run.told + 1.5 * run.whole + _ease(run)
+
+
+def _worth_measured(frames: Sequence[Frame], terms: Terms) -> float | None:
+    measured = [frame.ev or 0.0 for frame in frames]
+    evs = [ev for before, ev in pairwise([float("-inf"), *measured]) if abs(ev - before) >= SAME_EV]
     count = len(frames)
-    # Without recorded exposures a rising run of three and a stray shot must be worth more than two pairs.
-    worth = count - (1.2 if terms.measured and len(evs) == 2 else 0.8) - 0.2 * (count - len(evs))
-    worth -= _unevenness(steps) * (0.3 if terms.measured else 1.0)
-    if not (monotone or _camera_order(evs)):
-        worth -= 1.2
-    if count % 2 == 0 and count > 2 and not monotone:
-        worth -= 0.5
-    worth -= sum(0.15 * min(1.0, pause / terms.gap_s) for pause in pauses) if terms.gap_s else 0.0
-    if count > 2 and max(pauses) > 3 * median(pauses) + 1.0 and not whole:
+    if len(evs) < 2 or count > 2 * len(evs):
+        return None
+    run = Run(frames, evs, terms.gap_s)
+    # A rising run of three and a stray shot must be worth more than two pairs.
+    worth = count - (1.2 if len(evs) == 2 else 0.8) - 0.2 * (count - len(evs))
+    return worth - 0.3 * run.unevenness - run.oddness + _ease(run)
+
+
+def _ease(run: Run) -> float:
+    """What the pauses and the camera's own marks say, whatever the exposures are."""
+    worth = 0.3 * run.marked - 0.5 * run.slow + run.counted
+    if run.gap_s:
+        worth -= sum(0.15 * min(1.0, pause / run.gap_s) for pause in run.pauses)
+    if len(run.frames) > 2 and max(run.pauses) > 3 * median(run.pauses) + 1.0 and not run.whole:
         worth -= 0.7
-    worth += 0.3 * told + 0.3 * marked - 0.5 * slow + 1.5 * whole + _counted(frames)
-    return worth + 0.6 * (pattern(frames) in terms.known)
-
-
-def pattern(frames: Sequence[Frame]) -> Pattern:
-    """Exposures in thirds of a stop from the first, in the order of shooting."""
-    first = frames[0].ev or 0.0
-    return tuple(round(3 * ((frame.ev or 0.0) - first)) for frame in frames)
-
-
-def is_monotone(values: Sequence[float]) -> bool:
-    return all(a < b for a, b in pairwise(values)) or all(a > b for a, b in pairwise(values))
-
-
-def _compensated(frames: Sequence[Frame], evs: Sequence[float]) -> bool | None:
-    """Whether recorded compensations tell of a bracket; None if they tell against it."""
-    biases = [frame.shot.bias_ev for frame in frames]
-    if any(bias is None for bias in biases):
-        return False
-    values = [bias or 0.0 for bias in biases]
-    distinct = len({round(value, 2) for value in values})
-    if distinct == 1:
-        return False
-    if distinct < len(values):
-        return None  # the compensations repeat: a second bracket has begun
-    rest = [ev - value for ev, value in zip(evs, values, strict=True)]
-    return max(rest) - min(rest) < 0.7  # the camera meters anew for each frame, and rounds
-
-
-def _complete(biases: Sequence[float], steps: Sequence[float]) -> bool:
-    """Compensations as far below as above what was metered, in even steps, none of them missing.
-
-    Three are too few to tell: 0, -2, -1, +1, +2, taken again and again, has +2, 0, -2 across each pause.
-    """
-    even = max(steps) - min(steps) <= 2 * WHOLE_EV
-    return len(biases) >= 5 and even and abs(min(biases) + max(biases)) < WHOLE_EV
-
-
-def _plausible(
-    frames: Sequence[Frame], steps: Sequence[float], pauses: Sequence[float], *, monotone: bool
-) -> bool:
-    """Without a word from the camera: exposures that nobody gets by chance with automatic exposure."""
-    if not _one_knob(frames):
-        return False
-    step = median(steps)
-    if len(frames) == 2:
-        return step > 0.85 and abs(step - round(step)) < WHOLE_EV and pauses[0] <= 2.0
-    if min(steps) < 0.25:
-        return False
-    even = max(steps) - min(steps) <= 2 * EVEN_EV and step > 0.25
-    if len(frames) == 3:
-        steady = max(pauses) - min(pauses) < 1.2
-        return even and steady and (step > 0.85 or max(pauses) < 0.7)
-    return even or (monotone and min(steps) > 0.6)
-
-
-def _set_by_hand(
-    frames: Sequence[Frame], steps: Sequence[float], pauses: Sequence[float], *, monotone: bool
-) -> bool:
-    """Turned from step to step on a tripod: one knob, one direction, whole stops, much the same pauses."""
-    if len(frames) < 3 or not monotone or not _one_knob(frames) or min(steps) < 0.6:
-        return False
-    if len({frame.shot.bias_ev for frame in frames}) > 1:
-        return False
-    even = max(steps) - min(steps) <= 2 * EVEN_EV
-    return (even or len(frames) >= 5) and max(pauses) <= 3 * median(pauses) + 5
-
-
-def _one_knob(frames: Sequence[Frame]) -> bool:
-    """Only one of exposure time, aperture and ISO varies."""
-    times = {frame.shot.exposure_s for frame in frames}
-    apertures = {frame.shot.aperture for frame in frames}
-    isos = {frame.shot.iso for frame in frames}
-    return sum(len(values) > 1 for values in (times, apertures, isos)) <= 1
-
-
-def _unevenness(steps: Sequence[float]) -> float:
-    """A multiple of the step is a frame someone deleted; any other step is odd."""
-    step = median(steps)
-    total = 0.0
-    for one in steps:
-        if abs(one - step) <= EVEN_EV:
-            continue
-        times = one / step
-        total += 0.3 if times > 1.5 and abs(times - round(times)) * step <= EVEN_EV else 0.8
-    return total
-
-
-def _camera_order(evs: Sequence[float]) -> bool:
-    """The middle first, then one side after the other, or to and fro with growing distance."""
-    rest = [ev - evs[0] for ev in evs[1:]]
-    if abs(sum(ev > 0 for ev in rest) - sum(ev < 0 for ev in rest)) > 1:
-        return False
-    turns = [i for i, (a, b) in enumerate(pairwise(rest)) if (a > 0) != (b > 0)]
-    if len(turns) == 1:
-        halves = rest[: turns[0] + 1], rest[turns[0] + 1 :]
-        return all(is_monotone(half) for half in halves)
-    sizes = [abs(ev) for ev in rest]
-    return len(turns) == len(rest) - 1 and all(a <= b + EVEN_EV for a, b in pairwise(sizes))
-
-
-def _counted(frames: Sequence[Frame]) -> float:
-    """The camera's own count of the series."""
-    numbers = [frame.shot.drive.sequence_number for frame in frames]
-    worth = 0.2 * sum(a is not None and b == a + 1 for a, b in pairwise(numbers))
-    worth += 0.3 * (numbers[0] == 1)
-    length = frames[0].shot.drive.sequence_length
-    if length is not None:
-        worth += 1.0 if length == len(frames) else -1.0
     return worth
