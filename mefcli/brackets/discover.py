@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from glob import escape, glob, has_magic
 from pathlib import Path
 
@@ -98,10 +100,23 @@ def pattern_matches(path: Path) -> list[str]:
     """What a pattern finds: shells on Windows leave them to the program."""
     if not has_magic(str(path)):
         return []
-    found = glob(str(path))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    if not found and path.parent.is_dir():  # "Trip [2026]/*.jpg": the folder's name is no pattern
-        found = glob(str(Path(escape(str(path.parent))) / path.name))  # noqa: PTH207
-    return sorted(found)
+    parent = str(path.parent)
+    if path.parent.is_dir():  # "Trip [2026]/*.jpg": the folder's name may be no pattern
+        parent = escape(parent)
+    found = glob(str(path)) or glob(str(Path(parent) / path.name))  # noqa: PTH207 - Path takes no absolute ones
+    return sorted(found or _in_any_case(glob(parent), path.name))  # noqa: PTH207
+
+
+def _in_any_case(folders: Iterable[str], pattern: str) -> list[str]:
+    """*.dng where the camera wrote .DNG, also on systems that tell them apart."""
+    hidden = pattern.startswith(".")
+    return [
+        str(file)
+        for folder in map(Path, folders)
+        if folder.is_dir() and os.access(folder, os.R_OK)
+        for file in folder.iterdir()
+        if fnmatchcase(file.name.lower(), pattern.lower()) and file.name.startswith(".") == hidden
+    ]
 
 
 def _near(path: Path) -> str:

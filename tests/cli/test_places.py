@@ -80,7 +80,7 @@ def test_a_depth_that_a_format_has_not_is_told(jpegs: list[Path], tmp_path: Path
     assert "Note: e.jpg: 8 bits a channel: JPEG holds no 16" in done.err
 
 
-@pytest.mark.parametrize("typed", ["folder", "pattern"])
+@pytest.mark.parametrize("typed", ["", "*.jpg", "*.JPG"], ids=["folder", "pattern", "in another case"])
 @pytest.mark.parametrize("command", ["fuse", "focus", "hdr", "align", "compare", "info", "batch"])
 def test_folders_and_patterns_are_opened_even_where_a_name_looks_like_a_pattern(
     command: str, typed: str, frames: dict[str, list[Path]], tmp_path: Path, mef: Mef
@@ -90,7 +90,7 @@ def test_folders_and_patterns_are_opened_even_where_a_name_looks_like_a_pattern(
     folder.mkdir()
     for path in frames[command]:
         shutil.copy(path, folder)
-    place = folder if typed == "folder" else folder / "*.jpg"
+    place = folder / typed
     (tmp_path / "out").mkdir()
     output = () if command == "info" else ("-o", f"{tmp_path / 'out'}")
     done = mef(command, place, *options(command), *output, "--json")
