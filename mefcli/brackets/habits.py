@@ -18,8 +18,7 @@ from mefcli.values import Shot
 Pattern = tuple[int, ...]
 SHOT_BITS = 6.0  # to tell the exposure of a single shot: one of some sixty thirds of a stop
 NEW = 0.4  # single shots that it takes to tell an even pattern: frames, step and order
-
-USUAL = 3
+USUAL = 3  # times that a pattern stands on a card before it needs no other evidence
 
 
 class Habits:
@@ -61,4 +60,4 @@ def pattern(frames: Sequence[Frame]) -> Pattern:
 def _thirds(shot: Shot) -> int:
     """Each setting by itself: 1/13 s and f/11 are names for 1/12.7 s and f/11.3."""
     parts = ((3, shot.exposure_s, 1.0), (3, shot.iso, 100.0), (-6, shot.aperture, 1.0))
-    return sum(round(times * log2((value or least) / least)) for times, value, least in parts)
+    return sum(round(times * log2(value / unit)) for times, value, unit in parts if value and value > 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -129,12 +130,12 @@ def random_card(seed: int) -> Card:
     return card
 
 
-def write_files(card: Card, root: Path) -> list[Path]:
-    """The card as files below `root`, in the order they were taken."""
+def write_files(shots: Sequence[Shot], root: Path) -> list[Path]:
+    """The shots as files below `root`, in their order."""
     pixels = np.full((4, 6, 3), 128, np.uint8)
     picture = bytes(imagecodecs.jpeg8_encode(pixels))
     written = []
-    for shot in card.shots:
+    for shot in shots:
         path = root / shot.path
         path.parent.mkdir(parents=True, exist_ok=True)
         body = b"Exif\0\0" + _exif(shot)

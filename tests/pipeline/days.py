@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from cards import CAMERA, COUNTING_CAMERA, ORDERS, Card
+from pipeline.cards import CAMERA, COUNTING_CAMERA, ORDERS, Card
 
 from mefcli.values import Drive, Shot
 
@@ -284,6 +284,8 @@ KINDS: dict[str, Callable[[Day], None]] = {
     "everything": everything,
     "two cameras": many_habits,
 }
+UNTOLD = ("many untold", "no brackets", "by hand varied", "everything")
+TOLD = [kind for kind in KINDS if kind not in UNTOLD]  # the camera, or the whole day, tells every bracket
 
 
 def random_day(kind: str, seed: int) -> tuple[list[Shot], set[frozenset[Path]], list[frozenset[Path]]]:
@@ -300,11 +302,11 @@ def random_day(kind: str, seed: int) -> tuple[list[Shot], set[frozenset[Path]], 
 def _day(rng: random.Random, number: int) -> Day:
     card = Card(rng, subseconds=rng.random() < 0.7, tells_bias=rng.random() < 0.7, times_s=SHUTTER_S)
     card.tells_drive = rng.random() < 0.25
-    card.facts = {**(COUNTING_CAMERA if card.tells_drive else CAMERA), "serial": str(number)}
     card.folder = Path("DCIM") / rng.choice(["100CANON", "Day"])
     card.number = rng.choice([1, rng.randint(1, 9000), 9950])
     card.word = ["IMG", "DSC"][number]
     marks = not card.tells_drive and rng.random() < 0.25
+    card.facts = {**(COUNTING_CAMERA if card.tells_drive or marks else CAMERA), "serial": str(number)}
     compensation = rng.choice([0.0, 0.0, 0.0, -1 / 3, -2 / 3, 1.0])
     day = Day(card, marks, compensation, tells_mode=rng.random() < 0.6)
     card.manual = False if day.tells_mode else None

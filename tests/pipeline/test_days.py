@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cards import Card
-from days import KINDS, SHUTTER_S, Day, Habit, Tally, random_day
+from pipeline.cards import Card
+from pipeline.days import KINDS, SHUTTER_S, Day, Habit, Tally, random_day
 
 from mefcli.brackets.group import group
 

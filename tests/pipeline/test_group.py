@@ -48,7 +48,7 @@ def test_files_tell_what_the_cards_shots_tell(tmp_path: Path) -> None:
     """Cards go through real EXIF, and so do their brackets."""
     for seed in range(8):
         one, root = random_card(seed), tmp_path / str(seed)
-        shots = [read_shot(path) for path in write_files(one, root)]
+        shots = [read_shot(path) for path in write_files(one.shots, root)]
         for told, shot in zip(shots, one.shots, strict=True):
             assert (told.camera, told.serial, told.lens) == (shot.camera, shot.serial, shot.lens)
             assert told.drive == shot.drive
@@ -66,7 +66,7 @@ def test_files_tell_what_the_cards_shots_tell(tmp_path: Path) -> None:
 def test_files_tell_who_chose_the_exposure(manual: bool | None, tmp_path: Path) -> None:
     one = card(manual=manual)
     one.shoot(1 / 60)
-    assert [read_shot(path).manual for path in write_files(one, tmp_path)] == [manual]
+    assert [read_shot(path).manual for path in write_files(one.shots, tmp_path)] == [manual]
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_of_500_cards_of_files_99_percent_of_brackets_are_found_exactly(tmp_path
     right = wrong = missed = 0
     for seed in range(500):
         one, root = random_card(seed), tmp_path / str(seed)
-        shots = [read_shot(path) for path in write_files(one, root)]
+        shots = [read_shot(path) for path in write_files(one.shots, root)]
         got = {frozenset(path.relative_to(root) for path in paths) for paths in found(group(shots))}
         right += len(got & set(one.truth))
         wrong += len(got - set(one.truth))

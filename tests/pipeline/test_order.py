@@ -179,7 +179,7 @@ def test_a_folder_of_two_brackets_is_refused_with_the_plan(mef: Mef, tmp_path: P
     for _ in range(2):
         card.bracket(3, 2.0, "rising", 1 / 60)
         card.pause(8, 8)
-    folder = write_files(card, tmp_path)[0].parent
+    folder = write_files(card.shots, tmp_path)[0].parent
     done = mef("fuse", folder)
     assert done.code == 1
     assert "IMG_0001.JPG IMG_0002.JPG IMG_0003.JPG | IMG_0004.JPG IMG_0005.JPG IMG_0006.JPG" in done.err
