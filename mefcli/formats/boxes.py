@@ -87,6 +87,7 @@ class HeifItems:
     places: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     owned: dict[int, list[int]] = field(default_factory=dict)  # item -> 1-based property numbers
+    tiles: dict[int, list[int]] = field(default_factory=dict)  # of a picture put together: the items it is of
 
     def of_primary(self, name: bytes) -> list[bytes]:
         numbers = self.owned.get(self.primary or 0, [])
@@ -95,6 +96,12 @@ class HeifItems:
             for n in numbers
             if 0 < n <= len(self.properties) and self.properties[n - 1][0] == name
         ]
+
+    @property
+    def coded(self) -> int:
+        """The item whose stream is the picture, or its first tile."""
+        primary = self.primary or 0
+        return next(iter(self.tiles.get(primary, ())), primary)
 
     @property
     def pictures_end(self) -> int:
@@ -132,6 +139,8 @@ def _meta(items: HeifItems, meta: bytes, base: int) -> None:
                     _item_info(items, body[s:e])
         elif name == b"iloc":
             _locations(items, body, meta, base)
+        elif name == b"iref":
+            _references(items, body)
         elif name == b"iprp":
             for inner, s, e in iso_boxes(body, 0, len(body)):
                 if inner == b"ipco":
@@ -177,6 +186,14 @@ def _locations(items: HeifItems, body: bytes, meta: bytes, base: int) -> None:
             offset, length = take(offset_size), take(length_size)
             extents.append((origin + offset, length))
         items.places[number] = extents
+
+
+def _references(items: HeifItems, body: bytes) -> None:
+    size = 4 if body[0] else 2
+    for name, start, end in iso_boxes(body, 4, len(body)):
+        numbers = [int.from_bytes(body[at : at + size], "big") for at in range(start + size + 2, end, size)]
+        if name == b"dimg":
+            items.tiles[int.from_bytes(body[start : start + size], "big")] = numbers
 
 
 def _associations(items: HeifItems, body: bytes) -> None:

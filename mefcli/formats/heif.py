@@ -9,16 +9,19 @@ import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
+from mefcli.formats.av1 import stream_bits
 from mefcli.formats.facts import Header
 from mefcli.formats.kinds import need_heif
-from mefcli.formats.pixels import Array, rgb, straight, widened
+from mefcli.formats.pixels import Array, moves, rgb, straight, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 
 def decode_heif(data: bytes, header: Header, path: Path) -> Picture:
     items = boxes.heif_items(data)
-    av1 = items.kinds.get(items.primary or 0) == b"av01" or data[8:12] in (b"avif", b"avis")
+    av1 = items.kinds.get(items.coded) == b"av01" or data[8:12] in (b"avif", b"avis")
+    if av1 and items.primary is None:
+        raise moves(path)
     pixels = _avif(data, items, path) if av1 else _heic(data, path)
     picture, icc, notes = rgb(pixels, header.icc, path)
     if data[8:12] == b"avis":
@@ -48,15 +51,16 @@ def _heic(data: bytes, path: Path) -> Array:
 def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     import imagecodecs
 
+    # Under this brand libavif takes the still picture; of a sequence imagecodecs, asked for its first picture,
+    # writes them all into the memory of one.
+    still = data[:8] + b"avif" + data[12:]
     try:
-        pixels: Array = imagecodecs.avif_decode(data, index=0)
+        pixels: Array = imagecodecs.avif_decode(still, index=0)
     except Exception as reason:  # libavif's complaints come as several exception types
         raise _refusal(path) from reason
-    if pixels.ndim == 4:
-        pixels = pixels[0]
     if pixels.dtype == np.uint16:
-        bits = _av1_bits(items)
-        if int(pixels.max()) >> bits:
+        bits = _av1_bits(data, items)
+        if not bits or int(pixels.max()) >> bits:
             raise _refusal(path)
         pixels = widened(pixels, bits)
     for body in items.of_primary(b"irot")[:1]:
@@ -66,14 +70,9 @@ def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     return np.ascontiguousarray(pixels)
 
 
-def _av1_bits(items: boxes.HeifItems) -> int:
-    """Bits of a sample, by the codec's own configuration (AV1 in ISO BMFF, section 2.3.3)."""
-    others = [body for name, body in items.properties if name == b"av1C"]  # of a picture's tiles
-    for body in (*items.of_primary(b"av1C"), *others):
-        if len(body) > 2 and body[2] & 0x40:
-            return 12 if body[2] & 0x20 else 10
-    depths = items.of_primary(b"pixi")
-    return depths[0][5] if depths and len(depths[0]) > 5 and 8 < depths[0][5] <= 16 else 10
+def _av1_bits(data: bytes, items: boxes.HeifItems) -> int:
+    """Bits of a sample, by the stream itself; 0 where it does not say. The container may contradict it."""
+    return stream_bits(items.content(data, items.coded)) or 0
 
 
 def _refusal(path: Path) -> UnreadableError:

@@ -581,6 +581,100 @@ def test_an_avifs_depth_is_its_codecs(tmp_path: Path) -> None:
     assert (decode(path).pixels == expected).all()
 
 
+def lying(coded: bytes, bits: int) -> bytes:
+    """An AVIF whose container says another depth than its stream."""
+    out = bytearray(coded)
+    at = out.index(b"av1C") + 6
+    out[at] = out[at] & 0x9F | {8: 0, 10: 0x40, 12: 0x60}[bits]
+    at = out.index(b"pixi") + 9
+    out[at : at + 3] = bytes([bits] * 3)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_an_avifs_depth_is_its_streams_whatever_the_container_says(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "a.avif"
+    pixels = photo() if bits == 8 else deep(photo()) >> (16 - bits)
+    coded = bytes(imagecodecs.avif_encode(pixels, level=100, bitspersample=bits, pixelformat="444"))
+    path.write_bytes(coded)
+    expected = decode(path).pixels
+    near(expected, photo() if bits == 8 else deep(photo()), 1 if bits == 8 else 300)
+    for other in {8, 10, 12} - {bits}:
+        path.write_bytes(lying(coded, other))
+        assert (decode(path).pixels == expected).all()
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_of_an_avif_sequence_the_still_picture_is_used(tmp_path: Path, count: int) -> None:
+    """imagecodecs, asked for its first picture, writes beyond its memory."""
+    path = tmp_path / "a.avif"
+    pictures = np.stack([deep(photo()) >> 4, *[deep(photo()) >> 5] * (count - 1)])
+    coded = bytes(imagecodecs.avif_encode(pictures, level=100, bitspersample=12, pixelformat="444"))
+    assert coded[8:12] == b"avis"
+    path.write_bytes(coded)
+    found = decode(path)
+    near(found.pixels, deep(photo()), 300)
+    assert found.notes == ("the first picture of a sequence used",)
+    path.write_bytes(coded.replace(b"meta", b"free"))
+    with pytest.raises(UnreadableError, match="is an animation"):
+        decode(path)
+
+
+def test_a_grids_depth_is_that_of_its_tiles(tmp_path: Path) -> None:
+    tile = deep(photo(64, 64)) >> 6
+    coded = bytes(imagecodecs.avif_encode(tile, level=100, bitspersample=10, pixelformat="444"))
+    items = heif_items(coded)
+    stream = items.content(coded, items.primary or 1)
+    lie = dict(heif_items(lying(coded, 12)).properties)
+    properties = [box(b"av1C", lie[b"av1C"]), box(b"pixi", lie[b"pixi"])]
+    properties += [full_box(b"ispe", 0, 0, struct.pack(">II", *size)) for size in ((64, 64), (128, 64))]
+    owned = {1: (2, 4), 2: (1, 2, 3), 3: (1, 2, 3)}
+    associations = b"".join(
+        struct.pack(">HB", item, len(numbers)) + bytes(numbers) for item, numbers in owned.items()
+    )
+    grid = bytes((0, 0, 0, 1)) + struct.pack(">HH", 128, 64)
+    head = box(b"ftyp", b"avif\0\0\0\0avifmif1")
+
+    def meta(at: int) -> bytes:
+        places = [(1, at, len(grid)), (2, at + len(grid), len(stream)), (3, at + len(grid), len(stream))]
+        return full_box(
+            b"meta",
+            0,
+            0,
+            full_box(b"hdlr", 0, 0, struct.pack(">I4s12x", 0, b"pict"), b"\0"),
+            full_box(b"pitm", 0, 0, struct.pack(">H", 1)),
+            full_box(
+                b"iloc",
+                0,
+                0,
+                b"\x44\0\0\3",
+                *(struct.pack(">HHHII", one, 0, 1, start, size) for one, start, size in places),
+            ),
+            full_box(
+                b"iinf",
+                0,
+                0,
+                b"\0\3",
+                *(
+                    full_box(b"infe", 2, 0, struct.pack(">HH4s", one, 0, kind), b"\0")
+                    for one, kind in ((1, b"grid"), (2, b"av01"), (3, b"av01"))
+                ),
+            ),
+            full_box(b"iref", 0, 0, box(b"dimg", struct.pack(">HHHH", 1, 2, 2, 3))),
+            box(
+                b"iprp",
+                box(b"ipco", *properties),
+                full_box(b"ipma", 0, 0, struct.pack(">I", 3), associations),
+            ),
+        )
+
+    path = tmp_path / "a.avif"
+    path.write_bytes(head + meta(len(head) + len(meta(0)) + 8) + box(b"mdat", grid + stream))
+    found = decode(path).pixels
+    assert found.shape == (64, 128, 3)
+    near(found, np.tile(deep(photo(64, 64)), (1, 2, 1)), 300)
+
+
 def test_boxes_that_hold_nothing_are_no_profile() -> None:
     properties = box(b"ipco", box(b"colr", b"prof")) + full_box(b"ipma", 0, 0, b"\0\0\0\1\0\1\1\1")
     meta = full_box(b"meta", 0, 0, full_box(b"pitm", 0, 0, b"\0\1"), box(b"iprp", properties))

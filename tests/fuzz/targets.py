@@ -19,6 +19,7 @@ from mefcli.batch.journal import Journal
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError
 from mefcli.formats import dng, gainmap, icc, ifd, iptc, makernotes, tags, xmp
+from mefcli.formats.av1 import stream_bits
 from mefcli.formats.facts import with_exif
 from mefcli.formats.gainmap_reader import find_gain_map
 from mefcli.formats.header import parse_header
@@ -142,6 +143,12 @@ def headers(data: bytes) -> None:
     with_exif(header, data)
 
 
+def streams(data: bytes) -> None:
+    """The depth that any AV1 stream says it has."""
+    assert stream_bits(data) in (None, 8, 10, 12)
+    assert stream_bits(b"\x12\0\x0a\x0b" + data) in (None, 8, 10, 12)
+
+
 def descriptions(data: bytes) -> None:
     """XMP made from a stranger's packet and records is well formed, and holds nothing that acts."""
     half = len(data) // 2
@@ -242,6 +249,7 @@ TARGETS: dict[str, Target] = {
         profiles,
         raw_files,
         headers,
+        streams,
         descriptions,
         gain_maps,
         journals,
