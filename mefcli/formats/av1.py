@@ -1,13 +1,21 @@
-"""How many bits a sample of an AV1 stream has, by its own sequence header (AV1 bitstream, section 5.5).
+"""Size and depth of an AV1 stream's pictures, by its own sequence header (AV1 bitstream, section 5.5).
 
-A container repeats that number, and may contradict it; whoever decodes goes by the stream.
+A container repeats both, and may contradict them; whoever decodes goes by the stream.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 SEQUENCE_HEADER = 1  # type of an OBU
 MOST_OBUS = 64  # before the sequence header, which stands first or second
 ANY_TOOLS = 2  # seq_force_screen_content_tools, where each frame says for itself
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    size_px: tuple[int, int]
+    bits: int  # 8, 10 or 12
 
 
 class _Bits:
@@ -27,8 +35,8 @@ class _Bits:
         self.take(min(zeros, 32))
 
 
-def stream_bits(stream: bytes) -> int | None:
-    """8, 10 or 12; None where the stream holds no sequence header that can be read."""
+def stream_facts(stream: bytes) -> StreamFacts | None:
+    """None where the stream holds no sequence header that can be read."""
     at = 0
     for _ in range(MOST_OBUS):
         if at >= len(stream):
@@ -38,7 +46,7 @@ def stream_bits(stream: bytes) -> int | None:
         size, at = _leb128(stream, at) if head & 2 else (len(stream) - at, at)
         if head >> 3 & 15 == SEQUENCE_HEADER:
             try:
-                return _depth(_Bits(stream[at : at + min(size, 256)]))
+                return _facts(_Bits(stream[at : at + min(size, 256)]))
             except EOFError:
                 return None
         at += size
@@ -54,8 +62,8 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
     return len(data), at
 
 
-def _depth(bits: _Bits) -> int:
-    """Up to the depth in color_config; what stands before it is passed over."""
+def _facts(bits: _Bits) -> StreamFacts:
+    """Up to the depth in color_config; what is not asked for is passed over."""
     take = bits.take
     profile = take(3)
     take(1)
@@ -64,9 +72,8 @@ def _depth(bits: _Bits) -> int:
         take(5)
     else:
         _skip_operating_points(bits)
-    sides = take(4) + 1, take(4) + 1
-    for side in sides:
-        take(side)
+    across, down = take(4) + 1, take(4) + 1
+    size_px = take(across) + 1, take(down) + 1
     if not still and take(1):  # frame ids
         take(7)
     take(3)
@@ -80,9 +87,8 @@ def _depth(bits: _Bits) -> int:
         take(3 * ordered)
     take(3)
     deep = take(1)
-    if profile == 2 and deep:
-        return 12 if take(1) else 10
-    return 10 if deep else 8
+    deepest = profile == 2 and deep and take(1)
+    return StreamFacts(size_px, 12 if deepest else 10 if deep else 8)
 
 
 def _skip_operating_points(bits: _Bits) -> None:

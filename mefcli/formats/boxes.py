@@ -90,7 +90,10 @@ class HeifItems:
     tiles: dict[int, list[int]] = field(default_factory=dict)  # of a picture put together: the items it is of
 
     def of_primary(self, name: bytes) -> list[bytes]:
-        numbers = self.owned.get(self.primary or 0, [])
+        return self.of(self.primary or 0, name)
+
+    def of(self, item: int, name: bytes) -> list[bytes]:
+        numbers = self.owned.get(item, [])
         return [
             self.properties[n - 1][1]
             for n in numbers

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from mefcli.errors import UnreadableError
 from mefcli.formats import boxes
-from mefcli.formats.av1 import stream_bits
+from mefcli.formats.av1 import StreamFacts, stream_facts
 from mefcli.formats.facts import Header
 from mefcli.formats.kinds import need_heif
 from mefcli.formats.pixels import Array, moves, rgb, straight, widened
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
+
+LAYERS = (b"a1op", b"lsel")  # properties of a stream that holds a picture in several sizes
 
 
 def decode_heif(data: bytes, header: Header, path: Path) -> Picture:
@@ -51,18 +54,19 @@ def _heic(data: bytes, path: Path) -> Array:
 def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     import imagecodecs
 
-    # Under this brand libavif takes the still picture; of a sequence imagecodecs, asked for its first picture,
-    # writes them all into the memory of one.
+    facts = stream_facts(items.content(data, items.coded))
+    if facts is None:
+        raise _refusal(path)
+    _check_size(facts, items, path)
+    # Under this brand libavif takes the still picture. Asked for the first one of a sequence, imagecodecs
+    # writes all of them into the memory of one.
     still = data[:8] + b"avif" + data[12:]
     try:
         pixels: Array = imagecodecs.avif_decode(still, index=0)
     except Exception as reason:  # libavif's complaints come as several exception types
         raise _refusal(path) from reason
     if pixels.dtype == np.uint16:
-        bits = _av1_bits(data, items)
-        if not bits or int(pixels.max()) >> bits:
-            raise _refusal(path)
-        pixels = widened(pixels, bits)
+        pixels = widened(pixels, facts.bits)
     for body in items.of_primary(b"irot")[:1]:
         pixels = np.rot90(pixels, body[0] & 3)  # quarter turns anticlockwise (ISO/IEC 23008-12, 6.5.10)
     for body in items.of_primary(b"imir")[:1]:
@@ -70,9 +74,12 @@ def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
     return np.ascontiguousarray(pixels)
 
 
-def _av1_bits(data: bytes, items: boxes.HeifItems) -> int:
-    """Bits of a sample, by the stream itself; 0 where it does not say. The container may contradict it."""
-    return stream_bits(items.content(data, items.coded)) or 0
+def _check_size(facts: StreamFacts, items: boxes.HeifItems, path: Path) -> None:
+    """libavif stretches a picture to the size that the container says."""
+    said = [struct.unpack(">II", body[4:12]) for body in items.of(items.coded, b"ispe") if len(body) >= 12]
+    layered = any(items.of(items.coded, name) for name in LAYERS)
+    if said and not layered and said[0] != facts.size_px:
+        raise UnreadableError(f"{path} is damaged: its picture has another size than it says.", RESTORE)
 
 
 def _refusal(path: Path) -> UnreadableError:

@@ -280,13 +280,14 @@ def test_profiles_made_for_hdr_are_converted_where_they_name_it_and_refused_else
 # ---- PNG ------------------------------------------------------------------------------------------------
 
 
+def chunk(name: str, body: bytes) -> bytes:
+    key = name.encode()
+    return struct.pack(">I", len(body)) + key + body + struct.pack(">I", zlib.crc32(key + body))
+
+
 def with_chunks(pixels: np.ndarray[Any, Any], **chunks: bytes) -> bytes:
     coded = bytes(imagecodecs.png_encode(pixels))
-    extra = b""
-    for name, body in chunks.items():
-        key = name.encode()
-        extra += struct.pack(">I", len(body)) + key + body + struct.pack(">I", zlib.crc32(key + body))
-    return coded[:33] + extra + coded[33:]
+    return coded[:33] + b"".join(chunk(name, body) for name, body in chunks.items()) + coded[33:]
 
 
 SRGB_XY = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -602,6 +603,19 @@ def test_an_avifs_depth_is_its_streams_whatever_the_container_says(tmp_path: Pat
     for other in {8, 10, 12} - {bits}:
         path.write_bytes(lying(coded, other))
         assert (decode(path).pixels == expected).all()
+
+
+@pytest.mark.parametrize("size_px", [(61, 40), (60, 39), (600, 40)])
+def test_an_avif_whose_container_says_another_size_is_refused_and_not_stretched(
+    tmp_path: Path, size_px: tuple[int, int]
+) -> None:
+    path = tmp_path / "a.avif"
+    coded = bytes(imagecodecs.avif_encode(photo(), level=100))
+    said = struct.pack(">4sIII", b"ispe", 0, 60, 40)
+    assert coded.count(said) == 1
+    path.write_bytes(coded.replace(said, struct.pack(">4sIII", b"ispe", 0, *size_px)))
+    with pytest.raises(UnreadableError, match="another size than it says"):
+        decode(path)
 
 
 @pytest.mark.parametrize("count", [2, 9])
