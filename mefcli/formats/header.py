@@ -17,6 +17,7 @@ from mefcli.values import Kind
 
 UNSPECIFIED = 2  # code point
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+ON_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")  # chunks of a PNG
 ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
 
 
@@ -64,22 +65,21 @@ def _jpeg(data: Buffer) -> Header:
 
 
 def _png(data: Buffer) -> Header:
+    """As libpng: the first counts of a chunk that may stand once, and words on colour before the picture."""
     header = Header("png")
     exif = None
     said: dict[bytes, bytes] = {}
     for name, start, end in boxes.png_chunks(data):
-        if name in (b"cICP", b"sRGB", b"gAMA", b"cHRM") and name not in said:
-            said[name] = bytes(data[start : min(end, start + 32)])
+        if name in ON_COLOUR and name not in said and b"IDAT" not in said:
+            said[name] = bytes(data[start : end if name == b"iCCP" else min(end, start + 32)])
+        elif name == b"IDAT":
+            said[name] = b""
         if name == b"IHDR" and end - start >= 13:
             width, height, bits = struct.unpack(">IIB", data[start : start + 9])
             header = replace(header, size_px=(width, height), depth=16 if bits == 16 else 8)
-        elif name == b"eXIf":
+        elif name == b"eXIf" and exif is None:
             exif = bytes(data[start:end])
             exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
-        elif name == b"iCCP":
-            _, _, packed = data[start:end].partition(b"\0")
-            profile = boxes.inflate(packed[1:])  # what cannot be unpacked stays, to be told of
-            header = replace(header, icc=(packed[1:] if profile is None else profile) or None)
         elif name == b"acTL":
             header = replace(header, moving=int.from_bytes(data[start : start + 4], "big") > 1)
         elif name == b"iTXt" and data[start : start + 17] == b"XML:com.adobe.xmp":
@@ -102,7 +102,11 @@ def _png_colours(header: Header, said: dict[bytes, bytes]) -> Header:
         colours = coded(points[0], points[1])
         if points[2] != 0 or points[3] != 1:
             colours = replace(colours, name="YCbCr or narrow range", curve=())
-        return replace(header, icc=None, colours=colours)
+        return replace(header, colours=colours)
+    if b"iCCP" in said:
+        packed = said[b"iCCP"].partition(b"\0")[2][1:]
+        profile = boxes.inflate(packed)  # what cannot be unpacked stays, to be told of
+        header = replace(header, icc=(packed if profile is None else profile) or None)
     if header.icc is not None:
         return header
     if b"sRGB" in said:

@@ -23,7 +23,7 @@ from mefcli.formats.header import parse_header
 from mefcli.formats.isobox import box, full_box
 from mefcli.formats.pixels import straight
 from mefcli.formats.spaces import encode_srgb, is_srgb, matrix_of, same_space, space_name
-from tests.formats.conftest import photo
+from tests.formats.conftest import exif_bytes, photo
 from tests.formats.profiles import named, old_srgb, press, with_points
 from tests.formats.test_decode import deep
 
@@ -320,6 +320,31 @@ def test_pngs_own_words_on_colour_are_heard_in_their_order(tmp_path: Path) -> No
     ):
         with pytest.raises(UnreadableError, match="which mef does not know"):
             read(**refused)
+
+
+def test_of_words_twice_in_a_png_the_first_count_and_none_behind_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    words = {
+        "gAMA": (struct.pack(">I", 45455), struct.pack(">I", 100000)),
+        "cICP": (bytes((1, 13, 0, 1)), bytes((9, 16, 0, 1))),
+        "iCCP": tuple(b"x\0\0" + zlib.compress(icc_profile(space)) for space in ("srgb", "prophoto")),
+        "eXIf": (exif_bytes(1).removeprefix(b"Exif\0\0"), exif_bytes(6).removeprefix(b"Exif\0\0")),
+    }
+    for name, (first, second) in words.items():
+        plain = with_chunks(deep(photo()), **{name: first})
+        path.write_bytes(plain)
+        expected = decode(path)
+        assert expected.pixels.shape == (40, 60, 3)
+        path.write_bytes(plain[:33] + chunk(name, first) + chunk(name, second) + plain[33:])
+        assert (decode(path).pixels == expected.pixels).all()
+        assert decode(path).icc == expected.icc
+        if name == "eXIf":  # which may stand anywhere
+            continue
+        bare = bytes(imagecodecs.png_encode(deep(photo())))
+        path.write_bytes(bare[:-12] + chunk(name, second) + bare[-12:])
+        found = decode(path)
+        assert found.icc is None
+        assert (found.pixels == deep(photo())).all()
 
 
 def test_a_linear_png_is_not_taken_for_srgb(tmp_path: Path) -> None:
