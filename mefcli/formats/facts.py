@@ -32,6 +32,7 @@ class Header:
     adobe_transform: int | None = None  # JPEG: the Adobe marker's colour transform, None without a marker
     cut: bool = False  # values of a TIFF's first directory, or a coded picture in HEIF, lie beyond the end
     moving: bool = False  # an animation, or a sequence
+    directory: int = 0  # TIFF: where the picture's directory stands, which need not be the first
     turned: bool = False  # HEIF: the container itself turns the picture; EXIF's orientation is not for us
 
     @property
@@ -43,13 +44,18 @@ class Header:
 
 def with_exif(header: Header, block: bytes | None) -> Header:
     """The header with the tags of an EXIF block; a broken block is left out."""
-    if not block:
+    if not block or not is_exif(block):
         return header
+    return replace(with_directories(header, TiffReader(block)), exif_block=block)
+
+
+def is_exif(block: bytes) -> bool:
+    """Whether a block can be read at all; of several in a file the first such one counts."""
     try:
-        reader = TiffReader(block)
+        TiffReader(block)
     except ValueError:
-        return header
-    return replace(with_directories(header, reader), exif_block=block)
+        return False
+    return True
 
 
 def with_directories(header: Header, reader: TiffReader, main: Tags | None = None) -> Header:

@@ -7,8 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from mefcli.formats import boxes
-from mefcli.formats.colours import SRGB, Colours, calibrated, coded, tiff_colours
-from mefcli.formats.facts import EXIF_HEAD, Header, bytes_of, photoshop_iptc, with_directories, with_exif
+from mefcli.formats.colours import BT709, SRGB, Colours, calibrated, coded, tiff_colours
+from mefcli.formats.facts import (
+    EXIF_HEAD,
+    Header,
+    bytes_of,
+    is_exif,
+    photoshop_iptc,
+    with_directories,
+    with_exif,
+)
 from mefcli.formats.ifd import Buffer, Tags, TiffReader
 from mefcli.formats.kinds import is_sensor_data, kind_of
 from mefcli.formats.plain_headers import parse_plain
@@ -16,6 +24,8 @@ from mefcli.formats.source import opened
 from mefcli.values import Kind
 
 UNSPECIFIED = 2  # code point
+REDUCED, MASK = 1, 4  # bits of a TIFF's NewSubfileType
+OLD_REDUCED = 2  # SubfileType
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 ON_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")  # chunks of a PNG
 ICC_HEAD, PHOTOSHOP_HEAD = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
@@ -43,7 +53,7 @@ def _jpeg(data: Buffer) -> Header:
             header = replace(header, size_px=(width, height), channels=channels, depth=depth)
         elif marker == 0xE1:
             body = data[start:end]
-            if body.startswith(EXIF_HEAD[:5]) and exif is None:
+            if body.startswith(EXIF_HEAD[:5]) and exif is None and is_exif(body[6:]):
                 exif = bytes(body[6:])
             elif body.startswith(XMP_HEAD) and xmp is None:
                 xmp = bytes(body[len(XMP_HEAD) :])
@@ -78,8 +88,8 @@ def _png(data: Buffer) -> Header:
             width, height, bits = struct.unpack(">IIB", data[start : start + 9])
             header = replace(header, size_px=(width, height), depth=16 if bits == 16 else 8)
         elif name == b"eXIf" and exif is None:
-            exif = bytes(data[start:end])
-            exif = exif[6:] if exif.startswith(EXIF_HEAD) else exif
+            block = bytes(data[start:end]).removeprefix(EXIF_HEAD)
+            exif = block if is_exif(block) else None
         elif name == b"acTL":
             header = replace(header, moving=int.from_bytes(data[start : start + 4], "big") > 1)
         elif name == b"iTXt" and data[start : start + 17] == b"XML:com.adobe.xmp":
@@ -143,11 +153,21 @@ def _tiff(data: Buffer) -> Header:
     except ValueError:
         return Header("tiff")
     main = reader.read(reader.first)[0]
-    header = Header("tiff", icc=bytes_of(main.get(0x8773)) or None, cut=reader.cut)
+    cut = reader.cut
+    # What a thumbnail that stands first says beside its own structure is said of the file.
+    at, found = next((one for one in reader.placed() if not _is_reduced(one[1])), (reader.first, main))
+    main = {**main, **found}
+    header = Header("tiff", icc=bytes_of(main.get(0x8773)) or None, cut=cut, directory=at)
     if header.icc is None:
         header = replace(header, colours=_tiff_colours(main))
     header = with_directories(header, reader, main)
-    return replace(header, size_px=_size_of(main), depth=_depth_of(main))
+    return replace(header, size_px=_size_of(found), depth=_depth_of(found))
+
+
+def _is_reduced(tags: Tags) -> bool:
+    """Whether a directory is of a smaller copy, or of a mask, of another's picture (TIFF 6.0, section 8)."""
+    new, old = (tags[tag].integer if tag in tags else None for tag in (0x00FE, 0x00FF))
+    return bool((new or 0) & (REDUCED | MASK)) or (not new and old == OLD_REDUCED)
 
 
 def _depth_of(tags: Tags) -> int | None:
@@ -161,7 +181,9 @@ def _tiff_colours(main: Tags) -> Colours | None:
     """White point, primaries and curve of a TIFF without a profile (TIFF 6.0, section 20)."""
     white, primaries, curve = (main[tag].numbers if tag in main else () for tag in (0x013E, 0x013F, 0x012D))
     if len(primaries) != 6:
-        return None
+        if not curve:
+            return None
+        primaries, white = tuple(number for point in BT709 for number in point), ()
     return tiff_colours(primaries, white if len(white) == 2 else None, curve)
 
 
@@ -192,7 +214,7 @@ def _heif(data: Buffer) -> Header:
         if kind == b"Exif" and exif is None:
             content = items.content(data, number)
             skip = 4 + int.from_bytes(content[:4], "big")
-            exif = content[skip:]
+            exif = content[skip:] if is_exif(content[skip:]) else None
         elif kind == b"mime" and items.mimes.get(number) == b"application/rdf+xml":
             header = replace(header, xmp=items.content(data, number))
     return replace(with_exif(header, exif), turned=True)

@@ -176,6 +176,11 @@ class TiffReader:
 
     def chain(self, limit: int = 64) -> Iterator[Tags]:
         """The main directories and their sub-directories, first to last."""
+        for _, tags in self.placed(limit):
+            yield tags
+
+    def placed(self, limit: int = 64) -> Iterator[tuple[int, Tags]]:
+        """The same, each with its offset."""
         waiting, seen = [self.first], set[int]()
         while waiting and len(seen) < limit:
             offset = waiting.pop(0)
@@ -184,7 +189,7 @@ class TiffReader:
             seen.add(offset)
             tags, following = self.read(offset)
             if tags:
-                yield tags
+                yield offset, tags
             subs = tags.get(SUB_IFDS)
             if subs is not None and not isinstance(subs.values, bytes):
                 waiting += [value for value in subs.values if isinstance(value, int)]

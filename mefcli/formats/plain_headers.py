@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mefcli.formats.colours import SRGB, Colours, calibrated
-from mefcli.formats.facts import EXIF_HEAD, Header, with_exif
+from mefcli.formats.facts import EXIF_HEAD, Header, is_exif, with_exif
 from mefcli.formats.ifd import Buffer
 from mefcli.values import Kind
 
@@ -55,8 +55,8 @@ def _webp(data: Buffer) -> Header:
         elif name == b"XMP ":
             header = replace(header, xmp=bytes(data[start:end]) or None)
         elif name == b"EXIF" and exif is None:
-            exif = bytes(data[start:end])
-            exif = exif.removeprefix(EXIF_HEAD)
+            block = bytes(data[start:end]).removeprefix(EXIF_HEAD)
+            exif = block if is_exif(block) else None
     return with_exif(header, exif)
 
 

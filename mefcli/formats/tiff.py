@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mefcli.errors import UnreadableError, named
 from mefcli.formats.facts import Header
+from mefcli.formats.header import MASK, REDUCED
 from mefcli.formats.ifd import SHORT
 from mefcli.formats.pixels import Array, rgb, straight, upright, widened
 from mefcli.formats.source import RESTORE
@@ -24,7 +26,8 @@ ASSOCIATED = 1  # of ExtraSamples: the colours are multiplied by this one
 # Compressions that leave samples as they are, and those whose decoder turns YCbCr into RGB itself.
 AS_STORED = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})  # none, LZW, deflate, PackBits, LZMA, zstd
 DECODED_TO_RGB = frozenset({6, 7, 33007})  # JPEG, old and new
-REDUCED, MASK = 1, 4  # bits of NewSubfileType
+PREDICTED = frozenset({5, 8, 32946, 34925, 50000})  # compressions before which samples may become differences
+FLOATING = 3  # Predictor
 
 
 def decode_tiff(path: Path, header: Header, max_pixels: int) -> Picture:
@@ -35,7 +38,7 @@ def decode_tiff(path: Path, header: Header, max_pixels: int) -> Picture:
         with tifffile.TiffFile(path) as file:
             pages = list(file.pages)
             full = [page for page in pages if not int(getattr(page, "subfiletype", 0)) & (REDUCED | MASK)]
-            page = (full or pages)[0].aspage()
+            page = _page_at(header.directory, pages).aspage()
             notes = [f"first of {len(full)} pages used"] if len(full) > 1 else []
             check_page(page, path, file.filehandle.size, max_pixels)
             pixels = page.asarray()
@@ -46,6 +49,17 @@ def decode_tiff(path: Path, header: Header, max_pixels: int) -> Picture:
         raise
     except Exception as reason:  # tifffile and its codecs report damage by many exception types
         raise UnreadableError(f"{path} cannot be decoded: {_brief(reason)}.", RESTORE) from reason
+
+
+def _page_at(offset: int, pages: list[Any]) -> Any:
+    """The page whose directory the header is of, among the pages and those below them."""
+    for page in pages:
+        if page.offset == offset:
+            return page
+        for below in page.aspage().pages or ():
+            if below.offset == offset:
+                return below
+    return pages[0]
 
 
 def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
@@ -63,6 +77,11 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
         raise _strange(path, "it does not say how its samples are laid out")
     if page.compression in DECODED_TO_RGB and page.bitspersample not in (8, 12):
         raise _strange(path, f"no JPEG has {page.bitspersample} bits a sample")
+    if not all(isinstance(value, int) for value in (page.bitspersample, page.sampleformat)):
+        raise _strange(path, "its colours are stored in different depths")
+    if 0 in ((page.tilewidth, page.tilelength) if page.is_tiled else (page.rowsperstrip,)):
+        raise _strange(path, "its strips or tiles hold nothing")
+    _check_predictor(page, path)
     if page.photometric == PALETTE and _palette_entries(page) != 1 << int(page.bitspersample):
         raise _strange(path, "its palette does not fit its pixels")
     if page.photometric == SEPARATED and int(page.tags.valueof(0x014C, 1)) != 1:
@@ -74,16 +93,31 @@ def check_page(page: Any, path: Path, file_bytes: int, max_pixels: int) -> None:
             raise _strange(path, "its YCbCr colours are stored at reduced size or specially coded")
     sizes = page.databytecounts
     ends = [at + size for at, size in zip(page.dataoffsets, sizes, strict=False)]
-    # tifffile leaves black what is said to have no bytes, and tiles whose plain samples do not suffice.
-    least = page.tilewidth * page.tilelength * _pixel_bits(page) // 8 if page.is_tiled else 1
     chunks = math.prod(page.chunked)  # tifffile leaves black what no strip or tile is given for
-    if (
-        not ends
-        or len(ends) < chunks
-        or max(ends) > file_bytes
-        or min(sizes) < (least if page.compression == PLAIN else 1)
-    ):
+    if not ends or len(ends) < chunks or max(ends) > file_bytes or _lacks_samples(page, sizes):
         raise UnreadableError(f"{path} is cut off: its picture data ends too early.", RESTORE)
+
+
+def _lacks_samples(page: Any, sizes: Sequence[int]) -> bool:
+    """tifffile leaves black what is said to have no bytes, and moves up what plain samples do not fill."""
+    if page.compression != PLAIN or len(sizes) == 1:  # programs count the bytes of one strip themselves
+        return min(sizes) < 1
+    if page.is_tiled:
+        return bool(min(sizes) < page.tilewidth * page.tilelength * _pixel_bits(page) // 8)
+    row, rows = (page.imagewidth * _pixel_bits(page) + 7) // 8, page.rowsperstrip
+    of_plane = -(-page.imagelength // rows)
+    needed = (row * min(rows, page.imagelength - rows * (strip % of_plane)) for strip in range(len(sizes)))
+    return any(size < least for size, least in zip(sizes[: math.prod(page.chunked)], needed, strict=False))
+
+
+def _check_predictor(page: Any, path: Path) -> None:
+    """Samples stored as differences: only where programs agree on it."""
+    if page.compression == PLAIN:
+        page.predictor = 1  # as everywhere but in tifffile
+    elif page.predictor == 1 or page.compression in DECODED_TO_RGB:
+        return
+    elif page.compression not in PREDICTED or (page.predictor == FLOATING) != (page.dtype.kind == "f"):
+        raise _strange(path, "its samples are stored as differences in a way that programs disagree on")
 
 
 def _palette_entries(page: Any) -> int:
@@ -118,8 +152,6 @@ def _finished(pixels: Array, page: Any, header: Header, path: Path, notes: list[
     if pixels.ndim not in (2, 3):
         raise _strange(path, "its samples make no picture")
     pixels = _depth(pixels, int(page.bitspersample), path, notes)
-    if photometric == WHITE_IS_ZERO:
-        pixels = (1.0 - pixels).astype(np.float32) if pixels.dtype == np.float32 else ~pixels
     extras = tuple(int(kind) for kind in page.extrasamples)
     if photometric == PALETTE:
         indices, extras = pixels[..., 0] if pixels.ndim == 3 else pixels, ()
@@ -128,6 +160,10 @@ def _finished(pixels: Array, page: Any, header: Header, path: Path, notes: list[
     if ASSOCIATED in extras and photometric != SEPARATED:
         pixels = straight(pixels, pixels.shape[2] - len(extras) + extras.index(ASSOCIATED))
         notes.append("colours divided by the transparency they were multiplied with")
+    if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and pixels.ndim == 3:
+        pixels = pixels[..., :2]  # further samples make no colours
+    if photometric == WHITE_IS_ZERO:
+        pixels = (1.0 - pixels).astype(np.float32) if pixels.dtype == np.float32 else ~pixels
     if photometric == YCBCR and page.compression not in DECODED_TO_RGB:
         pixels = from_ycbcr(pixels, header, path)
     picture, icc, more = rgb(pixels, header.icc, path, ink=photometric == SEPARATED)
@@ -219,6 +255,8 @@ def _painted(indices: Array, palette: Any, bits: int) -> Array:
     stored = indices if bits >= 8 else (indices.astype(np.uint32) * ((1 << bits) - 1) + 127) // 255
     colours = np.asarray(palette).T.astype(np.uint16)  # (entries, 3)
     painted: Array = colours[np.minimum(stored, len(colours) - 1)]
-    if (colours % 257 == 0).all() or (colours & 255 == 0).all():  # eight-bit colours in sixteen-bit entries
+    if colours.max() < 256:  # as old programs write them
+        painted = painted.astype(np.uint8)
+    elif (colours % 257 == 0).all() or (colours & 255 == 0).all():  # eight-bit colours in sixteen-bit entries
         painted = (painted >> 8).astype(np.uint8)
     return painted

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import struct
+import zlib
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from mefcli.formats import Encoding, encode, read_metadata, read_shot
 from mefcli.formats.header import read_header
 from mefcli.formats.ifd import Entry, Tags, exif_block
 from mefcli.formats.metadata import _ratio
-from tests.formats.conftest import photo
+from tests.formats.conftest import exif_bytes, photo
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -49,6 +51,29 @@ ODD: dict[str, tuple[Tags, Tags, Tags]] = {
     "absurd powers": ({}, {0x9201: Entry(10, ((2**31 - 1, 1),)), 0x9202: Entry(5, ((2**32 - 1, 1),))}, {}),
     "a night of a day": ({}, {0x829A: Entry(12, (99999.123,))}, {}),
 }
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_of_several_exif_blocks_the_first_that_can_be_read_counts(tmp_path: Path, suffix: str) -> None:
+    def put(data: bytes, block: bytes) -> bytes:
+        """In front of the block that is there."""
+        if suffix == ".jpg":
+            return data[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(block)) + b"Exif\0\0" + block + data[2:]
+        if suffix == ".png":
+            check = struct.pack(">I", zlib.crc32(b"eXIf" + block))
+            return data[:33] + struct.pack(">I", len(block)) + b"eXIf" + block + check + data[33:]
+        body = b"EXIF" + struct.pack("<I", len(block)) + block + bytes(len(block) % 2)
+        return data[:4] + struct.pack("<I", len(data) - 8 + len(body)) + data[8:30] + body + data[30:]
+
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(photo()).save(path, exif=exif_bytes(6))
+    turned = path.read_bytes()
+    assert read_shot(path).orientation == 6
+    path.write_bytes(put(turned, exif_bytes(3).removeprefix(b"Exif\0\0")))
+    assert read_shot(path).orientation == 3
+    for unreadable in (b"", b"no directory"):
+        path.write_bytes(put(turned, unreadable))
+        assert read_shot(path).orientation == 6
 
 
 @pytest.mark.parametrize("name", ODD)
