@@ -13,7 +13,7 @@ import numpy as np
 from mefcli.errors import UnreadableError
 from mefcli.formats.facts import Header
 from mefcli.formats.pixels import Array, moves, rgb, upright
-from mefcli.formats.plain_headers import pnm_facts, webp_chunks
+from mefcli.formats.plain_headers import Pnm, pnm_facts, webp_chunks
 from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
@@ -24,7 +24,7 @@ def decode_plain(data: bytes, header: Header, path: Path) -> Picture:
     if header.moving:
         raise moves(path)
     try:
-        pixels = _samples(data, header, path)
+        pixels = _samples(data, header)
     except MemoryError:
         raise
     except Exception as reason:  # the libraries behind imageio report damage by many exception types
@@ -35,15 +35,17 @@ def decode_plain(data: bytes, header: Header, path: Path) -> Picture:
     return Picture(upright(picture, header.orientation), icc, tuple(notes))
 
 
-def _samples(data: bytes, header: Header, path: Path) -> Array:
+def _samples(data: bytes, header: Header) -> Array:
     facts = pnm_facts(data) if header.kind == "pnm" else None
+    plain = None
     if facts is not None and facts.kind in (2, 3):
         wanted = facts.width * facts.height * facts.channels
         body = b"\n".join(line.partition(b"#")[0] for line in data[facts.at :].splitlines())
-        if len(body.split()) < wanted:
+        plain = body.split()[:wanted]
+        if len(plain) < wanted or not data[-1:].isspace():  # the last number may lack digits
             raise ValueError("too few numbers")
     if facts is not None and facts.deep:
-        return _deep(path, facts.most)
+        return _deep(data, facts, plain)
     return _shallow(without_metadata(data) if header.kind == "webp" else data)
 
 
@@ -80,16 +82,15 @@ def _shallow(data: bytes) -> Array:
     return pixels
 
 
-def _deep(path: Path, most: int) -> Array:
-    """Sixteen bits a sample, through OpenCV, which gives the numbers as they stand in the file."""
-    import cv2
-    import imageio.v3
-
-    with imageio.v3.imopen(str(path), "r", plugin="opencv") as file:
-        pixels: Array = file.read(index=0, flags=cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
-    if pixels.dtype != np.uint16:
-        raise ValueError("not sixteen bits")
-    if most == 65535:
-        return pixels
-    scaled = np.minimum(pixels, most).astype(np.uint32) * 65535 + most // 2
-    return (scaled // most).astype(np.uint16)
+def _deep(data: bytes, facts: Pnm, plain: list[bytes] | None) -> Array:
+    """Sixteen bits a sample: binary, or numbers in decimals."""
+    count = facts.width * facts.height * facts.channels
+    if plain is None:
+        stored = np.frombuffer(data, ">u2", count, facts.at)
+    else:
+        stored = np.array([int(number) for number in plain])
+        if stored.min() < 0:
+            raise ValueError("a number below zero")
+    scaled = np.minimum(stored, facts.most).astype(np.uint32) * 65535 + facts.most // 2
+    samples: Array = (scaled // facts.most).astype(np.uint16)
+    return samples.reshape(facts.height, facts.width, facts.channels)

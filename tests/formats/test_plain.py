@@ -86,6 +86,23 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str, kept: floa
         decode(path)
 
 
+def test_damaged_numbers_are_refused_and_no_library_talks(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.ppm"
+    numbers = " ".join(str(int(value) * 4) for value in photo().ravel())
+    path.write_text(f"P3\n60 40\n1020\n{numbers}\n")
+    assert (decode(path).pixels == photo().astype(np.uint16) * 257).all()
+    for damaged in (numbers[:-1], f"{numbers[:-40]}\n", f"-1 {numbers}\n", f"x {numbers}\n"):
+        path.write_text(f"P3\n60 40\n1020\n{damaged}")
+        with pytest.raises(UnreadableError):
+            decode(path)
+    path.write_bytes(pnm(6, deep(photo()), 65535)[:-9])
+    with pytest.raises(UnreadableError):
+        decode(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("kind", "most"), [(5, 100), (6, 1023), (6, 4095), (3, 1000), (2, 15), (6, 256)])
 def test_a_white_of_ones_own_is_white(tmp_path: Path, kind: int, most: int) -> None:
     path = tmp_path / "x.ppm"
