@@ -38,6 +38,7 @@ class _Results(io.FileIO):
 
 def settle() -> None:
     """For the whole process, before anything opens a file."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is damaged is told by us, in a sentence
     _open_closed()
     if os.name == "nt":  # a console there is more than a file
         return

@@ -90,18 +90,12 @@ def find_fused(folder: Path, scenes: Sequence[Scene]) -> dict[str, dict[str, Pat
 
 def read_pixels(path: Path) -> NDArray[Any]:
     """Stored RGB values `(H, W, 3)`, uint8 or uint16, upright; the colour profile does not count here."""
-    import cv2
+    from mefcli.formats import decode
 
-    # Through memory, since OpenCV cannot open every name the system can.
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UnreadableError(f"{path} cannot be read: {error.strerror}.") from error
-    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR
-    image = cv2.imdecode(data, flags) if data.size else None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
+    pixels = decode(path).pixels
+    if pixels.dtype == np.float32:
         raise UnreadableError(f"{path} is not a readable 8- or 16-bit picture.")
-    return np.ascontiguousarray(image[..., ::-1])
+    return pixels
 
 
 def read_light(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

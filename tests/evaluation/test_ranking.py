@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +74,31 @@ def test_the_layout_of_the_benchmark_is_understood(tmp_path) -> None:
 def test_a_folder_without_scenes_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="no scenes"):
         find_scenes(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", ["frame", "light"])
+def test_a_damaged_file_is_refused_and_not_scored_and_only_we_say_so(folder, damaged: str) -> None:
+    """OpenCV fills up what a JPEG lacks, and talks on the screen."""
+    scene = folder / "scenes" / "House"
+    path = scene / "b.jpg"
+    if damaged == "frame":
+        (scene / "b.png").unlink()
+        save(path, DARK)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) * 3 // 4] + data[-2:])
+    else:
+        path = scene / "light.hdr"
+        path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 9 +X 9\n\2\2")
+    command = [sys.executable, "-m", "mefcli", "eval", str(folder / "scenes"), "--models", "average"]
+    root = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join([str(root), str(root / "models")])
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}, check=False
+    )
+    assert done.returncode == 1
+    assert f"Error: {path} is" in done.stderr
+    assert "OpenCV" not in done.stderr
+    assert "Corrupt JPEG" not in done.stderr
 
 
 def test_ranks_follow_each_metrics_direction_and_ties_share() -> None:
