@@ -16,6 +16,7 @@ import typer
 from mefcli.cli import interrupts, state, threads
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.errors import MefError, UsageError, flag
+from mefcli.words import shown
 
 # Some releases of Typer carry their own copy of Click, others import it.
 ClickException: type[Exception] = next(
@@ -87,7 +88,10 @@ class Mef(LazyGroup):
             _fail(*error.spelled(flag), 2 if isinstance(error, UsageError) else 1)
         except KeyboardInterrupt:
             _fail("Interrupted.", "No unfinished file was left behind.", interrupts.INTERRUPTED)
-        except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
+        except ClickException as error:
+            error.__dict__["message"] = shown(str(error))  # what was typed may be a file's name
+            raise
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # Typer's own business: it knows how to end these
         except MemoryError:
             _fail("This machine's memory does not suffice.", "Try --max-memory, or smaller pictures.", 1)
@@ -144,7 +148,7 @@ def _fail(message: str, hint: str, code: int) -> NoReturn:
     if state.debug:
         import traceback
 
-        traceback.print_exc()
+        sys.stderr.write("\n".join(map(shown, traceback.format_exc().split("\n"))))
     from mefcli.cli.screen import show_error
 
     show_error(message, hint)

@@ -83,7 +83,7 @@ def compare(
     """
     from mefcli.evaluation.methods import all_models, chosen_models
     from mefcli.evaluation.side_by_side import material_of, planned, task_of_models
-    from mefcli.pipeline.check import check_frames
+    from mefcli.pipeline.check import check_frames, check_memory
     from mefcli.pipeline.write import output_named
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
@@ -103,6 +103,7 @@ def compare(
     check_target(sheet, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)
     check_target(report, (".html", ".htm"), bracket.paths, overwrite=job.overwrite)
     check_frames(bracket, job)
+    check_memory(bracket, job, 8, chosen)
     left_out: dict[str, str] = {}
     if looks:  # one model's picture in every look; sliders given beside move all of them
         name = names[0] if names else DEFAULT_MODEL

@@ -23,8 +23,9 @@ from mefcli.evaluation.methods import all_models
         (["--models", "mertens", "--looks"], "takes no --look"),
         (["--max-pixels", "0.01"], "raise the limit"),
         (["-o", "nowhere/sheet.jpg"], "There is no folder"),
+        (["--models", "average", "--max-memory", "100M"], "--max-memory allows 100 MB"),
     ],
-    ids=["device", "half", "look", "looks", "pixels", "folder"],
+    ids=["device", "half", "look", "looks", "pixels", "folder", "memory"],
 )
 def test_compare_tells_before_a_pixel_is_decoded(
     mef: Mef, jpegs: list[Path], given: list[str], told: str

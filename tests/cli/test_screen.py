@@ -80,11 +80,15 @@ def test_names_command_no_terminal(jpegs: list[Path], tmp_path: Path) -> None:
         ("batch", folder, "-o", out, *FAST, "--json"),
         ("batch", folder, "-o", out, *FAST, "--dry-run"),
         ("batch", folder, "-o", out, *FAST),
+        ("fuse", *paths, f"--{EVIL}"),
+        ("models", "verify", EVIL),
+        ("fuse", paths[0], folder / f"none{EVIL}", "--debug"),
     ):
         _, said = on_terminal(*arguments)
         assert not commands(said), (arguments[0], repr(commands(said)))
         assert r"\x1b]0;owned" in said or r"\u001b]0;owned" in said, arguments
         assert "[bold]" in said
+        assert ("Traceback" in said) == ("--debug" in arguments)
         assert "fault in mef" not in said
 
 
