@@ -42,7 +42,7 @@ def settle() -> None:
     _open_closed()
     if os.name == "nt":  # a console there is more than a file
         return
-    sys.stderr = _text(_Talk(2, "w", closefd=False), sys.stderr, errors="backslashreplace")
+    sys.stderr = _text(_Talk(_talk(), "w", closefd=False), sys.stderr, errors="backslashreplace")
     sys.stdout = _text(_Results(1, "w", closefd=False), sys.stdout, errors="strict")
 
 
@@ -62,6 +62,17 @@ def exit_code(code: int) -> int:
             "Pictures that were made are whole.",
         )
     return code or 1
+
+
+def _talk() -> int:
+    """The stream for what we say. What libraries of C say of damaged files (LibRaw, with their names as they
+    are) goes nowhere, but with --debug."""
+    if "--debug" in sys.argv or os.environ.get("MEF_DEBUG"):
+        return 2
+    ours = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path, a device
+        os.dup2(nowhere.fileno(), 2)
+    return ours
 
 
 def _open_closed() -> None:

@@ -14,7 +14,7 @@ from mefcli.formats.header import parse_header
 from mefcli.formats.icc import icc_profile
 from mefcli.formats.kinds import kind_of
 from mefcli.formats.shot import is_dcf_adobe_rgb, turned
-from mefcli.formats.source import RESTORE, opened
+from mefcli.formats.source import RESTORE, changed, opened
 from mefcli.formats.values import MAX_PIXELS, Development, Picture
 from mefcli.values import Pixels
 
@@ -82,8 +82,11 @@ def _opened(path: Path, max_pixels: int) -> tuple[Header, bytes]:
 
 
 def _decoded(path: Path, header: Header, data: bytes, development: Development, max_pixels: int) -> Picture:
+    before = _state(path) if header.kind in BY_PATH else None
     try:
         picture = _by_kind(path, header, data, development, max_pixels)
+        if before is not None and _state(path) != before:  # what was cut off is black by now
+            raise changed(path)
     except MemoryError as reason:
         raise MefError(
             f"{path} does not fit into memory.", "Close other programs, or reduce the picture."
@@ -92,6 +95,14 @@ def _decoded(path: Path, header: Header, data: bytes, development: Development, 
     if header.kind in SIZED and picture.pixels.shape[1::-1] != expected:
         raise UnreadableError(f"{path} is damaged: its picture has another size than it says.", RESTORE)
     return _tagged(picture, header, path)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _by_kind(path: Path, header: Header, data: bytes, development: Development, max_pixels: int) -> Picture:

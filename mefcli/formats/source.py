@@ -50,11 +50,15 @@ class FileBytes:
                 f"{self.path} cannot be read: {error.strerror or error}.", "Check the card or the connection."
             ) from error
         if len(data) < stop - start:
-            raise UnreadableError(
-                f"{self.path} became shorter while it was read.",
-                "Wait until the program that writes it has finished, or copy it again.",
-            )
+            raise changed(self.path, "became shorter")
         return data
+
+
+def changed(path: Path, how: str = "changed") -> UnreadableError:
+    return UnreadableError(
+        f"{path} {how} while it was read.",
+        "Wait until the program that writes it has finished, or copy it again.",
+    )
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 
 from mefcli import formats
 from mefcli.errors import InputError, UnreadableError
 from mefcli.formats import source
 from mefcli.formats.source import FileBytes, opened
+from tests.formats.conftest import photo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +52,24 @@ def test_a_file_cut_while_its_header_is_read_is_named(jpeg: Path, monkeypatch: p
             read(jpeg)
         assert calls
         monkeypatch.setattr(FileBytes, "_read", real)
+
+
+def test_a_tiff_that_another_program_saves_while_it_is_decoded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its library opens the file again, and finds there what is there by then."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, photo(), photometric="rgb")
+    os.utime(path, (1, 1))
+    whole, real = path.read_bytes(), tifffile.TiffPage.asarray
+
+    def saved_over(page: Any, *rest: Any, **more: Any) -> Any:
+        path.write_bytes(whole[:-3000] + bytes(3000))
+        return real(page, *rest, **more)
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", saved_over)
+    with pytest.raises(UnreadableError, match=r"a\.tif changed while it was read"):
+        formats.decode(path)
 
 
 def test_a_card_that_fails_is_named(jpeg: Path) -> None:

@@ -66,3 +66,17 @@ def test_a_picture_never_takes_a_closed_streams_number(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "models")])
     subprocess.run(shell, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths})
     assert (tmp_path / "said").read_text() == "True [True, True, True]\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_libraries_say_reaches_no_screen(tmp_path: Path, debug: bool) -> None:
+    """LibRaw writes the names of damaged files as they are: they could command a terminal."""
+    program = (
+        "import os, sys; from mefcli.cli import streams; streams.settle(); os.write(2, b'theirs ');"
+        "print('ours', file=sys.stderr)"
+    )
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "models")])
+    environment = {**os.environ, "PYTHONPATH": paths, "MEF_DEBUG": "1" if debug else ""}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ("theirs ours\n" if debug else "ours\n")
