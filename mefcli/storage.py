@@ -209,12 +209,25 @@ def settle(temporary: Path) -> None:
     """Onto the disk, not only into the system's memory. An empty file means that nothing was written."""
     if temporary.stat().st_size == 0:
         raise OSError(errno.EIO, "nothing was written")
-    with temporary.open("rb+") as file:
+    _synced(temporary)
+
+
+def _synced(path: Path) -> bool:
+    """False where the system cannot do it."""
+    with path.open("rb+") as file:
         try:
             os.fsync(file.fileno())
         except OSError as error:
             if error.errno not in UNSYNCED:
                 raise
+            return False
+    return True
+
+
+def syncs(target: Path) -> bool:
+    """Whether files beside `target` can be synced at all: some network shares cannot."""
+    with unfinished(target) as temporary:
+        return _synced(temporary)
 
 
 def put(temporary: Path, target: Path, *, overwrite: bool) -> str:

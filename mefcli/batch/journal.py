@@ -22,6 +22,7 @@ from mefcli.batch.claims import content_hash
 from mefcli.batch.plan import Work
 from mefcli.errors import OutputError, named
 from mefcli.pipeline.results import Done, Failed, done_before, result_object
+from mefcli.storage import syncs
 
 NAME = ".mef-journal.sqlite"
 BROKEN = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes a damaged file
@@ -83,6 +84,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and not self.path.is_file():
                 raise self._trouble("is no file")
+            self.level = "FULL" if syncs(self.path) else "OFF"  # SQLite gives up where it cannot sync
             self.database = sqlite3.connect(
                 self.path, timeout=2, isolation_level=None, check_same_thread=False
             )
@@ -104,7 +106,7 @@ class Journal:
     def _open(self) -> None:
         # Held until the process ends, however it ends: two batches never share a folder.
         self.database.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self.database.execute("PRAGMA synchronous=FULL")
+        self.database.execute(f"PRAGMA synchronous={self.level}")
         self.database.execute("PRAGMA trusted_schema=OFF")
         self.database.execute("BEGIN EXCLUSIVE")
         self.database.execute(SCHEMA)

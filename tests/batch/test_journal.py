@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -258,3 +259,24 @@ def test_a_note_that_is_damaged_claims_nothing(tmp_path: Path) -> None:
         (tmp_path / "note").write_bytes(text.encode(errors="surrogateescape"))
         assert claims.claimed(tmp_path / "note") == frozenset()
     assert claims.claimed(tmp_path / "none") == frozenset()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_no_file_can_be_synced_a_batch_still_has_its_journal(
+    mef: Mef, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """SQLite gives up at the first file that it cannot sync, as on some network shares."""
+
+    def fsync(handle: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    if fails:
+        monkeypatch.setattr(os, "fsync", fsync)
+    journal = Journal(tmp_path / "out")
+    assert journal.database.execute("PRAGMA synchronous").fetchone() == ((0,) if fails else (2,))
+    journal.close()
+    for _ in range(2):
+        done = mef("batch", card, "-o", tmp_path / "out", *FAST)
+        assert done.code == 0, done.err
+        assert done.out.splitlines() == [str(tmp_path / "out" / OUTPUT)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".mef-journal.sqlite", OUTPUT]
