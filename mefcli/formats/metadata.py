@@ -131,7 +131,7 @@ def _below_sea_level(gps: Tags) -> Tags:
 def _sidecar(path: Path) -> bytes | None:
     for candidate in (path.with_suffix(".xmp"), path.with_suffix(".XMP"), path.with_name(path.name + ".xmp")):
         try:
-            if candidate.stat().st_size <= MAX_SIDECAR_BYTES:
+            if candidate.is_file() and candidate.stat().st_size <= MAX_SIDECAR_BYTES:  # no pipe
                 return candidate.read_bytes()
         except OSError:
             continue

@@ -62,6 +62,7 @@ CONTAINERS = {
 }
 GAIN_MAP_VERSION = "1.0"
 MAX_PACKET_BYTES = 1 << 20
+DEEPEST = 100  # elements within each other: writing them takes a call each
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 
 Element = ElementTree.Element
@@ -172,7 +173,7 @@ def carried_rating(source: bytes | None) -> int | None:
         if name == "xmp:Rating":
             try:
                 return round(float(element.text or ""))
-            except ValueError:
+            except (ValueError, OverflowError):  # no number; one without end
                 return None
     return None
 
@@ -232,6 +233,11 @@ def _parsed(source: bytes | None) -> Element | None:
     try:
         root = ElementTree.fromstring(body.decode("utf-8", "replace"))
     except ElementTree.ParseError:
+        return None
+    level = [root]
+    for _ in range(DEEPEST):
+        level = [child for element in level for child in element]
+    if level:
         return None
     for element in root.iter():
         element.tag = _canonical(element.tag)

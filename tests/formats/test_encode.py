@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 from pathlib import Path
 
@@ -187,6 +188,42 @@ def test_a_sidecar_speaks_for_a_raw_file(tmp_path: Path) -> None:
     write_dng(raw, np.full((8, 8), 1000, np.uint16))
     raw.with_suffix(".xmp").write_bytes(XMP)
     assert read_metadata(raw).rating == 4
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        XMP.replace(b"4", b"1e309"),
+        XMP.replace(b"4", b"-inf"),
+        XMP.replace(b"4", b"nan"),
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+        b' xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Description><dc:title>'
+        + b"<rdf:li>" * 5000
+        + b"</rdf:li>" * 5000
+        + b"</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>",
+    ],
+    ids=["beyond", "endless", "none", "deep"],
+)
+def test_an_odd_sidecar_stops_no_picture(tmp_path: Path, odd: bytes) -> None:
+    from mefcli.formats import write_dng
+
+    raw = tmp_path / "a.dng"
+    write_dng(raw, np.full((8, 8), 1000, np.uint16))
+    raw.with_suffix(".xmp").write_bytes(odd)
+    found = read_metadata(raw)
+    assert found.rating is None
+    encode(tmp_path / "a.jpg", photo(), icc=None, metadata=found, options=Encoding(format="jpeg"))
+    assert decode(tmp_path / "a.jpg").pixels.shape == (40, 60, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+def test_a_pipe_in_a_sidecars_place_is_not_waited_for(tmp_path: Path) -> None:
+    from mefcli.formats import write_dng
+
+    raw = tmp_path / "a.dng"
+    write_dng(raw, np.full((8, 8), 1000, np.uint16))
+    os.mkfifo(raw.with_suffix(".xmp"))
+    assert read_metadata(raw).rating is None
 
 
 def test_depth_conversions_round_correctly() -> None:
