@@ -141,3 +141,19 @@ def test_no_machine_path_is_committed() -> None:
     ]:
         text = path.read_text(encoding="utf-8")
         assert not [mark for mark in marks if mark in text], path
+
+
+def test_ci_runs_every_test_that_wants_a_tool_where_its_absence_fails() -> None:
+    """Or it would be skipped there, always."""
+    script = ROOT / ".ci" / "run"
+    if not script.is_file():
+        pytest.skip("this copy of the tests has no .ci/run beside it")
+    lines = [line for line in script.read_text().splitlines() if "--all-tools" in line]
+    judged = [ROOT / word for line in lines for word in line.split() if word.startswith("tests/")]
+    assert judged
+    for path in (ROOT / "tests").rglob("*.py"):
+        wants = re.search("(is|are) not installed", path.read_text(encoding="utf-8"))
+        if (
+            wants and path != Path(__file__) and path.parent.name not in ("fuzz", "tests")
+        ):  # the former is slow
+            assert any(path == place or place in path.parents for place in judged), path
