@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -199,7 +200,7 @@ def _heif(data: Buffer) -> Header:
     header = Header("heif", cut=items.pictures_end > len(data))
     for body in items.of_primary(b"ispe")[:1]:
         if len(body) >= 12:
-            width, height = struct.unpack(">II", body[4:12])
+            width, height = _clean(items, *struct.unpack(">II", body[4:12]))
             quarter = any(turn and turn[0] & 1 for turn in items.of_primary(b"irot"))
             header = replace(header, size_px=(height, width) if quarter else (width, height))
     for body in items.of_primary(b"colr"):
@@ -218,6 +219,16 @@ def _heif(data: Buffer) -> Header:
         elif kind == b"mime" and items.mimes.get(number) == b"application/rdf+xml":
             header = replace(header, xmp=items.content(data, number))
     return replace(with_exif(header, exif), turned=True)
+
+
+def _clean(items: boxes.HeifItems, width: int, height: int) -> tuple[int, int]:
+    """What the clean aperture leaves (ISO/IEC 14496-12, 12.1.4): libheif cuts to it, libavif does not."""
+    for body in items.of_primary(b"clap")[:1]:
+        if len(body) >= 16 and items.kinds.get(items.coded) != b"av01":
+            wide, across, high, down = struct.unpack(">iiii", body[:16])
+            if min(wide, across, high, down) > 0:
+                return min(width, math.ceil(wide / across)), min(height, math.ceil(high / down))
+    return width, height
 
 
 def _raw(data: Buffer) -> Header:

@@ -128,7 +128,7 @@ def test_a_strip_that_swells_takes_no_memory(tmp_path: Path) -> None:
     refused(path, bytes(data) + bomb)
 
 
-def heic_of_two_tiles() -> bytes:
+def heic_of_two_tiles(aperture: bytes | None = None) -> bytes:
     """A 128x64 picture from two tiles (ISO/IEC 23008-12, 6.6.2.3), as phones store theirs."""
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
     file = io.BytesIO()
@@ -145,7 +145,9 @@ def heic_of_two_tiles() -> bytes:
         box(b"hvcC", coding),
         *(full_box(b"ispe", 0, 0, struct.pack(">II", w, 64)) for w in (64, 128)),
     ]
-    owned = struct.pack(">I", 3) + b"\0\1\2\x81\2" + b"\0\2\2\x81\2" + b"\0\3\1\3"
+    owned = struct.pack(">I", 3) + b"\0\1\2\x81\2" + b"\0\2\2\x81\2"
+    owned += b"\0\3\1\3" if aperture is None else b"\0\3\2\3\x84"
+    properties += [] if aperture is None else [box(b"clap", aperture)]
     head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
 
     def meta(at: int) -> bytes:
@@ -168,6 +170,19 @@ def heic_of_two_tiles() -> bytes:
         )
 
     return head + meta(len(head) + len(meta(0)) + 8) + box(b"mdat", grid, tile, tile)
+
+
+@pytest.mark.parametrize(
+    ("aperture", "size_px"),
+    [((48, 1, 32, 1), (48, 32)), ((97, 2, 65, 2), (49, 33)), ((200, 1, 90, 1), (128, 64))],
+)
+def test_the_size_of_a_heic_is_that_of_its_clean_aperture(
+    tmp_path: Path, aperture: tuple[int, ...], size_px: tuple[int, int]
+) -> None:
+    path = tmp_path / "x.heic"
+    path.write_bytes(heic_of_two_tiles(struct.pack(">8i", *aperture, 0, 1, 0, 1)))
+    assert formats.read_shot(path).size_px == size_px
+    assert formats.decode(path).pixels.shape[1::-1] == size_px
 
 
 def test_a_heic_that_lacks_tiles_is_refused(tmp_path: Path) -> None:
