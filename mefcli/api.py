@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mefcli import checkpoints, pipeline
 from mefcli.job import Job, job_of
-from mefcli.options import of_keywords
+from mefcli.options import of_keywords, stops_of
 from mefcli.pipeline.results import Done, Result
 from mefcli.values import Bracket, Fused, GainMapFacts, OnStep, Shot, Stack, silent
 from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_INFRARED_MODEL, DEFAULT_MODEL, ModelSpec
@@ -51,7 +51,7 @@ def load_settings(
 def fuse(
     paths: Paths,
     *,
-    ev: Sequence[float] | None = None,
+    ev: str | Sequence[float] | None = None,
     fuser: Fusion | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
@@ -79,7 +79,7 @@ def fuse(
 def radiance(
     paths: Paths,
     *,
-    ev: Sequence[float] | None = None,
+    ev: str | Sequence[float] | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
     **options: Any,
@@ -109,7 +109,7 @@ def fuse_files(
     paths: Paths,
     outputs: Sequence[str | Path],
     *,
-    ev: Sequence[float] | None = None,
+    ev: str | Sequence[float] | None = None,
     fuser: Fusion | None = None,
     job: Job | None = None,
     on_step: OnStep = silent,
@@ -188,7 +188,8 @@ def load_fuser(
     """
     from mefcli.pipeline.fuse import load_fuser as load
 
-    return load(model, weights=weights, device=device, half=half)
+    job = Job(model=model, weights=weights, device=device, half=half)  # which checks each value
+    return load(job.model, weights=job.weights, device=job.device, half=job.half)
 
 
 def list_models() -> list[ModelSpec]:
@@ -196,14 +197,14 @@ def list_models() -> list[ModelSpec]:
     return sorted(checkpoints.known_models().values(), key=lambda spec: spec.name != DEFAULT_MODEL)
 
 
-def plan(paths: Paths, *, ev: Sequence[float] | None = None, job: Job | None = None) -> Bracket:
+def plan(paths: Paths, *, ev: str | Sequence[float] | None = None, job: Job | None = None) -> Bracket:
     """What `fuse` would do with these files: their order, their exposures, the reference. Or a refusal."""
     from mefcli.brackets.discover import discover
     from mefcli.brackets.order import one_bracket
 
     job = job or Job()
     shots = discover(_several(paths), raw_or_jpeg=job.raw_or_jpeg)
-    return one_bracket(shots, ev, job.reference)
+    return one_bracket(shots, stops_of(ev), job.reference)
 
 
 def check(bracket: Bracket, outputs: Sequence[str | Path], *, job: Job | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -105,6 +105,20 @@ def fitting(one: Described, value: Any) -> Any:
             raise UsageError(f"{named(one.name)} cannot be {_shown(value)}.", hint)
         return value
     return _of_kind(one, value, kinds[0])
+
+
+def stops_of(given: str | Iterable[float] | None) -> list[float] | None:
+    """Exposure values as a person or a program gives them: "-2,0,2", or numbers."""
+    if given is None:
+        return None
+    try:
+        parts = given.replace(",", " ").split() if isinstance(given, str) else given
+        return [float(part) for part in parts]
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{named('ev')} takes numbers in stops with commas between; {_shown(given)} is not that.",
+            f"For example {named('ev')} -2,0,2.",
+        ) from None
 
 
 def _of_kind(one: Described, value: Any, kind: Any) -> Any:

@@ -28,8 +28,8 @@ def one_stack(shots: Sequence[Shot], reference: str | None = None, *, measure: b
     """
     shots, notes = without_results(shots)
     if not 2 <= len(shots) <= MOST:
-        what = "one" if len(shots) == 1 else f"{len(shots)}"
-        raise UsageError(f"A focus stack of {what} frames cannot be folded.", f"Give 2 to {MOST}.")
+        what = "one frame" if len(shots) == 1 else f"{len(shots)} frames"
+        raise UsageError(f"A focus stack of {what} cannot be folded.", f"Give 2 to {MOST}.")
     _check_alike(shots)
     evs = [shot.ev for shot in shots]
     known = [ev for ev in evs if ev is not None]

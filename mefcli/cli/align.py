@@ -40,7 +40,7 @@ def align(
     """
     from mefcli.pipeline.write import check_outputs, frame_outputs, write_frames
 
-    bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
+    bracket = api.plan(files, ev=ev, job=job)
     outputs = frame_outputs(bracket, folder)
     check_outputs(outputs, bracket.paths, overwrite=job.overwrite)
     with screen.Progress() as progress:

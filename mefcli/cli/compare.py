@@ -16,6 +16,7 @@ from mefcli.errors import UsageError, flag
 from mefcli.estimate import TYPICAL, fusion_s, seen_mp
 from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
+from mefcli.options import stops_of
 from mefcli.settings import Settings
 from mefcli.tasks import check_task, for_task, parse_task
 from mefnets import DEFAULT_MODEL, DEFAULT_MODELS
@@ -97,7 +98,7 @@ def compare(
         check_task(chosen, job)
         if looks:
             raise UsageError(f"Models for {chosen} have no looks to compare.", "Leave out --looks.")
-    bracket = planned(chosen, files, job, o.parse_evs(ev))
+    bracket = planned(chosen, files, job, stops_of(ev))
     first = first_named(files, bracket)
     sheet = None if output is None else output_named(output, first, ".jpg", "looks" if looks else "models")
     check_target(sheet, suffixes_of("jpeg", "png"), bracket.paths, overwrite=job.overwrite)

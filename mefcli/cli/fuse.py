@@ -33,7 +33,5 @@ def fuse(
     mef fuse *.jpg --report fused.html               also a page to look closely
     mef fuse *.jpg --dry-run                         what would happen
     """
-    way = Way(
-        lambda: (api.plan(files, ev=o.parse_evs(ev), job=job), job), api.check, estimate, api.fuse_bracket
-    )
+    way = Way(lambda: (api.plan(files, ev=ev, job=job), job), api.check, estimate, api.fuse_bracket)
     one_photograph(way, files, output, report=report, dry_run=dry_run, talk=talk)

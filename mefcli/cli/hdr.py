@@ -47,7 +47,7 @@ def hdr(
     mef hdr *.tif --ev -2,0,2 -o scene.tif           32-bit TIFF, exposures given
     mef hdr *.CR3 -o scene.exr --profile prophoto    primaries that hold every colour
     """
-    bracket = api.plan(files, ev=o.parse_evs(ev), job=job)
+    bracket = api.plan(files, ev=ev, job=job)
     first = first_named(files, bracket)
     outputs = [output_named(one, first, ".exr", "light") for one in output]
     with screen.Progress(

@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from mefcli.cli import state
-from mefcli.errors import MefError, UsageError
+from mefcli.errors import MefError
 from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FRAMES, OUTPUT, SETTINGS, TALK, Described, checked, described, option
@@ -184,18 +184,6 @@ def complete_presets(incomplete: str) -> Iterator[str]:
 
 
 COMPLETIONS = {"models": complete_models}
-
-
-def parse_evs(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.replace(",", " ").split()]
-    except ValueError:
-        raise UsageError(
-            f"--ev takes numbers in stops with commas between; {text!r} is not that.",
-            "For example --ev -2,0,2.",
-        ) from None
 
 
 PICTURES = "pictures"  # marks the parameter that names them: settings lie beside

@@ -18,7 +18,7 @@ from mefcli.cli.align import align
 from mefcli.cli.batch import batch
 from mefcli.cli.compare import compare
 from mefcli.cli.fuse import fuse
-from mefcli.errors import UsageError
+from mefcli.errors import MefError, UsageError
 from mefcli.job import Job, job_of
 from mefcli.options import described
 
@@ -104,6 +104,18 @@ def test_a_value_that_does_not_fit_is_refused_in_a_sentence(options: dict[str, o
 def test_what_python_callers_write_is_understood() -> None:
     job = job_of(None, {"reference": 2, "max_memory": "2G", "deghost": 5, "weights": Path("a.safetensors")})
     assert (job.reference, job.max_memory, job.deghost, job.weights) == ("2", 2048.0, "5", "a.safetensors")
+
+
+def test_exposure_values_may_be_text_and_a_fusers_arguments_are_checked(jpegs: list[Path]) -> None:
+    assert mefcli.api.plan(jpegs, ev="-1, 0,1.5").evs == mefcli.api.plan(jpegs, ev=[-1, 0, 1.5]).evs
+    for ev in ("a,b,c", 7, [None, 1, 2]):
+        with pytest.raises(UsageError, match="takes numbers in stops"):
+            mefcli.api.plan(jpegs, ev=ev)  # type: ignore[arg-type]
+    with pytest.raises(MefError, match="no device called '0'"):
+        mefcli.load_fuser("house", device=0)  # type: ignore[arg-type]
+    for wrong in ({"model": None}, {"half": "yes"}, {"weights": 3.5}):
+        with pytest.raises(UsageError, match=f"{next(iter(wrong))} cannot be"):
+            mefcli.load_fuser(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_slip_in_an_options_name_names_the_near_one() -> None:
