@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,15 +103,13 @@ def curve_between(tone: Tone, common: dict[int, float]) -> Curve:
 
 
 def apply_curve(pixels: Pixels, curve: Curve) -> Pixels:
-    """Luminance through the curve, colours scaled with it; in strips, at the pixels' own depth."""
+    """Luminance through the curve, colours scaled with it: in the pixels themselves, at their own depth."""
     at, to = np.array(curve, np.float32).T
-    result: Any = np.empty_like(pixels)
     scale = full_scale(pixels)
     for top in range(0, pixels.shape[0], STRIP_ROWS):
         part = pixels[top : top + STRIP_ROWS].astype(np.float32) / scale
         luma = part @ LUMA
         gain = np.interp(luma, at, to).astype(np.float32) / np.maximum(luma, 1e-4)
         part = np.clip(part * np.clip(gain, 0.25, 4.0)[..., None], 0.0, 1.0) * scale
-        result[top : top + STRIP_ROWS] = part if pixels.dtype == np.float32 else np.rint(part)
-    same: Pixels = result
-    return same
+        pixels[top : top + STRIP_ROWS] = part if pixels.dtype == np.float32 else np.rint(part)
+    return pixels

@@ -127,10 +127,10 @@ def _fused(
     if stack is not None:
         clock.seconds["read"] = stack.read_s  # it was read ahead
     look = _glance(work, thumbs)
-    fused = make(bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=look)
-    if work.curve is not None:
-        fused = replace(fused, pixels=apply_curve(fused.pixels, work.curve))
-    return fused
+    finish = None if work.curve is None else partial(apply_curve, curve=work.curve)
+    return make(
+        bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=look, finish=finish
+    )
 
 
 def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Stack], None]:

@@ -17,6 +17,7 @@ from mefcli.pipeline.results import Done, done
 from mefcli.values import Bracket, Fused, OnStep, Stack, silent
 
 if TYPE_CHECKING:
+    from mefcli.pipeline.fuse import Finish
     from mefnets.engine.fusion import Fusion
 
 OnRead = Callable[[Stack], None]
@@ -78,13 +79,15 @@ def make(
     clock: Clock | None = None,
     stack: Stack | None = None,
     on_read: OnRead = ignored,
+    finish: Finish | None = None,
 ) -> Fused:
     """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again.
 
-    `on_read` is shown the frames as they were read; holding them would cost their memory.
+    `on_read` is shown the frames as they were read; holding them would cost their memory. `finish` changes
+    the picture last.
     """
     from mefcli.pipeline.check import check_engine, check_memory
-    from mefcli.pipeline.fuse import fuse, import_engine_meanwhile, load_fuser
+    from mefcli.pipeline.fuse import as_it_is, fuse, import_engine_meanwhile, load_fuser
 
     clock = clock or Clock()
     fuser = fuser or check_engine(job)
@@ -95,7 +98,7 @@ def make(
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):
-        fused = fuse(stack, fuser, job, on_step, depth=depth)
+        fused = fuse(stack, fuser, job, on_step, depth=depth, finish=finish or as_it_is)
     record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())
     return replace(fused, record=record)
 

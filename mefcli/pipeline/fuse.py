@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,7 +16,7 @@ from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.pipeline.check import check_pixels
-from mefcli.values import Fused, GainMap, OnStep, Record, Stack, Step, silent
+from mefcli.values import Fused, GainMap, OnStep, Pixels, Record, Stack, Step, silent
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
@@ -57,6 +57,12 @@ GRID_PX = 65536  # pixels looked at to judge a result
 SURELY_LIGHT = 0.1  # of the full scale, in every frame and colour
 LOST_SHARE = 0.002  # of the pixels looked at; five models leave none of 14 development brackets black so
 _HASHES: WeakKeyDictionary[Fusion, str | None] = WeakKeyDictionary()
+Finish = Callable[[Pixels], Pixels]
+
+
+def as_it_is(pixels: Pixels) -> Pixels:
+    """The default `finish`."""
+    return pixels
 
 
 def weights_of(fuser: Fusion) -> str | None:
@@ -65,9 +71,18 @@ def weights_of(fuser: Fusion) -> str | None:
 
 
 def fuse(
-    stack: Stack, fuser: Fusion, job: Job, on_step: OnStep = silent, *, depth: int | None = None
+    stack: Stack,
+    fuser: Fusion,
+    job: Job,
+    on_step: OnStep = silent,
+    *,
+    depth: int | None = None,
+    finish: Finish = as_it_is,
 ) -> Fused:
-    """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16."""
+    """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16.
+
+    `finish` is the last change to the picture; its gain map is made afterwards, of what is written.
+    """
 
     def step(done: float, note: str) -> None:
         on_step(Step("fuse", done, note))
@@ -89,6 +104,7 @@ def fuse(
     check_result(pixels, stack.frames, fuser.spec.name)
     if pixels.dtype == np.float32:
         np.clip(pixels, 0.0, 1.0, out=pixels)
+    pixels = finish(pixels)
     gains: GainMap | None = None
     told: tuple[str, ...] = ()
     if job.hdr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from toolkit import STOPS, MakeBracket, Mef
 
 import mefcli
 from mefcli import api, demo, formats, pipeline
+from mefcli.batch.plan import Work
+from mefcli.batch.work import fuse_work
 from mefcli.errors import MismatchError
 from mefcli.formats.gainmap import MPF_HEAD
 from mefcli.formats.spaces import matrix_of
 from mefcli.hdr.beyond import gain_map
 from mefcli.job import Job
-from mefcli.pipeline.beyond import NOTHING, brightened
+from mefcli.pipeline.beyond import NOTHING, beyond_white, brightened
+from mefcli.pipeline.results import Done
 from mefcli.values import GAIN_OFFSET
 
 # ---- the map ---------------------------------------------------------------------------------------------
@@ -175,6 +179,25 @@ def test_a_batch_writes_maps_too(mef: Mef, jpegs: list[Path], tmp_path: Path) ->
     assert done.code == 0, done.err
     (path,) = (tmp_path / "out").rglob("*.jpg")
     assert most_of(map_of(path.read_bytes())) > 0.2
+
+
+def test_a_map_belongs_to_the_picture_as_the_series_has_it(room: list[Path], tmp_path: Path) -> None:
+    """`--same-look` changes the fused picture: the map is of what is written, not of what was before."""
+    job = Job(model="mertens", align="off", hdr=True)
+    names = (tmp_path / "a.jpg", tmp_path / "a.tif")
+    darker = ((0.0, 0.0), (0.4, 0.4), (1.0, 0.7))  # mid-tones stay, lights come down
+    result = fuse_work(Work(api.plan(room, job=job), names, job, curve=darker))
+    assert isinstance(result, Done), result
+    stack = pipeline.prepare(api.plan(room, job=job), job)
+    wanted, _ = beyond_white(stack, formats.decode(names[1]).pixels, job.headroom)
+    before = pipeline.make(api.plan(room, job=job), job).gains
+    assert wanted is not None
+    assert before is not None
+    second = map_of(names[0].read_bytes())
+    levels = np.asarray(Image.open(io.BytesIO(second))).astype(np.float32)
+    found = levels * np.float32(most_of(second) / 255)
+    assert np.abs(found - stops_of(wanted)).mean() < 0.02
+    assert np.abs(stops_of(before) - stops_of(wanted)).mean() > 0.1
 
 
 def test_python_gives_linear_light_beyond_white(room: list[Path]) -> None:
