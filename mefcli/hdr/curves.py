@@ -25,22 +25,25 @@ ROUNDING = 0.7 / 255  # of the signal: half a level, and as much again from comp
 SENSOR_ENDS, PICTURE_ENDS = (0.88, 0.97), (0.93, 0.985)
 PICTURE_BEGINS = (1.5 / 255, 6 / 255)  # cameras draw deep shadows to black
 HARDLY = 1e-3  # what a black pixel still counts, where no frame shows more
-SURE_STEPS = 4096  # of the table of variances, by the square root of light
+SURE_STEPS = 4096  # of the table of certainties, by the square root of light
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Tables over a frame's levels, 256 or 65536; floating point is looked up in the finer one."""
+    """Tables over a frame's levels, 256 or 65536; floating point is looked up in the finer one.
 
-    light: Floats  # (levels, 3)
-    open: Floats  # (levels, 3): 1, and 0 where clipped: then a pixel's other colours are doubtful too
-    shown: Floats | None  # (levels, 3): 1, and next to nothing where black; None: 1 everywhere
-    variance: Floats  # (SURE_STEPS,): of light, over the square root of light / `top`
+    They have a column for each colour, or one where all colours are alike.
+    """
+
+    light: Floats  # (levels, 1 or 3)
+    open: Floats  # (levels, 1 or 3): 1, and 0 where clipped: then a pixel's other colours are doubtful too
+    shown: Floats | None  # (levels, 1): 1, and next to nothing where black; None: 1 everywhere
+    certainty: Floats  # (SURE_STEPS,): one by the variance of light, over the square root of light / `top`
     top: float  # the most light that a frame holds
     dark: float  # below this much light a frame shows black
 
     def __post_init__(self) -> None:
-        for table in (self.light, self.open, self.shown, self.variance):
+        for table in (self.light, self.open, self.shown, self.certainty):
             if table is not None:
                 table.setflags(write=False)
 
@@ -57,12 +60,11 @@ def sensor_curves(decode: Callable[[Exact], Exact], ends: Exact) -> Curves:
     top = float(light[-1])
     at = np.linspace(0.0, 1.0, SURE_STEPS) ** 2 * top
     variance = at / FULL_WELL + (READ_NOISE / FULL_WELL) ** 2
-    table = np.repeat(light[:, None], 3, axis=1)
     return Curves(
-        table.astype(np.float32),
+        light[:, None].astype(np.float32),
         opened.astype(np.float32),
         None,
-        variance.astype(np.float32),
+        (1 / variance).astype(np.float32),
         top,
         2 * READ_NOISE / FULL_WELL,
     )
@@ -81,13 +83,19 @@ def picture_curves(light: Callable[[Exact], Exact], levels: int) -> Curves:
     rounding = np.interp(at, mean, slope) * ROUNDING
     variance = rounding**2 + at * top / FULL_WELL + (READ_NOISE * top / FULL_WELL) ** 2
     return Curves(
-        table.astype(np.float32),
-        np.repeat(opened[:, None], 3, axis=1).astype(np.float32),
-        np.repeat(shown[:, None], 3, axis=1).astype(np.float32),
-        variance.astype(np.float32),
+        columns(table),
+        opened[:, None].astype(np.float32),
+        shown[:, None].astype(np.float32),
+        (1 / variance).astype(np.float32),
         top,
         float(np.interp(2.5 / 255, signal, mean)),
     )
+
+
+def columns(table: Exact) -> Floats:
+    """(levels, 3) as it is looked up: each colour in one piece of memory, or one column for all."""
+    alike = (table == table[:, :1]).all()
+    return np.asfortranarray(table[:, :1] if alike else table, np.float32)
 
 
 def _ramp(values: Exact, start: float, end: float) -> Exact:

@@ -21,7 +21,7 @@ from mefcli.values import Pixels
 Floats = NDArray[np.float32]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
-STRIP_ROWS = 64
+STRIP_ROWS = 32
 LAST_RESORT = 1e-6  # what the darkest frame counts where even it is clipped
 GRID_PX = 1 << 20  # pixels looked at to say how much is clipped
 
@@ -73,13 +73,18 @@ class Radiance:
         times = [np.float32(2.0**ev) for ev in self.evs]
         light, usable = zip(*(self._frame(index, top, bottom) for index in range(len(times))), strict=True)
         expected = sum((u * x for u, x in zip(usable, light, strict=True)), np.float32(0))
-        expected = expected / sum((u * t for u, t in zip(usable, times, strict=True)), np.float32(0))
-        total = np.zeros_like(expected)
-        weights = np.zeros_like(expected)
+        expected /= sum((u * t for u, t in zip(usable, times, strict=True)), np.float32(0))
+        root = np.sqrt(expected, out=expected)
+        total = np.zeros_like(root)
+        weights = np.zeros_like(root)
         for x, u, t, gain in zip(light, usable, times, self.gains, strict=True):
-            weight = u * (t * t) / self._variance(expected * t, gain)
+            weight = self._certainty(root * np.sqrt(t))
+            weight *= u
+            weight *= t * t / np.float32(gain)
             weights += weight
-            total += weight * (x / t)
+            weight *= x
+            weight *= 1 / t
+            total += weight
         total /= weights
         total *= np.float32(self.scale)
         if self.ceiling is not None:
@@ -96,7 +101,7 @@ class Radiance:
         frame = self.frames[index]
         first, last = max(0, top - 1), min(frame.shape[0], bottom + 1)
         part = as_levels(frame[first:last])
-        opened = _least(looked_up(self.curves.open, part))
+        opened = self._opened(part)
         # A neighbour of what is clipped holds some of it, by demosaicing, compression or resampling.
         opened = cv2.erode(opened, np.ones((3, 3), np.uint8))[top - first :][: bottom - top, :, None]
         if index == 0:  # what clips here clips everywhere, and is the best there is
@@ -106,17 +111,24 @@ class Radiance:
             opened = opened * looked_up(self.curves.shown, part)
         return looked_up(self.curves.light, part), opened
 
-    def _variance(self, light: Floats, gain: float) -> Floats:
-        place = np.sqrt(np.clip(light * np.float32(1 / self.curves.top), 0, 1)) * np.float32(SURE_STEPS - 1)
-        found: Floats = self.curves.variance[place.astype(np.uint16)]
-        return found if gain == 1 else found * np.float32(gain)
+    def _opened(self, levels: Levels) -> Floats:
+        """(h, w): of the colour that is nearest to its end."""
+        if self.curves.open.shape[1] == 1:
+            return looked_up(self.curves.open, _most(levels))
+        return _least(looked_up(self.curves.open, levels))
+
+    def _certainty(self, root: Floats) -> Floats:
+        """One by the variance of so much light, given by its square root."""
+        root *= np.float32((SURE_STEPS - 1) / self.curves.top**0.5)
+        found: Floats = self.curves.certainty.take(root.astype(np.intp), mode="clip")
+        return found
 
     def shares(self) -> tuple[float, float]:
         """Of the picture: clipped even in the darkest frame, and black even in the brightest."""
         height, width, _ = self.shape
         step = max(1, round((height * width / GRID_PX) ** 0.5))
         dark, bright = (as_levels(self.frames[index][::step, ::step]) for index in (0, -1))
-        clipped = looked_up(self.curves.open, dark).min(axis=2) <= 0.01
+        clipped = self._opened(dark) <= 0.01
         black = looked_up(self.curves.light, bright).max(axis=2) < self.curves.dark
         return float(clipped.mean()), float(black.mean())
 
@@ -130,18 +142,29 @@ def as_levels(frame: Pixels) -> Levels:
 
 
 def looked_up(table: Floats, levels: Levels) -> Floats:
-    """(h, w, 3) through a table of each colour."""
+    """(h, w, 3), or (h, w), through a table of each colour or of all."""
     import cv2
 
+    result: Floats
     if levels.dtype == np.uint8:
-        result: Floats = cv2.LUT(np.ascontiguousarray(levels), table[None])
-        return result
-    return np.stack([table[:, colour][levels[..., colour]] for colour in range(3)], axis=-1)
+        result = cv2.LUT(np.ascontiguousarray(levels), np.ascontiguousarray(table)[None])
+    elif table.shape[1] == 1:
+        result = table[:, 0].take(levels, mode="clip")
+    else:
+        result = np.empty(levels.shape, np.float32)
+        for colour in range(3):
+            result[..., colour] = table[:, colour].take(levels[..., colour], mode="clip")
+    return result
 
 
 def _least(colours: Floats) -> Floats:
     """Over the last axis, a tenth of the time that numpy's own takes over three numbers."""
     return np.minimum(np.minimum(colours[..., 0], colours[..., 1]), colours[..., 2])
+
+
+def _most(levels: Levels) -> Levels:
+    most: Levels = np.maximum(np.maximum(levels[..., 0], levels[..., 1]), levels[..., 2])
+    return most
 
 
 def gains_of(isos: Sequence[float | None]) -> tuple[float, ...]:

@@ -21,7 +21,7 @@ from mefcli.formats.gainmap import MPF_HEAD
 from mefcli.formats.spaces import matrix_of
 from mefcli.hdr.beyond import gain_map
 from mefcli.job import Job
-from mefcli.pipeline.beyond import NOTHING, beyond_white, brightened
+from mefcli.pipeline.beyond import NOTHING, _enlarged, _reduced, beyond_white, brightened
 from mefcli.pipeline.results import Done
 from mefcli.values import GAIN_OFFSET
 
@@ -124,6 +124,23 @@ def test_real_lights_gain_and_what_is_around_them_does_not(
 
     assert mean(lights) > 1
     assert mean(rest) < 0.15
+
+
+@pytest.mark.parametrize("size", [(400, 600), (401, 602), (403, 607), (3, 5), (1, 90), (2, 2)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_reduced_picture_lies_over_the_whole(size: tuple[int, int], dtype: type) -> None:
+    """Stretched over all of it again, nothing is off by more than two pixels."""
+    top = np.iinfo(dtype).max
+    height, width = size
+    for along, side in ((0, height), (1, width)):
+        ramp = np.linspace(0, top, side, dtype=np.float32)
+        ramp = np.repeat(np.expand_dims(ramp, 1 - along), size[1 - along], axis=1 - along)
+        (small,) = _reduced([np.repeat(ramp[..., None], 3, axis=2).astype(dtype)])
+        assert small.shape == (max(1, height // 4), max(1, width // 4), 3)
+        again = _enlarged(small.astype(np.float32) * (255 / top), (height, width, 3), 0, height)
+        inside = (slice(2, -2) if height > 8 else slice(None), slice(2, -2) if width > 8 else slice(None))
+        if side > 8:
+            assert np.abs(again[..., 0] - ramp * (255 / top))[inside].max() < 2 * 255 / side + 1
 
 
 # ---- the option ------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from mefcli import api, formats
 from mefcli.bench import radiance as bench
 from mefcli.errors import MismatchError, UsageError
 from mefcli.formats.primaries import primaries_of
-from mefcli.hdr.curves import picture_curves
+from mefcli.hdr.curves import columns, picture_curves
 from mefcli.hdr.exposures import recorded_evs
-from mefcli.hdr.merge import Radiance
+from mefcli.hdr.merge import Radiance, looked_up
 from mefcli.hdr.places import look
 from mefcli.hdr.response import recover
 from mefcli.job import Job
@@ -150,6 +150,17 @@ def test_light_goes_on_evenly_where_the_brighter_frame_clips() -> None:
     found = Radiance(frames, picture_curves(bench_srgb, 256), (0.0, 2.0, 4.0), (1.0,) * 3, None).whole()
     ratio = np.log2(found[10, 5:-25, 1] / light[10, 5:-25])
     assert np.abs(ratio).max() < 0.06
+
+
+@pytest.mark.parametrize("levels", [256, 65536])
+def test_a_column_for_all_colours_is_looked_up_as_one_for_each(levels: int) -> None:
+    rng = np.random.default_rng(4)
+    seen = rng.integers(0, levels, (30, 40, 3)).astype(np.uint8 if levels == 256 else np.uint16)
+    table = rng.random((levels, 3))
+    for one in (table, np.repeat(table[:, :1], 3, axis=1)):
+        wanted = np.stack([one[:, c][seen[..., c]] for c in range(3)], axis=-1).astype(np.float32)
+        assert (looked_up(columns(one), seen) == wanted).all()
+    assert columns(np.repeat(table[:, :1], 3, axis=1)).shape == (levels, 1)
 
 
 def test_strips_are_the_whole(scene: Floats, tmp_path: Path) -> None:
