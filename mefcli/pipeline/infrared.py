@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Percentiles that become black and white: a person is a few pixels, dead ones are fewer.
 COLD, HOT = 0.5, 99.9
 COLOURED = 0.05  # mean difference of the channels beyond which a thermal frame is drawn in colours
+A_LITTLE = 0.01  # and beyond which a picture has any
 
 
 def check(pair: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None = None) -> Fusion | None:
@@ -118,6 +119,9 @@ def prepared(
     check_shapes(pair.shots[0], size, pair.shots[1], own)
     thermal, words = stretched(found.pixels)
     notes += [f"{name}: {words}." for words in words]
+    if _colour(visible.pixels) == 0 and _colour(found.pixels) > A_LITTLE:
+        first = pair.paths[0].name
+        notes.append(f"{first} is grey, {name} has colours: if {first} is the infrared one, swap the two.")
     if own != size:
         import cv2
 
@@ -137,8 +141,7 @@ def stretched(pixels: Pixels) -> tuple[NDArray[Any], list[str]]:
     """
     words = []
     full = full_scale(pixels)
-    some = pixels[::7, ::7].astype(np.float32)
-    if float((some.max(2) - some.min(2)).mean()) > COLOURED * full:
+    if _colour(pixels) > COLOURED:
         words.append("it is drawn in colours; only their brightness was taken")
     if (pixels == pixels[..., :1]).all():
         grey = pixels[..., 0].astype(np.float32)
@@ -153,6 +156,12 @@ def stretched(pixels: Pixels) -> tuple[NDArray[Any], list[str]]:
         low, high = 0.0, full
     grey = np.clip((grey - np.float32(low)) / np.float32(high - low), 0, 1)
     return np.rint(grey * 65535).astype(np.uint16), words
+
+
+def _colour(pixels: Pixels) -> float:
+    """Mean difference of the channels, of the full scale."""
+    some = pixels[::7, ::7].astype(np.float32)
+    return float((some.max(2) - some.min(2)).mean()) / full_scale(pixels)
 
 
 def _shown(value: float, full: float) -> str:

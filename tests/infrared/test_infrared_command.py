@@ -67,6 +67,18 @@ def test_eight_bits_stay_as_they_are_and_false_colours_are_told(tmp_path: Path) 
     assert "drawn in colours" in words[0]
 
 
+def test_swapped_files_give_a_picture_and_are_told(mef: Mef, tmp_path: Path) -> None:
+    """Strong details of the visible frame on the dark of the thermal one once ended in black: refused."""
+    rng = np.random.default_rng(5)
+    blocks = np.kron(rng.integers(30, 255, (15, 23, 3)), np.ones((8, 8, 1)))[:, :180].astype(np.uint8)
+    day, warm = saved(tmp_path, blocks, thermal(background=40))
+    done = mef("infrared", warm, day, "-o", tmp_path / "o.png")
+    assert done.code == 0, done.err
+    assert "warm.png is grey, day.png has colours" in " ".join(done.err.split())
+    right = mef("infrared", day, warm, "-o", tmp_path / "p.png")
+    assert "swap" not in right.err
+
+
 def test_a_smaller_thermal_frame_is_brought_to_size_and_another_shape_refused(
     mef: Mef, tmp_path: Path
 ) -> None:

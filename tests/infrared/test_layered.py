@@ -70,3 +70,11 @@ def test_a_warm_thing_stands_out_as_in_the_thermal_frame_and_a_warm_street_does_
 def test_frames_alike_give_themselves_back() -> None:
     grey = np.repeat(thermal()[..., None], 3, axis=2)
     assert np.abs(fused(grey, thermal()).astype(int) - grey).max() <= 1
+
+
+def test_what_both_frames_show_is_not_black() -> None:
+    rng = np.random.default_rng(5)
+    texture = np.kron(rng.integers(30, 255, (15, 23)), np.ones((8, 8)))[:, :180].astype(np.uint8)
+    one = np.repeat(thermal(background=40)[..., None], 3, axis=2)
+    found = fused(one, texture)[..., 0]
+    assert (found >= 0.3 * np.minimum(one[..., 0], texture) - 1).all()

@@ -23,6 +23,9 @@ FALLING = 0.65  # and by how much less at each coarser scale: a broad edge would
 EASED = 0.6  # how far something warm is taken out of the pyramid: its steep edge would throw a shadow
 FIRM = 2.0  # power of the strengths, already squared: 1 shares by them, more chooses
 GLOW = 0.9  # how far what is warm goes to its own light
+# Of the darker frame's light, the least that is left: strong details on a dark base would end in black.
+# On five real pairs 0.01 % of a picture is so dark.
+DARKEST = 0.3
 AROUND, FAR, FAR_SHARE = 0.2, 0.8, 0.02  # windows, of the short side; how much the wide one counts
 BORDER = 0.015  # darker is where laying the frames over each other left nothing
 LEAST_PX = 8  # short side of the coarsest level
@@ -38,12 +41,17 @@ def composed(visible: Floats, thermal: Floats, warm: Floats) -> Floats:
     depth = depth_for(min(visible.shape))
     around = beside(thermal, warm)
     fused = blended(visible, eased(thermal, warm, around), falling(depth))
-    return glowing(fused, thermal, warm, around, beside(visible, warm))
+    return glowing(lit(fused, visible, thermal), thermal, warm, around, beside(visible, warm))
 
 
 def eased(thermal: Floats, warm: Floats, around: Floats) -> Floats:
     """The thermal frame for the pyramid, most of what is warm taken out."""
     return np.asarray(thermal + np.float32(EASED) * warm * (around - thermal), np.float32)
+
+
+def lit(fused: Floats, visible: Floats, thermal: Floats) -> Floats:
+    """What both frames show is not black."""
+    return np.asarray(np.maximum(fused, np.float32(DARKEST) * np.minimum(visible, thermal)), np.float32)
 
 
 def glowing(fused: Floats, thermal: Floats, warm: Floats, around: Floats, seen_around: Floats) -> Floats:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mefnets.engine.frames import Floats, Frame, as_floats, store, strips
-from mefnets.infrared.compose import TRUST, beside, blended, depth_for, down, eased, falling, glowing
+from mefnets.infrared.compose import TRUST, beside, blended, depth_for, down, eased, falling, glowing, lit
 from mefnets.luma import BLUE, GREEN, RED
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Layered:
             here, own, others = maps(first, len(heat), warm, around, seen_around)
             calm = eased(heat, here, own)
             below = base[first // step : first // step + -(-seen.shape[0] // step)]
-            fused = glowing(blended(seen, calm, [TRUST] * fine, below), heat, here, own, others)
+            fused = lit(blended(seen, calm, [TRUST] * fine, below), seen, heat)
+            fused = glowing(fused, heat, here, own, others)
             colours += (fused - seen)[..., None]
             store(np.ascontiguousarray(colours[top - first : bottom - first]), out[top:bottom])
             if on_progress:
