@@ -46,6 +46,7 @@ def infrared(
     thermal: Thermal,
     output: o.Output = None,
     model: Model = DEFAULT_INFRARED_MODEL,
+    report: o.Report = None,
     dry_run: o.DryRun = False,
     *,
     settings: Annotated[Settings, o.Without("model", LOOK, *UNUSED["infrared"])],
@@ -62,6 +63,7 @@ def infrared(
     mef infrared street.jpg street_ir.tif                    writes street_infrared.tif
     mef infrared day.jpg thermal.png -o both.tif -o both.jpg   a 16-bit TIFF and a JPEG
     mef infrared day.jpg thermal.png -m ffmef-infrared       a network instead
+    mef infrared day.jpg thermal.png --report page.html      also a page: what the infrared brought
     """
 
     def plan() -> tuple[Bracket, Job]:
@@ -69,4 +71,4 @@ def infrared(
         return api.plan_infrared(visible, thermal), job
 
     way = Way(plan, api.check_infrared, estimate_pair, api.infrared_pair, ending="infrared", aligns=False)
-    one_photograph(way, [visible, thermal], output, report=None, dry_run=dry_run, talk=talk)
+    one_photograph(way, [visible, thermal], output, report=report, dry_run=dry_run, talk=talk)

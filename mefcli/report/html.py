@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mefcli.report.images import Bytes, fitted, to_eight_bits
 from mefcli.report.lost import SMALLEST_PX, lost_section
 from mefcli.report.page import Item, Section, build_page, cards, table
+from mefcli.report.pair import ROLES, pair_section
 from mefcli.report.sharp import most_used, sharp_section
 from mefcli.storage import write_text
 
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from mefcli.pipeline.results import Done
     from mefcli.report.comparison import Comparison
     from mefcli.values import Alignment, Bracket, Fused, Ghosts, Matrix, Placed, Record, Sharp
+    from mefnets.spec import Task
 
 MAX_SIDE_PX = 2400  # six such pictures make a page of about 6 MB
+TITLES: dict[Task, str] = {
+    "exposure": "Exposure fusion report",
+    "focus": "Focus stack report",
+    "infrared": "Visible and infrared report",
+}
 
 
 def exposure_words(shutter_s: float | None) -> str:
@@ -160,11 +167,12 @@ def report_page(
     icc: bytes | None = None,
     sharp: Sharp | None = None,
     second: bytes | None = None,
+    task: Task = "exposure",
 ) -> str:
     """The page of one fusion. Frames are whole, as before a crop, and may be reduced. `second` is the JPEG of
     the result's gain map.
 
-    Of a focus stack, which may be long, `frames` are those that `most_used` names.
+    Of a focus stack, which may be long, `frames` are those that `most_used` names; a thermal frame is grey.
     """
     used = range(len(bracket.shots)) if sharp is None else most_used(sharp)
     size = (result.shape[1], result.shape[0])
@@ -176,6 +184,7 @@ def report_page(
         shot = bracket.shots[index]
         cut = cropped(frame, shot.size_px, alignment.box if alignment else None, fit)
         words = f"{bracket.evs[index]:+.1f} EV" if sharp is None else f"{sharp.shares[index]:.0%}"
+        words = ROLES[index] if task == "infrared" else words
         items.append(Item(f"{shot.path.name} ({words})", cut, False, icc))
     items.append(Item(f"Fused ({record.model})", shown, True, icc))
     plain = tuple(items)
@@ -183,13 +192,15 @@ def report_page(
         items.append(Item(f"Fused ({record.model}), with light beyond white", shown, True, icc, second))
     names = [path.name for path in bracket.paths]
     found = _findings(names, alignment, ghosts, size)
-    judged = _lost(plain) if sharp is None else [sharp_section(names, sharp)]
-    sections = [exposures(bracket), *judged, *found, *_record(record), _metadata(bracket)]
+    if task == "infrared":
+        judged = [pair_section(items[0].pixels, shown)]
+    else:
+        judged = [exposures(bracket), *(_lost(plain) if sharp is None else [sharp_section(names, sharp)])]
+    sections = [*judged, *found, *_record(record), _metadata(bracket)]
     name = bracket.paths[bracket.reference].name
-    count = len(bracket.shots)
-    lead = f"{count} frames of {name} fused with {record.model} into {size[0]}×{size[1]} pixels."
-    title = "Exposure fusion report" if sharp is None else "Focus stack report"
-    return build_page(title, lead, items, sections, scale)
+    what = " and ".join(names) if task == "infrared" else f"{len(names)} frames of {name}"
+    lead = f"{what} fused with {record.model} into {size[0]}×{size[1]} pixels."
+    return build_page(TITLES[task], lead, items, sections, scale)
 
 
 def _lost(items: Sequence[Item]) -> list[Section]:
@@ -212,8 +223,10 @@ def write_report(path: Path, result: Done | Fused) -> None:
     A `Done` names its output, which is read again together with the sources; a `Fused` has its pixels.
     """
     from mefcli import formats
+    from mefcli.checkpoints import find_model
 
     bracket = result.bracket
+    task = find_model(result.record.model).task
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     chosen = result.record.settings
     development = (
@@ -233,9 +246,22 @@ def write_report(path: Path, result: Done | Fused) -> None:
         formats.decode_reduced(shot.path, side, development if shot.kind == "raw" else None).pixels
         for shot in used
     ]
+    if task == "infrared":
+        from mefcli.pipeline.infrared import stretched
+
+        frames[1] = np.repeat(stretched(frames[1])[0][..., None], 3, axis=2)
     pixels, icc, second = _shown(result)
     page = report_page(
-        bracket, frames, pixels, result.record, result.alignment, result.ghosts, icc, result.sharp, second
+        bracket,
+        frames,
+        pixels,
+        result.record,
+        result.alignment,
+        result.ghosts,
+        icc,
+        result.sharp,
+        second,
+        task,
     )
     write_text(Path(path), page)
 

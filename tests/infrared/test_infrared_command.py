@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +124,29 @@ def test_settings_for_exposures_do_not_disturb_and_a_dry_run_writes_nothing(mef:
     assert json.loads(done.out)["why"] == "visible first, then infrared, as given"
     assert mef("infrared", day, warm, "-o", tmp_path / "o.png").code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["day.png", "mef.toml", "o.png", "warm.png"]
+
+
+def test_the_page_shows_both_and_what_the_infrared_brought(mef: Mef, tmp_path: Path) -> None:
+    deep = (3000 + 20 * thermal().astype(np.uint16)).astype(np.uint16)  # nearly black as it stands
+    day, warm = saved(tmp_path, visible(), deep[::2, ::2], "tif")
+    page = tmp_path / "page.html"
+    done = mef("infrared", day, warm, "-o", tmp_path / "o.png", "--report", page)
+    assert done.code == 0, done.err
+    text = page.read_text(encoding="utf-8")
+    for words in (
+        "Visible and infrared report",
+        "day.png (visible)",
+        "warm.tif (infrared)",
+        "Fused (infrared)",
+    ):
+        assert words in text
+    assert "What the infrared brought" in text
+    assert "+0.0 EV" not in text
+    embedded = re.findall(r'<img id="picture-1"[^>]*base64,([^"]+)"', text)
+    with Image.open(io.BytesIO(base64.b64decode(embedded[0]))) as picture:
+        assert picture.size == (180, 120)
+        shown = np.asarray(picture.convert("L"))
+    assert shown[THING].mean() > 200, "stretched, as it is fused"
 
 
 def test_models_for_pairs_are_compared(mef: Mef, tmp_path: Path) -> None:
