@@ -23,16 +23,21 @@ class About:
     """A task in words."""
 
     what: str
+    one: str  # of what a card holds for it
     does: str  # a model of it
     command: str
     page: str = ""  # of the documentation
 
 
 ABOUT: dict[Task, About] = {
-    "exposure": About("exposures", "fuses exposures", "mef fuse"),
-    "focus": About("focus stacks", "folds focus stacks", "mef focus", "docs/focus.md"),
+    "exposure": About("exposures", "bracket", "fuses exposures", "mef fuse"),
+    "focus": About("focus stacks", "focus stack", "folds focus stacks", "mef focus", "docs/focus.md"),
     "infrared": About(
-        "visible and infrared", "fuses visible with infrared", "mef infrared", "docs/infrared.md"
+        "visible and infrared",
+        "visible and infrared pair",
+        "fuses visible with infrared",
+        "mef infrared",
+        "docs/infrared.md",
     ),
 }
 OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")

@@ -8,19 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.batch import engine, names, plan, runners, share, sources
+from mefcli.batch import engine, plan, runners, share, sources
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.brackets.group import Grouping, Mode
 from mefcli.brackets.stacks import sorted_for
-from mefcli.checkpoints import find_model
 from mefcli.errors import MefError, UsageError, named
 from mefcli.job import Job
-from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model, other_task
+from mefcli.pipeline.check import check_engine, check_frames, check_memory, check_model
 from mefcli.pipeline.results import Failed, Result
 from mefcli.pipeline.write import check_absent, check_codecs, check_hdr, depth_of
 from mefcli.storage import check_folder_to_be
-from mefcli.tasks import check_task, task_of
+from mefcli.tasks import ABOUT, check_task, task_of
 from mefcli.values import OnStep, Shot, silent
 from mefnets.spec import Task
 
@@ -71,8 +70,6 @@ def check(
 ) -> None:
     """Refuse what would fail for every bracket. What is the workers' of a cluster, only they can tell."""
     task = fuser.spec.task if fuser is not None else task_of(job)
-    if task not in names.NAMES:
-        raise other_task(find_model(job.model))
     check_task(task, job)
     suffixes = plan.suffixes_of(formats)
     check_folder_to_be(output)
@@ -91,7 +88,7 @@ def check(
 def check_one_look(task: Task) -> None:
     if task != "exposure":
         raise UsageError(
-            f"{named('same_look')} is for panoramas of brackets, not for focus stacks.", "Leave it out."
+            f"{named('same_look')} is for panoramas of brackets, not for {ABOUT[task].one}s.", "Leave it out."
         )
 
 

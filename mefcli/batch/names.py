@@ -14,7 +14,11 @@ from mefcli.job import Job
 from mefcli.values import Bracket, Shot
 from mefnets.spec import Task
 
-NAMES: dict[Task, str] = {"exposure": "{stem}_fused", "focus": "{stem}_focus"}
+NAMES: dict[Task, str] = {
+    "exposure": "{stem}_fused",
+    "focus": "{stem}_focus",
+    "infrared": "{stem}_infrared",
+}
 FIELDS = ("stem", "first", "last", "date", "model", "ev")
 WIDE = re.compile(r"\d{4,}")  # a width beyond what any disk takes as a name
 # What a template can make Python's formatting raise.

@@ -28,7 +28,7 @@ class Work:
     ours: frozenset[str] = frozenset()  # contents of outputs that an earlier run made, and so may be replaced
     claim: Path | None = None  # where to note what is about to be put into place
     thumbs: bool = False  # whether the result brings small pictures along, for the batch's page
-    task: Task = "exposure"  # of focus, the bracket is a stack
+    task: Task = "exposure"  # of focus, the bracket is a stack; of infrared, a pair
 
 
 def make_plan(

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from mefcli.batch.plan import Work
-from mefcli.estimate import estimate, estimate_stack
+from mefcli.estimate import estimate, estimate_pair, estimate_stack
 
 WORTH_S = 12.0  # estimated work that pays for a process
 OF_MEMORY = 0.5  # of what is free; estimates are rough, and files are kept in memory by the system too
@@ -31,7 +31,7 @@ def jobs_for(works: Sequence[Work]) -> int:
     from mefcli.pipeline.check import check_model
 
     check_model(works[0].job, works[0].task)  # a slip in its name is told before anything is estimated
-    cost = estimate_stack if works[0].task == "focus" else estimate
+    cost = {"exposure": estimate, "focus": estimate_stack, "infrared": estimate_pair}[works[0].task]
     guesses = [cost(work.bracket, work.outputs, work.job) for work in works]
     worth = int(sum(guess.total_s - guess.start_s for guess in guesses) / WORTH_S)
     if min(worth, len(works)) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from mefcli.batch.claims import check_ours, claim
 from mefcli.batch.plan import Work
 from mefcli.errors import MefError, OutputError, named
 from mefcli.pipeline.results import Done, Failed, Result, done
-from mefcli.values import Bracket, Fused, OnStep, Stack, silent
+from mefcli.values import Bracket, Fused, OnStep, Pixels, Stack, silent
 
 if TYPE_CHECKING:
     from mefcli.clock import Clock
@@ -57,7 +57,7 @@ def read_stack(work: Work, on_step: OnStep = silent) -> Stack:
 
 
 def read_ahead(work: Work) -> Stack | None:
-    """What can be read before a bracket's turn; nothing of a focus stack, whose frames never lie together."""
+    """What can be read before a bracket's turn: of a focus stack nothing, whose frames never lie together."""
     return read_stack(work) if work.task == "exposure" else None
 
 
@@ -96,6 +96,12 @@ def _fuse(work: Work, on_step: OnStep, stack: Stack | Exception | None, fuser: F
         fused = focus.make(
             work.bracket, job, on_step, fuser, depth=depth, clock=clock, on_frame=_glance_at(work, frames)
         )
+    elif work.task == "infrared":
+        from mefcli.pipeline import infrared
+
+        fused = infrared.make(
+            work.bracket, job, on_step, fuser, depth=depth, clock=clock, on_read=_glance(work, frames)
+        )
     else:
         fused = _fused(work, job, on_step, stack, fuser, depth, clock, frames)
     notes = list(fused.record.notes)
@@ -126,21 +132,25 @@ def _fused(
     bracket = complete(work.bracket) if stack is None else stack.bracket
     if stack is not None:
         clock.seconds["read"] = stack.read_s  # it was read ahead
-    look = _glance(work, thumbs)
+    glance = _glance(work, thumbs)
+
+    def look(stack: Stack) -> None:
+        glance(stack.frames, stack.icc)
+
     finish = None if work.curve is None else partial(apply_curve, curve=work.curve)
     return make(
         bracket, job, on_step, fuser, depth=depth, clock=clock, stack=stack, on_read=look, finish=finish
     )
 
 
-def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Stack], None]:
+def _glance(work: Work, thumbs: list[bytes]) -> Callable[[Sequence[Pixels], bytes | None], None]:
     """Takes small pictures of the frames, where the batch's page wants them."""
 
-    def look(stack: Stack) -> None:
+    def look(frames: Sequence[Pixels], icc: bytes | None) -> None:
         if work.thumbs:
             from mefcli.report.thumbs import thumbs_of
 
-            thumbs.extend(thumbs_of(stack.frames, stack.icc))
+            thumbs.extend(thumbs_of(frames, icc))
 
     return look
 

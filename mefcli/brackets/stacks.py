@@ -1,4 +1,4 @@
-"""What a card holds for each task: brackets of exposures, and focus stacks among the shots that are none.
+"""What a card holds for each task: brackets of exposures, focus stacks among the shots that are none, pairs.
 
 Exposures come first, since a pattern of exposures is no accident. What is left and was taken at one exposure
 without long pauses is a burst; where the camera records the focus and it goes one way, it is a stack, and
@@ -23,9 +23,10 @@ from mefcli.brackets.frames import (
     streams,
 )
 from mefcli.brackets.group import Grouping, Leftover, Mode, Thumbnailer, group
+from mefcli.brackets.pairs import pairs_of
 from mefcli.brackets.stack import one_stack
 from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
-from mefcli.errors import MefError, named
+from mefcli.errors import MefError, UsageError, named
 from mefcli.job import RawOrJpeg
 from mefcli.values import Bracket, Shot
 from mefnets.spec import Task
@@ -44,7 +45,17 @@ def sorted_for(
     raw_or_jpeg: RawOrJpeg = "raw",
     thumbnail: Thumbnailer | None = thumbnail_of,
 ) -> Grouping:
-    """The card's brackets or its focus stacks; what the other task takes is left over, and says so."""
+    """The card's brackets or its focus stacks; what the other task takes is left over, and says so.
+
+    Visible and infrared pairs are told by their names alone.
+    """
+    if task == "infrared":
+        if mode != "auto" or gap_s is not None:
+            raise UsageError(
+                "Visible and infrared pictures find each other by their names, not by number or time.",
+                "Leave out what is said of groups and gaps.",
+            )
+        return pairs_of(shots, raw_or_jpeg)
     thumbnail = _once(thumbnail)
     own = mode if task == "exposure" else "auto"
     found = group(shots, mode=own, gap_s=gap_s, raw_or_jpeg=raw_or_jpeg, thumbnail=thumbnail)

@@ -26,7 +26,7 @@ from mefcli.job import Job
 from mefcli.options import FUSION, OUTPUT
 from mefcli.pipeline.results import Done, Failed, Result, exit_code, result_object
 from mefcli.settings import Settings
-from mefcli.tasks import job_for, parse_task, task_of
+from mefcli.tasks import ABOUT, job_for, parse_task, task_of
 from mefcli.values import OnStep, silent
 
 RUNNING = "How it runs"
@@ -48,7 +48,7 @@ Name = Annotated[
     typer.Option(
         "--name",
         help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}. "
-        "Without it {stem}_fused, of focus stacks {stem}_focus.",
+        "Without it {stem}_fused, of focus stacks {stem}_focus, of pairs {stem}_infrared.",
         show_default=False,
         rich_help_panel=OUTPUT,
     ),
@@ -127,12 +127,14 @@ def batch(
     settings: Annotated[Settings, o.Without("reference", "debug_dir")],
     talk: o.Talk,
 ) -> None:
-    """Find every bracket, or every focus stack, on a card and fuse them all.
+    """Find every bracket, focus stack, or visible and infrared pair on a card and fuse them all.
 
     Pictures are sorted into brackets by time, exposure and what the camera says; see it with --dry-run. What
     is done is kept in a journal beside the results: run the same command again after an interruption and it
     goes on; changed settings or sources redo what they touch. One bad bracket does not stop the others.
-    Where a card mixes brackets and focus stacks each task takes its own, and says what it left.
+    Where a card mixes brackets and focus stacks each task takes its own, and says what it left. Visible and
+    infrared pictures find each other by name: street_vis.jpg and street_ir.tif, or folders visible/ and
+    infrared/.
 
     With --json there is a line for each bracket, and for each file that cannot be read.
 
@@ -143,6 +145,7 @@ def batch(
     mef batch CARD/ -o fused/ --report fused/index.html
     mef batch CARD/ -o out/ --name "{date}/{first}-{last}"
     mef batch CARD/ -o stacks/ --task focus           the focus stacks instead
+    mef batch CARD/ -o pairs/ --task infrared         visible and infrared pairs
     mef batch PANO/ -o out/ --same-look               one tone for a panorama
     mef batch INBOX/ -o out/ --watch                  while shooting tethered
     mef batch CARD/ -o /shared/out --cluster tcp://host:8786
@@ -176,8 +179,8 @@ def batch(
         _show_plan(found, json=talk.json)
         raise typer.Exit(1 if found.bad else 0)
     if not works and not found.bad:
-        what = "focus stack" if found.grouping.task == "focus" else "bracket"
-        again = " --task focus" if found.grouping.task == "focus" else ""
+        what = ABOUT[found.grouping.task].one
+        again = "" if found.grouping.task == "exposure" else f" --task {found.grouping.task}"
         raise InputError(
             f"There is no {what} among these pictures.", f"See why: mef info CARD/ --groups{again}."
         )

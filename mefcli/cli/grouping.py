@@ -43,7 +43,8 @@ Task = Annotated[
     str | None,
     typer.Option(
         "--task",
-        help="exposure or focus: brackets of exposures, or focus stacks. Without it, what the model is for.",
+        help="exposure, focus or infrared: brackets, focus stacks, visible and infrared pairs. Without it, "
+        "what the model is for.",
         metavar="TASK",
         show_default=False,
         rich_help_panel=HOW,

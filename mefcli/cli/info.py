@@ -17,7 +17,7 @@ from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError, flag
 from mefcli.pipeline.results import gain_map_object, plan_object
-from mefcli.tasks import parse_task
+from mefcli.tasks import ABOUT, parse_task
 from mefcli.values import Bracket, GainMapFacts, Shot
 from mefnets.spec import Task
 
@@ -111,8 +111,7 @@ def _show_groups(files: Sequence[Path], task: Task, how: str, gap: float | None,
         screen.stdout().print(g.brackets_table(found))
         for line in g.leftover_lines(found):
             screen.put(f"left over: {line}")
-        what = "focus stacks" if task == "focus" else "brackets"
-        screen.say(f"{len(found.brackets)} {what}, {len(found.leftovers)} shots left over.")
+        screen.say(f"{len(found.brackets)} {ABOUT[task].one}s, {len(found.leftovers)} shots left over.")
     for _, error in bad:
         screen.show_error(*error.spelled(flag))
     if bad:

@@ -7,7 +7,7 @@ could tell how far they do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,13 @@ COLOURED = 0.05  # mean difference of the channels beyond which a thermal frame 
 A_LITTLE = 0.01  # and beyond which a picture has any
 
 
+OnRead = Callable[[Sequence[Pixels], bytes | None], None]
+
+
+def ignored(frames: Sequence[Pixels], icc: bytes | None) -> None:
+    """The default `on_read`."""
+
+
 def check(pair: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None = None) -> Fusion | None:
     """Refuse a run that cannot end well. The engine, if it is given or had to be loaded to be sure of it."""
     from mefcli.pipeline.check import check as check_all
@@ -58,8 +65,9 @@ def make(
     *,
     depth: int | None = None,
     clock: Clock | None = None,
+    on_read: OnRead = ignored,
 ) -> Fused:
-    """One pair from files to a picture in memory."""
+    """One pair from files to a picture in memory. `on_read` is shown the frames as they are fused."""
     from mefcli.pipeline.check import check_engine, check_frames
     from mefcli.pipeline.fuse import check_result, load_fuser, weights_of
 
@@ -69,6 +77,7 @@ def make(
     fuser = fuser or check_engine(job, "infrared")
     with clock("read"):
         frames, icc, notes = prepared(pair, job, on_step)
+        on_read(frames, icc)
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):

@@ -104,7 +104,6 @@ def test_a_smaller_thermal_frame_is_brought_to_size_and_another_shape_refused(
         (["infrared", "DAY", "WARM", "-m", "house"], "house fuses exposures. Use mef fuse"),
         (["infrared", "DAY", "WARM", "-m", "focus"], "folds focus stacks. Use mef focus"),
         (["fuse", "DAY", "WARM", "--ev", "0,1", "-m", "infrared"], "Use mef infrared"),
-        (["batch", "FOLDER", "-o", "OUT", "-m", "infrared"], "Use mef infrared"),
         (["infrared", "DAY", "DAY"], "one picture came"),
     ],
 )
