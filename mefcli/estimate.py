@@ -73,7 +73,7 @@ def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimat
 
 
 def estimate_pair(pair: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
-    """The same of a visible and an infrared picture, which are not aligned."""
+    """The same of a visible and an infrared picture, whose alignment is small work."""
     return estimate(pair, outputs, replace(job, align="off", deghost="off"))
 
 

@@ -44,9 +44,9 @@ OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
 UNUSED: dict[Task, tuple[str, ...]] = {
     "exposure": (),
     "focus": (*OF_EXPOSURES, "resolution", "working_size"),
-    "infrared": (*OF_EXPOSURES, "align", "reference", "strict", "raw_or_jpeg"),
+    "infrared": (*OF_EXPOSURES, "reference", "strict", "raw_or_jpeg"),
 }
-STACK_ALIGNS = ("auto", "off")
+OTHER_ALIGNS = ("auto", "off")  # what is to say of stacks and pairs
 
 
 def parse_task(text: str | None, known: Iterable[Task]) -> Task | None:
@@ -87,7 +87,7 @@ def for_task(task: Task, job: Job, settings: Settings) -> Job:
     plain = Job()
     looks = [one.name for one in described(Job) if one.option.panel == LOOK]
     names = [name for name in (*UNUSED[task], *looks) if not _typed(settings, name)]
-    if task == "focus" and job.align not in STACK_ALIGNS and not _typed(settings, "align"):
+    if job.align not in OTHER_ALIGNS and not _typed(settings, "align"):
         names.append("align")
     return replace(job, **{name: getattr(plain, name) for name in names})
 
@@ -98,10 +98,11 @@ def check_task(task: Task, job: Job) -> None:
     for name in UNUSED[task]:
         if getattr(job, name) != getattr(plain, name):
             raise UsageError(f"{named(name)} is of no use for {ABOUT[task].what}.", "Leave it out.")
-    if task == "focus" and job.align not in STACK_ALIGNS:
+    if task != "exposure" and job.align not in OTHER_ALIGNS:
+        how = "shifted, turned and scaled" if task == "focus" else "shifted and scaled"
         raise UsageError(
-            f"{named('align')} cannot be {job.align!r} for a focus stack.",
-            "Frames are shifted, turned and scaled: choose auto or off.",
+            f"{named('align')} cannot be {job.align!r} for a {ABOUT[task].one}.",
+            f"Frames are {how}: choose auto or off.",
         )
 
 

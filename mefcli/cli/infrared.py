@@ -55,9 +55,10 @@ def infrared(
     """Fuse a visible and an infrared picture into one that shows both.
 
     The visible picture gives colours, texture and metadata; what is warm in the infrared one shines in it,
-    and what only that one sees becomes visible. Both must show the same view, lie over each other and be of
-    one shape; the infrared one may be smaller. Deeper than 8 bits it is stretched from its coldest to its
-    hottest pixels. No source is changed.
+    and what only that one sees becomes visible. Both must show the same view and be of one shape; the
+    infrared one may be smaller. Where their edges tell that it lies shifted or scaled, it is moved; where
+    they do not, it stays, which is said. Deeper than 8 bits it is stretched from its coldest to its hottest
+    pixels. No source is changed.
 
     Examples:
     mef infrared street.jpg street_ir.tif                    writes street_infrared.tif
@@ -70,5 +71,5 @@ def infrared(
         job = for_task("infrared", replace(settings.job, model=model), settings)
         return api.plan_infrared(visible, thermal), job
 
-    way = Way(plan, api.check_infrared, estimate_pair, api.infrared_pair, ending="infrared", aligns=False)
+    way = Way(plan, api.check_infrared, estimate_pair, api.infrared_pair, ending="infrared")
     one_photograph(way, [visible, thermal], output, report=report, dry_run=dry_run, talk=talk)

@@ -29,7 +29,6 @@ class Way:
     estimate: Callable[[Bracket, Sequence[Path], Job], Estimate]
     run: Callable[..., Done]  # of frames and outputs, with job= and on_step=
     ending: str = "fused"  # of a name that nobody gave
-    aligns: bool = True
 
 
 def one_photograph(
@@ -54,7 +53,7 @@ def one_photograph(
             way.check(bracket, outputs, job=job)
         guess = way.estimate(bracket, outputs, job)
         if talk.verbose or dry_run:
-            show_plan(bracket, outputs, job, guess, show_table=not talk.json, aligns=way.aligns)
+            show_plan(bracket, outputs, job, guess, show_table=not talk.json)
         if dry_run:
             if talk.json:
                 told = {"cpu_seconds": round(guess.total_s, 1), "memory_mb": round(guess.memory_mb)}
@@ -85,14 +84,12 @@ def show_plan(
     guess: Estimate,
     *,
     show_table: bool,
-    aligns: bool = True,
 ) -> None:
     if show_table:
         from mefcli.cli.tables import bracket_table
 
         screen.console().print(bracket_table(bracket))
-    aligned = f", alignment {job.align}" if aligns else ""
-    screen.say(f"{len(bracket.shots)} frames, {bracket.why}; fused with {job.model}{aligned}.")
+    screen.say(f"{len(bracket.shots)} frames, {bracket.why}; fused with {job.model}, alignment {job.align}.")
     for note in bracket.notes:
         screen.warn(note)
     for output in outputs:

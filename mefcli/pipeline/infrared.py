@@ -1,8 +1,7 @@
 """A visible and a thermal picture of one view, from files to one picture with the visible one's colours.
 
 The thermal frame is made ready first: grey, stretched where it is deeper than 8 bits, as large as the visible
-one. The two are taken to lie over each other; edges of light and of warmth are not the same, so nothing here
-could tell how far they do not.
+one, and moved over it where the edges of both surely tell that it lies elsewhere (`mefcli.motion.bands`).
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 # Percentiles that become black and white: a person is a few pixels, dead ones are fewer.
 COLD, HOT = 0.5, 99.9
 COLOURED = 0.05  # mean difference of the channels beyond which a thermal frame is drawn in colours
+SOFT = 0.05  # of the short side: a window that leaves no edge
 A_LITTLE = 0.01  # and beyond which a picture has any
 
 
@@ -47,7 +47,7 @@ def check(pair: Bracket, outputs: Sequence[Path], job: Job, fuser: Fusion | None
     from mefcli.pipeline.check import check as check_all
 
     check_task("infrared", job)
-    return check_all(pair, outputs, replace(job, align="off"), fuser, "infrared")  # nothing moves
+    return check_all(pair, outputs, replace(job, align="off"), fuser, "infrared")  # a pair is measured small
 
 
 def run(
@@ -137,10 +137,51 @@ def prepared(
         how = cv2.INTER_CUBIC if own[0] < size[0] else cv2.INTER_AREA
         thermal = cv2.resize(thermal, size, interpolation=how)
         notes.append(f"{name}: brought from {own[0]}x{own[1]} to {size[0]}x{size[1]} pixels.")
+    if job.align != "off":
+        on_step(Step("align", 0.0, name))
+        thermal, words = laid_over(visible.pixels, thermal)
+        notes += [f"{name}: {words}." for words in words]
     on_step(Step("read", 1.0))
     frames: list[Pixels] = [visible.pixels, np.repeat(thermal[..., None], 3, axis=2)]
     to_one_depth(frames)
     return frames, visible.icc, notes
+
+
+def as_laid(visible: Pixels, thermal: Pixels, *, align: str) -> Pixels:
+    """A thermal frame as it is fused, (H, W, 3), of frames that may be reduced, for a page."""
+    import cv2
+
+    grey = cv2.resize(stretched(thermal)[0], _size(visible), interpolation=cv2.INTER_AREA)
+    if align != "off":
+        grey, _ = laid_over(visible, grey)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def laid_over(visible: Pixels, thermal: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """The thermal frame, (H, W), where it belongs, and what to tell: nothing of one that fits."""
+    import cv2
+
+    from mefcli.motion.bands import matched
+
+    grey = visible.astype(np.float32) @ (np.array([RED, GREEN, BLUE], np.float32) / full_scale(visible))
+    match = matched(grey, thermal.astype(np.float32) / np.float32(np.iinfo(thermal.dtype).max))
+    if not match.sure:
+        return thermal, ["its edges do not tell how it lies; it was not moved"]
+    if not match.moves:
+        return thermal, []
+    height, width = thermal.shape
+    matrix = match.matrix(width, height)
+    how = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+    moved: NDArray[Any] = cv2.warpAffine(thermal, matrix, (width, height), **how)
+    # Beyond its edge nothing is known; drawn out it would leave streaks that look like edges of warmth.
+    covered = cv2.warpAffine(np.ones(thermal.shape, np.uint8), matrix, (width, height))
+    side = round(SOFT * min(width, height)) | 1
+    moved = np.where(covered > 0, moved, cv2.blur(moved, (side, side)))
+    right, down = match.right * min(width, height), match.down * min(width, height)
+    return moved, [
+        f"moved {abs(right):.0f} px {'right' if right > 0 else 'left'} and {abs(down):.0f} px "
+        f"{'down' if down > 0 else 'up'}, scaled by {match.scale:.3f}, as its edges tell"
+    ]
 
 
 def stretched(pixels: Pixels) -> tuple[NDArray[Any], list[str]]:

@@ -247,9 +247,9 @@ def write_report(path: Path, result: Done | Fused) -> None:
         for shot in used
     ]
     if task == "infrared":
-        from mefcli.pipeline.infrared import stretched
+        from mefcli.pipeline.infrared import as_laid
 
-        frames[1] = np.repeat(stretched(frames[1])[0][..., None], 3, axis=2)
+        frames[1] = as_laid(frames[0], frames[1], align=chosen.get("align", "auto"))
     pixels, icc, second = _shown(result)
     page = report_page(
         bracket,
