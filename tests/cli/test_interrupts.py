@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,14 @@ from mefcli.cli.interrupts import stopping
 
 class Kept:
     pass
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Tests started in a shell's background are told to ignore SIGINT, and so is what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
