@@ -223,10 +223,11 @@ def write_report(path: Path, result: Done | Fused) -> None:
     A `Done` names its output, which is read again together with the sources; a `Fused` has its pixels.
     """
     from mefcli import formats
-    from mefcli.checkpoints import find_model
+    from mefcli.checkpoints import known_models
 
     bracket = result.bracket
-    task = find_model(result.record.model).task
+    known = known_models().get(result.record.model)  # None: a model of the caller's own
+    task: Task = known.task if known else "exposure" if result.sharp is None else "focus"
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     chosen = result.record.settings
     development = (

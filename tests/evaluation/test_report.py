@@ -5,20 +5,26 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from mefcli import api
 from mefcli.cli.app import run
 from mefcli.report.comparison import Comparison, compare, telling_crops
-from mefcli.report.html import report_page, write_comparison
+from mefcli.report.html import report_page, write_comparison, write_report
 from mefcli.report.images import histogram, to_eight_bits
 from mefcli.report.sheet import make_sheet
 from mefcli.report.terminal import ability, thumbnail_row
 from mefcli.storage import write_text
 from mefcli.values import Alignment, Bracket, Ghost, Ghosts, Placed, Record, Shot
+from mefnets import MODELS
+from mefnets.classic.mertens import streams
+from mefnets.engine.graphs import GraphFuser
 from tests.evaluation.vector import make_vector
 from tests.evaluation.webdriver import BROWSER, DRIVER, Browser
 
@@ -45,6 +51,18 @@ def make_page() -> str:
     edges = (((10, 20), (60, 20), (35, 80)), ((30, 30), (40, 30), (35, 40)))
     ghosts = Ghosts(0, (Ghost(), Ghost(0.02, ((10, 20, 60, 80),), edges)))
     return report_page(make_bracket(), [DARK, BRIGHT], FUSED, record, alignment, ghosts)
+
+
+def test_a_model_of_the_caller_s_own_has_a_page_too(tmp_path: Path) -> None:
+    paths = [tmp_path / "dark.png", tmp_path / "bright.png"]
+    for path, pixels in zip(paths, (DARK, BRIGHT), strict=True):
+        cv2.imwrite(str(path), pixels[..., ::-1])
+    mine = GraphFuser(replace(MODELS["mertens"], name="mine"), streams())
+    result = api.fuse_files(paths, [tmp_path / "fused.png"], ev=[-2, 2], fuser=mine)
+    write_report(tmp_path / "page.html", result)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Exposure fusion report" in page
+    assert "mine" in page
 
 
 def make_comparison() -> Comparison:

@@ -34,10 +34,9 @@ def place_of(level: int, depth: int) -> list[float]:
     return place
 
 
-FINE = (
-    0.4  # of how firmly a level keeps what is shown, where a pixel stands for two by two: texture has depth
-)
-LAST = 0.7  # at most, of a reduced picture's finest level: no finer one gives depth to what it lifts
+# How firmly a level keeps what is shown, where a pixel stands for two by two: texture has depth.
+FINE = 0.4
+LAST = 0.7  # at most, on a reduced picture's finest level: no finer one gives depth to what it lifts
 
 
 def strength_of(level: int, role: int) -> float:
