@@ -39,12 +39,18 @@ CHANCE = 3.0
 POINTS = 60_000
 APART_PX = 0.4
 """Brought together by motions that differ by less than this, a pair is the same pair."""
+APART_UNSEARCHED_PX = 0.1
+"""The same, for a pair that was first laid together as it is."""
 WIDE_BOTH, WIDE_ONE = 0.5, 0.65
 """The detail that two frames share is wide where it reaches this far over the picture, along both axes or
 along one; detail everywhere counts 1. From one bright window in a dark frame (at most 0.41 and 0.6 in an
 office) a homography bends all the rest by guesswork; a horizon (0.71 to 1.1 along one axis) holds it."""
 NARROW_PRICE = 2.0
 """On narrower detail a homography must be this many times better than what is simpler."""
+STILL_COARSE_PX, STILL_CORRELATION, STILL_POINTS = 0.25, 0.85, 400
+"""Moved by less than this at the coarsest size, agreeing by more than this over more points than this, a
+frame needs no search: real frames from a tripod moved by at most 0.16 px there and agreed by 0.86 to 0.998,
+and one that agrees by chance at the wrong place is far from it."""
 PARAMETERS: dict[FitModel, int] = {"shift": 2, "rigid": 3, "similarity": 4, "homography": 8}
 Verdict = tuple[list[float], float]
 """Of `misfits`: a loss for each motion, and over how many points."""
@@ -70,7 +76,35 @@ def estimate(
     """Motion between two prepared pictures; `scale` is how many source pixels one of theirs stands for."""
     size = reference[0].size_px
     rough: FitModel = "shift" if choice == "shift" else "rigid"
-    bends = choice in ("auto", "homography")
+    if _hardly_moved(reference[-1], frame[-1], rough):
+        fits = _fits(reference[0], frame[0], IDENTITY, IDENTITY, choice, apart_px=APART_UNSEARCHED_PX)
+    else:
+        start, bent = _searched(reference, frame, rough, bends=choice in ("auto", "homography"))
+        fits = _fits(reference[0], frame[0], start, bent, choice)
+    if not fits:
+        if len(reference) == 1:
+            return NOTHING
+        # Noise left too few clean pixels at this size; averaged ones may do.
+        coarse = estimate(reference[1:], frame[1:], choice, scale=2 * scale)
+        return replace(coarse, matrix=rescale(coarse.matrix, 2.0))
+    chosen = _simplest(fits, grid(size), max(0.05 / scale, 0.015))
+    best = fits[chosen]
+    residual = best.spread_px * scale
+    return Motion(chosen, best.matrix, _confidence(best, residual), residual, best.correlation, best.support)
+
+
+def _hardly_moved(reference: Level, frame: Level, model: FitModel) -> bool:
+    """Whether two frames lie on each other at the coarsest size, beyond doubt: those of a tripod do."""
+    found = _refine(reference, frame, IDENTITY, model)
+    if found is None or found.correlation < STILL_CORRELATION or found.points < STILL_POINTS:
+        return False
+    return float(distance(found.matrix, IDENTITY, grid(reference.size_px)).max()) < STILL_COARSE_PX
+
+
+def _searched(
+    reference: list[Level], frame: list[Level], rough: FitModel, *, bends: bool
+) -> tuple[Matrix, Matrix]:
+    """The motion followed from coarse to fine: rigid, and as a homography where it `bends`."""
     starts = global_starts(reference[-1], frame[-1])
     starts = _best(reference[-1], frame[-1], starts, rough, keep=3)
     bent: Matrix | None = None
@@ -84,21 +118,17 @@ def estimate(
             # What is not rigid is followed from half size on: at full size it may be out of reach.
             tracks = [starts[0]] if bent is None else [bent, starts[0]]
             bent = _best(reference[place], frame[place], tracks, "homography", 1)[0]
-    fits = _fits(reference[0], frame[0], starts[0], starts[0] if bent is None else bent, choice)
-    if not fits:
-        if len(reference) == 1:
-            return NOTHING
-        # Noise left too few clean pixels at this size; averaged ones may do.
-        coarse = estimate(reference[1:], frame[1:], choice, scale=2 * scale)
-        return replace(coarse, matrix=rescale(coarse.matrix, 2.0))
-    chosen = _simplest(fits, grid(size), max(0.05 / scale, 0.015))
-    best = fits[chosen]
-    residual = best.spread_px * scale
-    return Motion(chosen, best.matrix, _confidence(best, residual), residual, best.correlation, best.support)
+    return starts[0], starts[0] if bent is None else bent
 
 
 def _fits(
-    reference: Level, frame: Level, matrix: Matrix, bent: Matrix, choice: ModelChoice
+    reference: Level,
+    frame: Level,
+    matrix: Matrix,
+    bent: Matrix,
+    choice: ModelChoice,
+    *,
+    apart_px: float = APART_PX,
 ) -> dict[FitModel, Fit]:
     """Each model that pays at full working size, compared on one pair of pictures, already brought together.
 
@@ -127,14 +157,14 @@ def _fits(
             break
         found_motions = [fit.matrix for fit in fits.values()]
         verdicts = [misfits(points, other, [back @ motion for motion in found_motions])]
-        if float(distance(ground, found_motions[-1], places).max()) >= APART_PX:
+        if float(distance(ground, found_motions[-1], places).max()) >= apart_px:
             verdicts.append(_judged_on(found_motions[-1], reference, frame, found_motions))
         fits = _that_pay(fits, verdicts, NARROW_PRICE if narrow else 1.0)
         wanted = tuple(fits)
         matrix = fits["rigid"].matrix if "rigid" in fits else matrix
         bent = fits["homography"].matrix if "homography" in fits else bent
         previous, ground = ground, fits[wanted[-1]].matrix
-        if float(distance(previous, ground, places).max()) < APART_PX:
+        if float(distance(previous, ground, places).max()) < apart_px:
             break
     return fits
 

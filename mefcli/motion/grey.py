@@ -8,10 +8,12 @@ white, and falls with the square of the signal towards black, where noise and ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.motion.geometry import IDENTITY
 from mefcli.values import Matrix, Pixels
 
 Plane = NDArray[np.float32]  # (H, W)
@@ -37,6 +39,14 @@ class Detail:
     value: Plane  # high-passed stops
     weight: Plane  # 0..1
 
+    @cached_property
+    def smooth(self) -> Plane:
+        """As motion looks at it: derivatives and positions between pixels want no single pixel's noise."""
+        import cv2
+
+        result: Plane = cv2.GaussianBlur(self.value, (0, 0), 0.7)
+        return result
+
 
 def greys(small: Pixels) -> Greys:
     import cv2
@@ -57,12 +67,16 @@ def level(greys: Greys, full_trust: float = 0.17) -> Level:
 
 def detail(level: Level, trust: Plane | None = None) -> Detail:
     """High-pass of the logarithm, averaged over trusted neighbours (`trust`: the level's own if None)."""
-
     weight = level.trust if trust is None else trust
+    return _details(weight, level.stops)[0]
+
+
+def _details(weight: Plane, *several: Plane) -> list[Detail]:
+    """Each of several frames' stops, high-passed over the same trusted pixels."""
     mass = _blur(weight) + np.float32(1e-3)
-    mean = _blur(level.stops * weight) / mass
     # A pixel whose neighbourhood is mostly clipped has a one-sided mean: trust it less.
-    return Detail(level.stops - mean, weight * np.clip(mass * np.float32(1.25), 0, 1) ** 2)
+    trust = weight * np.clip(mass * np.float32(1.25), 0, 1) ** 2
+    return [Detail(stops - _blur(stops * weight) / mass, trust) for stops in several]
 
 
 def _blur(plane: Plane) -> Plane:
@@ -81,19 +95,26 @@ def joint_details(reference: Level, frame: Level, matrix: Matrix) -> tuple[Detai
     """
     import cv2
 
+    stops, trust = (frame.stops, frame.trust) if np.array_equal(matrix, IDENTITY) else _moved(frame, matrix)
+    joint = reference.trust * trust
+    # What is clipped in one frame reaches its neighbours through interpolation and derivative.
+    reach = 5 if min(joint.shape) > 300 else 3
+    clear = cv2.erode((joint > 1e-3).astype(np.uint8), np.ones((reach, reach), np.uint8))
+    joint *= clear
+    one, other = _details(joint, reference.stops, stops)
+    return one, other
+
+
+def _moved(frame: Level, matrix: Matrix) -> tuple[Plane, Plane]:
+    import cv2
+
     # Linear blurs but does not shift. OpenCV's cubic (a = -0.75) does, by up to 0.035 px; its Lanczos4 rounds
     # positions to 1/32 px.
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     stops = cv2.warpPerspective(
         frame.stops, matrix, frame.size_px, flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-    trust = cv2.warpPerspective(frame.trust, matrix, frame.size_px, flags=flags)
-    joint = reference.trust * trust
-    # What is clipped in one frame reaches its neighbours through interpolation and derivative.
-    reach = 5 if min(joint.shape) > 300 else 3
-    clear = cv2.erode((joint > 1e-3).astype(np.uint8), np.ones((reach, reach), np.uint8))
-    joint = joint * clear
-    return detail(reference, joint), detail(Level(stops, trust), joint)
+    return stops, cv2.warpPerspective(frame.trust, matrix, frame.size_px, flags=flags)
 
 
 def _linear(grey: Plane) -> Plane:

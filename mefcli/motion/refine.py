@@ -55,7 +55,7 @@ def choose_points(reference: Detail, limit: int = 60_000) -> Points:
     """The strongest gradients, taken cell by cell so that one busy corner does not speak for the picture."""
     import cv2
 
-    value = cv2.GaussianBlur(reference.value, (0, 0), 0.7)
+    value = reference.smooth
     grad_x = cv2.sepFilter2D(value, cv2.CV_32F, _DERIVATIVE, _SMOOTH)
     grad_y = cv2.sepFilter2D(value, cv2.CV_32F, _SMOOTH, _DERIVATIVE)
     energy = np.sqrt(grad_x**2 + grad_y**2) * reference.weight
@@ -118,11 +118,9 @@ def refine(
     tolerance_px: float = 4e-3,
 ) -> Fit | None:
     """The motion near `start` that best explains the frame, or None when too little is seen in both."""
-    import cv2
-
     if len(points.x) < FEWEST:
         return None
-    value = cv2.GaussianBlur(frame.value, (0, 0), 0.7)
+    value = frame.smooth
     width, height = points.size_px
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     half = max(width, height) / 2
@@ -182,9 +180,7 @@ def misfits(points: Points, frame: Detail, motions: Sequence[Matrix]) -> tuple[l
     Tukey's loss, its scale that of the best, averaged over the points where every motion finds both frames
     trusted: differences are the motions', not the points'.
     """
-    import cv2
-
-    value = cv2.GaussianBlur(frame.value, (0, 0), 0.7)
+    value = frame.smooth
     seen = [look for motion in motions if (look := _look(points, value, frame.weight, motion)) is not None]
     if len(seen) < len(motions):
         return [], 0.0

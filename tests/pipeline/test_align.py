@@ -11,6 +11,7 @@ import pytest
 from mefcli.bench.motion_cases import Case, expose, make_case
 from mefcli.errors import AlignmentError
 from mefcli.job import Job
+from mefcli.motion import estimate
 from mefcli.motion.fill import fill_missing
 from mefcli.motion.geometry import common_box, distance, grid, rigid
 from mefcli.motion.reduced import reduce, seen_by
@@ -116,6 +117,31 @@ def test_a_tripod_bracket_comes_back_as_the_very_same_arrays() -> None:
     done = align(stack_of(frames))
     assert all(one is frame for one, frame in zip(done.frames, frames, strict=True))
     assert all(one.kept_identity for one in found(done).placed)
+
+
+def test_frames_of_a_tripod_are_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(*_: object, **__: object) -> None:
+        raise AssertionError("a search for what has not moved")
+
+    monkeypatch.setattr(estimate, "_searched", searched)
+    rng = np.random.default_rng(1)
+    radiance = scene((600, 400)) * 0.2
+    done = align(stack_of([expose(radiance, gain, rng) for gain in (0.25, 1.0, 4.0)]))
+    assert all(one.kept_identity and one.trusted for one in found(done).placed)
+
+
+def test_a_fence_that_moved_by_its_own_period_is_not_taken_for_a_tripod_s() -> None:
+    import cv2
+
+    rng, period, (width, height) = np.random.default_rng(1), 32, (900, 600)
+    fence = np.tile(np.sign(np.sin(2 * np.pi * np.arange(width + period) / period)), (height, 1)) * 0.3 + 0.5
+    for _ in range(160):
+        corner = (int(rng.integers(width + period)), int(rng.integers(height)))
+        cv2.circle(fence, corner, int(rng.integers(5, 30)), float(rng.uniform(0.1, 0.9)), -1)
+    light = np.repeat((cv2.GaussianBlur(fence, (0, 0), 1) ** 2.2)[..., None], 3, axis=2).astype(np.float32)
+    frames = [expose(light[:, period:] * 0.5, 1.0, rng), expose(light[:, :width], 1.0, rng)]
+    done = align(stack_of(frames, reference=1), align="shift")
+    assert abs(found(done).placed[0].matrix[0, 2] + period) < 0.1
 
 
 def shifted(frames: list[np.ndarray], places: list[float]) -> list[np.ndarray]:
