@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mefcli.cli import interrupts, state, threads
+from mefcli.cli import interrupts, memory, state, threads
 from mefcli.cli.lazy import Entry, LazyGroup
 from mefcli.errors import MefError, UsageError, flag
 from mefcli.words import shown
@@ -75,6 +75,7 @@ class Mef(LazyGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         threads.settle(args[0])  # before the command's module can load the engine
+        memory.settle()
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
