@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mefcli.cli import state
+from mefcli.cli.plain import past_the_converter
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Command(TyperCommand):
 
     examples = ""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        past_the_converter(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         if self.examples:
@@ -62,6 +67,7 @@ class LazyGroup(TyperGroup):
             )
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        past_the_converter(self.get_params(ctx))
         bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
         return super().parse_args(ctx, [self.alone, *args] if self.alone and bare else args)
 
