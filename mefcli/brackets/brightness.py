@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +13,32 @@ from numpy.typing import NDArray
 from mefcli.values import Pixels, Shot
 
 MEASURED_SIDE_PX = 256
+HELD = 16
+"""Small pictures at hand: both what sorts a bracket and what tells its scene look at them."""
 Grey = NDArray[np.float32]  # (h, w), linear light
+
+
+def small_picture(shot: Shot) -> Pixels:
+    """At most MEASURED_SIDE_PX on its longer side; read once, as long as the file stays what it is."""
+    try:
+        seen = shot.path.stat()
+    except OSError:  # whoever reads it says so in words
+        return _small_picture.__wrapped__(shot.path, ())
+    return _small_picture(shot.path, (seen.st_mtime_ns, seen.st_size))
+
+
+@lru_cache(maxsize=HELD)
+def _small_picture(path: Path, _as_it_is: tuple[int, ...]) -> Pixels:
+    from mefcli import formats
+
+    pixels = formats.decode_reduced(path, MEASURED_SIDE_PX).pixels
+    pixels.flags.writeable = False
+    return pixels
 
 
 def measured_evs(shots: Sequence[Shot]) -> list[float]:
     """Exposure in stops as far as the pixels tell, by the median ratio of linear light between neighbours."""
-    from mefcli import formats
-
-    lights = [_linear_grey(formats.decode_reduced(shot.path, MEASURED_SIDE_PX).pixels) for shot in shots]
+    lights = [_linear_grey(small_picture(shot)) for shot in shots]
     order = sorted(range(len(lights)), key=lambda i: float(lights[i].mean()))
     evs = [0.0] * len(lights)
     for darker, brighter in pairwise(order):

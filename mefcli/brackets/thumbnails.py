@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.brackets.brightness import full_scale
+from mefcli.brackets.brightness import full_scale, small_picture
 from mefcli.errors import MefError
 from mefcli.values import Shot
 
@@ -32,10 +32,10 @@ class Thumbnail:
 
 def thumbnail_of(shot: Shot) -> Thumbnail | None:
     """None where the picture cannot be read; whoever fuses it will be told why."""
-    from mefcli import formats
+    from mefcli.formats.decoding import shrunk
 
     try:
-        pixels = formats.decode_reduced(shot.path, SIDE_PX).pixels
+        pixels = shrunk(small_picture(shot), SIDE_PX)
     except (MefError, OSError):
         return None
     grey = pixels.astype(np.float32).mean(axis=2) / full_scale(pixels)

@@ -238,3 +238,26 @@ def test_a_refusal_says_which_odd_file_is_an_earlier_result(
     assert told.code == 1
     assert "Fuse what belongs together" in told.err
     assert f"{result.name}, by the name, is an earlier result of mef's." in told.err
+
+
+def test_files_that_record_no_exposure_are_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    light = rng.uniform(0.05, 0.4, (30, 40, 3)).repeat(10, 0).repeat(10, 1)
+    paths = [tmp_path / f"view_{gain}.png" for gain in (1, 2, 4)]
+    for path, gain in zip(paths, (0.6, 1.2, 2.4), strict=True):
+        Image.fromarray((255 * np.clip(light * gain, 0, 1) ** (1 / 2.2)).astype(np.uint8)).save(path)
+    read: list[Path] = []
+    decode = formats.decode_reduced
+
+    def counted(path: Path, max_side_px: int) -> formats.Picture:
+        read.append(path)
+        return decode(path, max_side_px)
+
+    monkeypatch.setattr(formats, "decode_reduced", counted, raising=False)
+    bracket = api.plan(paths)
+    assert [path.name for path in bracket.paths] == [path.name for path in paths]
+    assert sorted(read) == sorted(paths)
+    Image.fromarray((255 * np.clip(light * 9, 0, 1)).astype(np.uint8)).save(paths[0])
+    assert api.plan(paths).paths[-1] == paths[0]  # a file that has changed is looked at again
