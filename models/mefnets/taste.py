@@ -28,6 +28,15 @@ class Taste:
 
 
 NATURAL = Taste()
+SHADOW_BELOW = 0.15, 0.55
+"""Luminance where shadows begin to fade out, and where they have."""
+RIPPLE, RIPPLE_MOST = 7 / 255, 3 / 255
+"""In opened shadows ripples of the finest detail are noise: those of RIPPLE times `shadows`, at most
+RIPPLE_MOST, are halved, smaller ones go, and what is larger stays."""
+
+
+def ripple_of(taste: Taste) -> float:
+    return min(max(RIPPLE * taste.shadows, 0.0), RIPPLE_MOST)
 
 
 def without_taste(spec: ModelSpec) -> tuple[str, str]:

@@ -89,3 +89,23 @@ def test_coefficients_sit_where_pixels_sit():
     guided.apply_rgb(black, coefficients, 5, out)
     averages = out.reshape(10, 5, 20, 5, 3).mean((1, 3))
     assert np.allclose(averages[:, 1:-1], ramp[:, 1:-1], atol=1e-4)
+
+
+def test_opened_shadows_are_calmed_alike_in_any_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    frames = [rng.integers(level, level + 12, (96, 80, 3)).astype(np.uint8) for level in (20, 30)]
+    frames = [np.where(np.arange(80)[:, None] < 40, frame, frame + 190).astype(np.uint8) for frame in frames]
+    coefficients = np.full((3, 24, 20, 3), 0.5, np.float32)
+    coefficients[-1] = 0
+
+    def carried(ripple: float, strip_px: int) -> np.ndarray:
+        monkeypatch.setattr(guided, "STRIP_PX", strip_px)
+        out = np.empty((96, 80, 3), np.uint16)
+        guided.apply_rgb(frames, coefficients, 4, out, ripple=ripple)
+        return out.astype(np.float64) / 257
+
+    plain, calm, whole = carried(0.0, 320), carried(3 / 255, 320), carried(3 / 255, 10**6)
+    assert np.abs(calm - whole).max() < 0.01
+    assert calm[:, :38].std() < 0.7 * plain[:, :38].std()
+    assert np.abs(calm[:, 42:] - plain[:, 42:]).max() < 0.01  # what is not dark keeps its detail
+    assert abs(calm[:, :38].mean() - plain[:, :38].mean()) < 0.1

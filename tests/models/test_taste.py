@@ -124,3 +124,33 @@ def test_compare_shows_the_looks(mef: Mef, jpegs: list[Path], tmp_path: Path) ->
     done = mef("compare", *jpegs, "--looks", "-o", tmp_path / "looks.jpg", "--json")
     assert [one["name"] for one in json.loads(done.out)["models"]] == list(LOOKS)
     assert (tmp_path / "looks.jpg").is_file()
+
+
+def test_bright_opens_shadows_without_their_noise(fuser) -> None:  # type: ignore[no-untyped-def]
+    import cv2
+
+    rng = np.random.default_rng(3)
+    steps = np.repeat(np.repeat(rng.uniform(0.002, 0.03, (6, 8)), 20, axis=0), 20, axis=1)
+    light = np.repeat(steps[..., None], 3, axis=2)
+
+    def bracket(noisy: bool) -> list[np.ndarray]:
+        frames = []
+        for gain in (1.0, 4.0, 16.0):
+            electrons = 4000 * np.clip(light * gain, 0, 1)
+            if noisy:
+                electrons = electrons + rng.standard_normal(light.shape) * np.sqrt(electrons + 16)
+            frames.append(np.rint(255 * np.clip(electrons / 4000, 0, 1) ** (1 / 2.2)).astype(np.uint8))
+        return frames
+
+    noisy, clean = bracket(True), bracket(False)
+
+    def noise_of(look: str) -> tuple[float, float]:
+        rough, smooth = (
+            fuser.fuse(frames, depth=16, taste=LOOKS[look]).mean(2) / 257 for frames in (noisy, clean)
+        )
+        ripples = (rough - smooth) - cv2.blur(rough - smooth, (9, 9))
+        return float(ripples.std()), float(smooth.mean())
+
+    (natural, dark), (bright, opened) = noise_of("natural"), noise_of("bright")
+    assert opened > dark
+    assert bright < 0.96 * natural

@@ -30,7 +30,7 @@ from mefnets.engine.frames import (
 from mefnets.engine.sizes import WORKING_SIZE_MP, Mode, Resolution, mode_for
 from mefnets.engine.strategies import Schedule, Strategy, schedule
 from mefnets.spec import ModelSpec
-from mefnets.taste import NATURAL, Taste, without_taste
+from mefnets.taste import NATURAL, Taste, ripple_of, without_taste
 from mefnets.trouble import ModelError, TooLargeError, named
 
 Progress = Callable[[float, str], None]
@@ -64,6 +64,7 @@ class FusionJob:
     budget: int  # bytes for network and buffers
     tile_px: int | None
     on_step: Progress
+    taste: Taste = NATURAL
 
 
 def refuse_half(spec: ModelSpec) -> ModelError:
@@ -147,7 +148,7 @@ class Fusion(ABC):
         if not plan.fits:
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
         budget = self._budget(plan.budget_bytes)
-        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step)
+        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step, taste)
         with opencv.THREADS.settled(most=1), self._settled(), self._tasting(taste):
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":
@@ -230,8 +231,14 @@ class Fusion(ABC):
                 seen, fused = self._fuse_small(little, small)
         coefficients = guided.fit(seen, fused)
         job.on_step(0.75, "transfer")
-        carry = guided.apply_rgb if self.spec.colour == "rgb" else guided.apply_luma
-        carry(job.frames, coefficients, factor, out, lambda done: job.on_step(0.75 + 0.25 * done, "transfer"))
+
+        def told(done: float) -> None:
+            job.on_step(0.75 + 0.25 * done, "transfer")
+
+        if self.spec.colour == "rgb":
+            guided.apply_rgb(job.frames, coefficients, factor, out, told, ripple_of(job.taste))
+        else:
+            guided.apply_luma(job.frames, coefficients, factor, out, told)
 
     # ---- what the two engines do differently -------------------------------------------------------------
 

@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from mefnets.engine.frames import FULL_SCALE, Floats, Frame, mirrored, store, strips
 from mefnets.engine.threads import in_parallel
 from mefnets.luma import BLUE, GREEN, RED
+from mefnets.taste import SHADOW_BELOW
 
 RIDGE = 1e-5  # on the slopes; a window whose variance is below it counts as flat
 RADIUS = 1  # of the windows, in working pixels
+CALM_PX = 2
 STRIP_PX = 150_000  # so that a strip's planes stay in a core's cache
 FIT_STRIP_BYTES = 1 << 21
 
@@ -203,25 +205,47 @@ def apply_rgb(
     factor: int,
     out: Frame,
     on_progress: Callable[[float], None] | None = None,
+    ripple: float = 0.0,
 ) -> None:
-    """Each colour by its own coefficients, (N + 1, h, w, 3)."""
+    """Each colour by its own coefficients, (N + 1, h, w, 3). `ripple`: as `calm` has it, of white."""
     height, width, _ = out.shape
+    halo = -(-CALM_PX // factor) * factor if ripple else 0
     white = FULL_SCALE[frames[0].dtype.name]
     planes = coefficients.copy()
     planes[-1] *= white
     lattice = Lattice(planes, factor, height, width)
 
     def apply_rows(span: tuple[int, int]) -> None:
-        top, bottom = span
+        top, bottom = max(0, span[0] - halo), min(height, span[1] + halo)
         fused = np.ascontiguousarray(lattice.strip(len(frames), top, bottom))
         for index, frame in enumerate(frames):
             rows = frame[top:bottom].astype(np.float32)
             cv2.accumulateProduct(lattice.strip(index, top, bottom), rows, fused)
+        if ripple:
+            calm(fused, ripple * white, white)
+        top, bottom, fused = *span, fused[span[0] - top : span[1] - top]
         store(fused, out[top:bottom], white)
         if on_progress:
             on_progress(bottom / height)
 
     in_parallel(apply_rows, lattice.strips(STRIP_PX))
+
+
+def calm(rows: Floats, ripple: float, white: float) -> None:
+    """Without ripples as small as `ripple` where it is dark, in place: noise, where shadows were opened.
+
+    Of the finest detail, what differs from the mean over CALM_PX pixels around.
+    """
+    side = 2 * CALM_PX + 1
+    smooth = cv2.blur(rows, (side, side))
+    rows -= smooth
+    squared = cv2.transform(rows * rows, np.full((1, 3), 1 / 3, np.float32))
+    start, end = SHADOW_BELOW
+    light = cv2.transform(smooth, np.array([[RED, GREEN, BLUE]], np.float32))
+    light = np.clip((light / np.float32(white) - np.float32(start)) / np.float32(end - start), 0, 1)
+    small = np.float32(ripple) * (1 - light * light * (3 - 2 * light))
+    rows *= (squared / np.maximum(squared + small * small, np.float32(1e-9)))[..., None]
+    rows += smooth
 
 
 def apply_luma(

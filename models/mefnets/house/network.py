@@ -41,7 +41,7 @@ from mefnets.house.shape import (
     strength_of,
     strip_rows,
 )
-from mefnets.house.taste import COLOUR, CONTRAST, TASTE_LEVEL, moved, preferred
+from mefnets.house.taste import COLOUR, CONTRAST, TASTE_LEVEL, calmed, moved, preferred
 from mefnets.taste import NATURAL
 
 FEATURES = 9
@@ -189,7 +189,10 @@ class PyramidBlend(nn.Module):
             if below is not None:
                 blended = torch.exp(CONTRAST * taste[2]) * blended
         if fused is not None:
-            blended = expand_bordered(fused, size) + blended
+            base = expand_bordered(fused, size)
+            if taste is not None and role < 2:
+                blended = calmed(blended, base, taste)
+            blended = base + blended
         if taste is not None and level == TASTE_LEVEL:
             blended = moved(picture.view(B, N, 3, *size), blended, taste)
         if role:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from mefnets.house.pyramid import luminance
+from mefnets.taste import RIPPLE, RIPPLE_MOST, SHADOW_BELOW
 
 TASTE_LEVEL = 2  # where light is moved: a pixel stands for four by four
 PICK = 10.0  # how strictly the brightest, or darkest, usable frame is taken
 DETAIL = 6.0  # how much a brighter frame's detail is preferred in shadows, at full strength
 LIGHT_DETAIL = 3.0  # and in highlights, where a brighter frame soon has none
-SHADOW_BELOW, LIGHT_ABOVE = (0.15, 0.55), (0.45, 0.85)  # luminance where shadows fade out and highlights in
+LIGHT_ABOVE = 0.45, 0.85  # luminance where highlights fade in
 CONTRAST, COLOUR = 0.3, 0.35  # a band, and its colour, at full strength: exp(-0.3)..exp(0.3)
 
 
@@ -53,3 +54,10 @@ def preferred(y: Tensor, taste: Tensor) -> Tensor:
     """What is added to the logits of frames of luminance y, (B, N, 1, h, w), where detail is chosen."""
     around = y.mean(1, keepdim=True)
     return (DETAIL * taste[0] * shadow(around) + LIGHT_DETAIL * taste[1] * highlight(around)) * y
+
+
+def calmed(band: Tensor, base: Tensor, taste: Tensor) -> Tensor:
+    """A fine band, (B, 3, h, w), over what is coarser: without ripples of noise in opened shadows."""
+    size = (RIPPLE * taste[0]).clamp(0, RIPPLE_MOST) * shadow(luminance(base))
+    squared = (band * band).mean(1, keepdim=True)
+    return band * (squared / (squared + size * size).clamp_min(1e-12))
