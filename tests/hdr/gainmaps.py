@@ -71,6 +71,8 @@ def expected(path: Path, icc: bytes) -> Floats:
     levels = imagecodecs.jpeg8_decode(second).astype(np.float64)
     (height, width), (rows, columns) = light.shape[:2], levels.shape[:2]
     x, y = np.arange(width) * columns / width, np.arange(height) * columns / width
+    if width % columns == 0:  # then it has a table of weights, of places within a pixel of the map
+        y = np.minimum(np.floor(y), rows - 1) + y % 1
     total, weights = np.zeros(light.shape), np.zeros((height, width, 1))
     for down in (0, 1):
         for right in (0, 1):
