@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mefcli.hdr.curves import ROUNDING
 from mefcli.hdr.places import Exact, Places
@@ -87,43 +88,56 @@ class _Fit:
     """Weighted least squares in the splines, with the light of each place eliminated."""
 
     def __init__(self, z: Exact, weight: Exact, ln_t: Exact, profile: Light) -> None:
-        self.shape, self.weight, self.ln_t = z.shape, weight, ln_t
-        self.basis = splines(z.ravel())  # (n * frames, SPLINES)
-        self.profile = np.log(np.maximum(_mean(profile)(z.ravel()), 1e-9)).reshape(z.shape)
+        seen = weight > 0  # about half: the others are clipped or black
+        self.weight, z = weight[seen], z[seen]
+        self.place, frame = np.nonzero(seen)
+        self.places = len(seen)
+        first, self.parts = _parts(z)
+        self.basis = _spread(first, self.parts)
+        self.cell = (self.place * SPLINES + first)[:, None] + np.arange(4)  # of a table places x splines
+        self.target = np.log(np.maximum(_mean(profile)(z), 1e-9)) - ln_t[frame]
         step = 1 / 512
         slope = (
-            np.log(np.maximum(_mean(profile)(np.minimum(z.ravel() + step, 1)), 1e-9))
-            - np.log(np.maximum(_mean(profile)(z.ravel() - step), 1e-9))
+            np.log(np.maximum(_mean(profile)(np.minimum(z + step, 1)), 1e-9))
+            - np.log(np.maximum(_mean(profile)(z - step), 1e-9))
         ) / (2 * step)
         # Means of nine pixels: a third of one pixel's rounding, and never surer than the model is.
-        self.variance = (slope.reshape(z.shape) * ROUNDING / 3) ** 2 + MODEL_ERROR**2
+        self.variance = (slope * ROUNDING / 3) ** 2 + MODEL_ERROR**2
 
     def solve(self, stiffness: float) -> Exact:
         bends = np.diff(np.eye(SPLINES), n=2, axis=0)
         prior = stiffness * (bends.T @ bends) / BEND**2 + np.eye(SPLINES) / DEPARTURE**2
         departure = np.zeros(SPLINES)
-        trust = np.ones(self.shape)
-        fewer = min(1.0, SPEAKERS / max(1.0, float((self.weight > 0).sum())))
-        rows = self.basis.reshape(*self.shape, SPLINES)
+        trust = np.ones(len(self.weight))
+        fewer = min(1.0, SPEAKERS / max(1.0, float(len(self.weight))))
         for _ in range(ROUNDS):
             weight = fewer * self.weight * trust / self.variance
-            total = weight.sum(axis=1, keepdims=True)
-            total[total <= 0] = 1.0
-            target = self.profile - self.ln_t
-            target = target - (weight * target).sum(axis=1, keepdims=True) / total
+            total = np.maximum(self._sums(weight), 1e-30)
+            target = self.target - (self._sums(weight * self.target) / total)[self.place]
             # Every place's own light is taken out by its mean: of sums, as rows less their means are slow.
-            means = (weight[:, None] @ rows)[:, 0] / total
-            weighed = weight.reshape(-1, 1) * self.basis
-            normal = weighed.T @ self.basis - (total * means).T @ means
-            departure = np.linalg.solve(normal + prior, -(weighed.T @ target.ravel()))
-            residual = target + rows @ departure - (means @ departure)[:, None]
-            spread = np.maximum(1.5 * np.median(np.abs(residual[self.weight > 0])), MODEL_ERROR / 3)
+            share = (weight[:, None] * self.parts).ravel()
+            sums = np.bincount(self.cell.ravel(), share, self.places * SPLINES)
+            means = sums.reshape(-1, SPLINES) / np.sqrt(total)[:, None]
+            rows = np.sqrt(weight)[:, None] * self.basis
+            normal = rows.T @ rows - means.T @ means
+            departure = np.linalg.solve(normal + prior, -(self.basis.T @ (weight * target)))
+            residual = target + self.basis @ departure - (means @ departure / np.sqrt(total))[self.place]
+            spread = np.maximum(1.5 * np.median(np.abs(residual)), MODEL_ERROR / 3)
             trust = 1 / (1 + (residual / (3 * spread)) ** 2) ** 2
         return np.asarray(departure)
+
+    def _sums(self, numbers: Exact) -> Exact:
+        """Over the frames of each place."""
+        return np.asarray(np.bincount(self.place, numbers, self.places), np.float64)
 
 
 def splines(signal: Exact) -> Exact:
     """Uniform cubic B-splines over the square root of the signal: curves turn most in the dark."""
+    return _spread(*_parts(signal))
+
+
+def _parts(signal: Exact) -> tuple[NDArray[np.int64], Exact]:
+    """The first of the four splines that differ from 0 there, and what they are, (n, 4)."""
     spans = SPLINES - 3
     at = np.sqrt(np.clip(signal, 0, 1)) * spans
     first = np.minimum(at.astype(np.int64), spans - 1)
@@ -134,10 +148,13 @@ def splines(signal: Exact) -> Exact:
         (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6,
         f**3 / 6,
     )
-    basis = np.zeros((len(signal), SPLINES))
-    rows = np.arange(len(signal))
-    for offset, part in enumerate(parts):
-        basis[rows, first + offset] = part
+    return first, np.stack(parts, axis=1)
+
+
+def _spread(first: NDArray[np.int64], parts: Exact) -> Exact:
+    """(n, SPLINES)"""
+    basis = np.zeros((len(first), SPLINES))
+    np.put_along_axis(basis, first[:, None] + np.arange(4), parts, axis=1)
     return basis
 
 

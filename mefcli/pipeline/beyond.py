@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mefcli.formats.spaces import Matrix
 
 REDUCED = 4  # sides of the picture to those of the map
+STRIP_ROWS = 16  # of the map
 PLACES = 4000  # a camera's curve is right to 0.02 stops with so few
 NOTHING = "nothing in the scene is brighter than the picture shows it: it holds no light beyond white"
 
@@ -23,7 +24,7 @@ NOTHING = "nothing in the scene is brighter than the picture shows it: it holds 
 def beyond_white(stack: Stack, pixels: Pixels, headroom: float) -> tuple[GainMap | None, tuple[str, ...]]:
     """The gain map of a stack's picture, at a quarter of its sides; and what is to be said of it."""
     from mefcli.formats.icc import icc_profile
-    from mefcli.hdr.beyond import gain_map
+    from mefcli.hdr.beyond import gain_map, looked_at
     from mefcli.hdr.curves import levels_of, picture_curves
     from mefcli.hdr.merge import Radiance, gains_of
     from mefcli.pipeline.light import response_of
@@ -39,7 +40,8 @@ def beyond_white(stack: Stack, pixels: Pixels, headroom: float) -> tuple[GainMap
         None,
     )
     (small,) = _reduced([pixels])
-    found = gain_map(_light_of(small, matrix), radiance.whole(), headroom)
+    light = _light_by_colour(small, matrix)
+    found = gain_map(light, radiance.by_colour(looked_at(light)), headroom)
     return found, () if found is not None else (NOTHING,)
 
 
@@ -106,12 +108,25 @@ def matrix_for(icc: bytes | None) -> Matrix:
 
 
 def _light_of(pixels: Pixels, matrix: Matrix) -> NDArray[np.float32]:
-    from mefcli.hdr.curves import columns, levels_of
     from mefcli.hdr.merge import as_levels, looked_up
 
     levels = as_levels(pixels)
-    signal = np.linspace(0.0, 1.0, levels_of(levels.dtype))
-    return looked_up(columns(matrix.light(signal)), levels)
+    return looked_up(_light(matrix, levels.dtype), levels)
+
+
+def _light_by_colour(pixels: Pixels, matrix: Matrix) -> NDArray[np.float32]:
+    """(3, h, w)"""
+    from mefcli.hdr.merge import as_levels, by_plane, planes_of
+
+    planes = planes_of(as_levels(pixels))
+    return by_plane(_light(matrix, planes.dtype), planes)
+
+
+def _light(matrix: Matrix, dtype: np.dtype[Any]) -> NDArray[np.float32]:
+    """A table over levels."""
+    from mefcli.hdr.curves import columns, levels_of
+
+    return columns(matrix.light(np.linspace(0.0, 1.0, levels_of(dtype))))
 
 
 def _reduced(pictures: Sequence[Pixels]) -> tuple[Pixels, ...]:
@@ -124,8 +139,19 @@ def _reduced(pictures: Sequence[Pixels]) -> tuple[Pixels, ...]:
     rows, columns = (max(1, side // REDUCED) for side in (height, width))
     top, left = max(0, height - REDUCED * rows) // 2, max(0, width - REDUCED * columns) // 2
     whole = (slice(top, top + REDUCED * rows), slice(left, left + REDUCED * columns))
-    halves = (_halved(picture[whole], 2 * rows, 2 * columns) for picture in pictures)
-    return tuple(_halved(half, rows, columns) for half in halves)
+    return tuple(_quartered(picture[whole], rows, columns) for picture in pictures)
+
+
+def _quartered(picture: Pixels, rows: int, columns: int) -> Pixels:
+    """Strip by strip, so that what lies between is never written out to memory."""
+    small = np.empty((rows, columns, 3), picture.dtype)
+    for row in range(0, rows, STRIP_ROWS):
+        end = min(row + STRIP_ROWS, rows)
+        # The last strip of a picture of less than a quarter's side has fewer rows than four.
+        part = picture[REDUCED * row : REDUCED * end]
+        half = _halved(part, 2 * (end - row), 2 * columns)
+        small[row:end] = _halved(half, end - row, columns)
+    return small
 
 
 def _halved(picture: Pixels, rows: int, columns: int) -> Pixels:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 from gainmaps import Floats, map_of, most_of, stops_of
 from PIL import Image
@@ -20,12 +22,19 @@ from mefcli.errors import MismatchError
 from mefcli.formats.gainmap import MPF_HEAD
 from mefcli.formats.spaces import matrix_of
 from mefcli.hdr.beyond import gain_map
+from mefcli.hdr.curves import picture_curves
+from mefcli.hdr.merge import Radiance
 from mefcli.job import Job
-from mefcli.pipeline.beyond import NOTHING, _enlarged, _reduced, beyond_white, brightened
+from mefcli.pipeline.beyond import NOTHING, PLACES, _enlarged, _reduced, beyond_white, brightened
+from mefcli.pipeline.light import response_of
 from mefcli.pipeline.results import Done
-from mefcli.values import GAIN_OFFSET
+from mefcli.values import GAIN_OFFSET, GainMap
 
 # ---- the map ---------------------------------------------------------------------------------------------
+
+
+def map_of_light(picture: Floats, scene: Floats, headroom: float) -> GainMap | None:
+    return gain_map(picture.transpose(2, 0, 1), scene.transpose(2, 0, 1), headroom)
 
 
 def ramp(top: float) -> tuple[Floats, Floats]:
@@ -37,7 +46,7 @@ def ramp(top: float) -> tuple[Floats, Floats]:
 
 def test_mid_tones_are_left_alone_and_light_comes_back_above_them() -> None:
     picture, scene = ramp(8)
-    gains = gain_map(picture, 0.01 * scene, 3.0)  # whatever the scene's unit
+    gains = map_of_light(picture, 0.01 * scene, 3.0)  # whatever the scene's unit
     assert gains is not None
     stops = stops_of(gains)[20].mean(axis=1)
     shown = picture[20, :, 0]
@@ -50,7 +59,7 @@ def test_mid_tones_are_left_alone_and_light_comes_back_above_them() -> None:
 @pytest.mark.parametrize("headroom", [0.5, 2.0, 4.0])
 def test_no_gain_is_above_the_headroom(headroom: float) -> None:
     picture, scene = ramp(10_000)
-    gains = gain_map(picture, scene, headroom)
+    gains = map_of_light(picture, scene, headroom)
     assert gains is not None
     assert 0.8 * headroom < gains.most <= headroom
 
@@ -59,7 +68,7 @@ def test_a_lamp_gains_its_own_colour() -> None:
     picture, scene = ramp(8)
     scene = scene.copy()
     picture[10:30, 350:], scene[10:30, 350:] = 0.95, (8.0, 4.0, 1.0)  # shown white, really orange
-    gains = gain_map(picture, scene, 3.0)
+    gains = map_of_light(picture, scene, 3.0)
     assert gains is not None
     red, green, blue = stops_of(gains)[20, 375]
     assert red > green + 0.3 > blue + 0.6
@@ -69,7 +78,7 @@ def test_what_has_another_colour_and_is_not_brighter_keeps_the_pictures() -> Non
     picture, scene = ramp(8)
     picture, scene = picture.copy(), scene.copy()
     picture[:20, :60], scene[:20, :60] = (0.7, 0.5, 0.1), (0.6, 0.5, 0.4)  # a yellow wall, drawn yellower
-    gains = gain_map(picture, scene, 3.0)
+    gains = map_of_light(picture, scene, 3.0)
     assert gains is not None
     assert stops_of(gains)[5:15, 10:50].max() < 0.05
 
@@ -77,7 +86,7 @@ def test_what_has_another_colour_and_is_not_brighter_keeps_the_pictures() -> Non
 def test_where_even_the_darkest_frame_clips_the_map_is_even() -> None:
     picture, scene = ramp(64)
     clipped = np.minimum(scene, 4.0)
-    gains = gain_map(picture, clipped, 3.0)
+    gains = map_of_light(picture, clipped, 3.0)
     assert gains is not None
     assert np.ptp(stops_of(gains)[:, scene[0, :, 0] > 8]) < 0.1
 
@@ -91,7 +100,7 @@ def test_a_window_makes_no_halo_on_its_frame() -> None:
     picture[:, 121:], scene[:, 121:] = 0.9, 6.0  # not where a map's pixel ends
     picture[60:100, 20:60] = scene[60:100, 20:60] = 0.3  # mid-tones
     small = [cv2.resize(one, (60, 40), interpolation=cv2.INTER_AREA) for one in (picture, scene)]
-    gains = gain_map(small[0], small[1], 3.0)
+    gains = map_of_light(small[0], small[1], 3.0)
     assert gains is not None
     stops = cv2.resize(stops_of(gains), (240, 160), interpolation=cv2.INTER_LINEAR)
     shown = (picture + GAIN_OFFSET) * 2**stops - GAIN_OFFSET
@@ -99,6 +108,52 @@ def test_a_window_makes_no_halo_on_its_frame() -> None:
     assert shown[:, :110].max() < 0.31
     assert shown[:, :121].max() < 0.31, "up to the edge itself"
     assert (gains.levels[:, :25] == 0).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bright", [False, True], ids=["dark room", "mostly windows"])
+def test_the_map_is_that_of_the_plain_formulas_within_one_level(
+    room: list[Path], bits: int, bright: bool
+) -> None:
+    """However it is hurried: in strips, only where it is looked at, through tables."""
+    job = Job(align="off", hdr=True)
+    stack = pipeline.prepare(api.plan(room, job=job), job)
+    rng = np.random.default_rng(5)
+    frames = [np.tile(frame, (6, 7, 1)) for frame in stack.frames]  # of several strips
+    if bits == 16:
+        noise = rng.integers(-200, 200, frames[0].shape)
+        frames = [np.clip(frame * 257.0 + noise, 0, 65535).astype(np.uint16) for frame in frames]
+    stack = replace(stack, frames=frames)
+    pixels = frames[3 if bright else 1]
+    found, _ = beyond_white(stack, pixels, 3.0)
+    icc = formats.icc_profile("srgb")
+    response, evs = response_of(stack, icc, places=PLACES)
+    curves = picture_curves(response.light, 256 if bits == 8 else 65536)
+    scene = plain.radiance(list(_reduced(frames)), curves, evs.tolist())
+    (small,) = _reduced([pixels])
+    matrix = matrix_of(icc)
+    assert matrix is not None
+    light = matrix.light(small.ravel() / np.iinfo(small.dtype).max)[:, 0].reshape(small.shape)
+    wanted = plain.stops(light, scene, 3.0)
+    assert found is not None
+    assert found.most == pytest.approx(wanted.max(), abs=0.001)
+    assert bool((light.max(axis=2) > 0.2).mean() > 0.6) is bright
+    levels = np.rint(wanted * 255 / wanted.max())
+    assert np.abs(found.levels - levels).max() <= 1
+
+
+def test_only_where_it_is_looked_at_the_radiance_is_made(room: list[Path]) -> None:
+    job = Job(align="off")
+    stack = pipeline.prepare(api.plan(room, job=job), job)
+    curves = picture_curves(lambda signal: np.repeat(signal[:, None] ** 2.2, 3, axis=1), 256)
+    radiance = Radiance(stack.frames, curves, stack.bracket.evs, (1.0,) * len(room), None)
+    whole = radiance.whole()
+    where = np.random.default_rng(2).random(whole.shape[:2]) < 0.3
+    where[:40], where[60:80] = False, True
+    found = radiance.by_colour(where).transpose(1, 2, 0)
+    assert (found[where] == whole[where]).all()
+    assert (found[~where] == 0).mean() > 0.99
+    assert (radiance.by_colour().transpose(1, 2, 0) == whole).all()
 
 
 @pytest.mark.parametrize(
