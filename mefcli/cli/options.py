@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from mefcli.cli import state
-from mefcli.errors import MefError
+from mefcli.errors import MefError, UsageError, named
 from mefcli.formats.table import written
 from mefcli.job import Job
 from mefcli.options import FRAMES, OUTPUT, SETTINGS, TALK, Described, checked, described, option
@@ -95,6 +95,8 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
                 values[name] = found if kind is Settings else found.job
             elif kind is not Talk:
                 values[name] = kind(**given[name])
+                if kind is Job:
+                    _check_light(values[name], typed=values[name].settings)
         command(**values)
 
     spelled_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -111,6 +113,7 @@ def _settings(
     }
     beside = [pictures] if isinstance(pictures, Path) else pictures or [Path()]
     found = settings_for(beside, typed, preset=preset, file=settings, only=list(values))
+    _check_light(found.job, typed)
     if context.info_name != "config" and found.read:
         from mefcli.cli import screen
 
@@ -121,6 +124,14 @@ def _settings(
         for where, words in told.items():
             screen.say(f"Settings of {where}: {', '.join(words)}.")
     return found
+
+
+def _check_light(job: Job, typed: Collection[str]) -> None:
+    """A headroom for light beyond white that nobody asked for; a file of settings may say one for later."""
+    if "headroom" in typed and not job.hdr:
+        raise UsageError(
+            f"{named('headroom')} is of no use without {named('hdr')}.", "Add it, or leave that out."
+        )
 
 
 def _group(hint: Any) -> tuple[type | None, Only | None]:

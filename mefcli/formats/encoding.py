@@ -97,7 +97,7 @@ def encode(
         name = space_name(icc)
         notes = (*notes, f"a gain map on {name}, which some readers of gain maps take for sRGB")
     if gains is not None and not BY_NAME[kind].hdr:
-        notes = (*notes, f"the picture alone: {BY_NAME[kind].title} keeps no light beyond white beside it")
+        notes = (*notes, f"the picture alone: mef writes no light beyond white into {BY_NAME[kind].title}")
     beside = companions(kind, pixels.shape, icc, metadata or Metadata(), record, second)
     if kind == "tiff":
         write_tiff(path, pixels, options.compression, beside.main, beside.exif, beside.gps)

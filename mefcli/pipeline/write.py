@@ -121,8 +121,10 @@ def check_hdr(outputs: Sequence[Path], job: Job) -> None:
     if not job.hdr or any(WRITTEN[output.suffix.lower()].hdr for output in outputs):
         return
     able = ", ".join(suffix for suffix, format in WRITTEN.items() if format.hdr)
+    format = WRITTEN[outputs[0].suffix.lower()]
+    why = ": its encoder cannot say in the file that it is there" if format.name == "jxl" else ""
     raise UsageError(
-        f"{WRITTEN[outputs[0].suffix.lower()].title} files keep no light beyond white.",
+        f"mef writes no light beyond white into {format.title} files{why}.",
         f"With {named('hdr')}, write {able}; mef hdr writes the light itself, as {', '.join(LIGHT)}.",
     )
 

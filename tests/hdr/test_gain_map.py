@@ -216,18 +216,32 @@ def test_a_scene_within_the_picture_has_no_map_and_that_is_said(mef: Mef, tmp_pa
 
 
 @pytest.mark.usefixtures("undecoded")
-@pytest.mark.parametrize("suffix", ["tif", "png"])
+@pytest.mark.parametrize(("suffix", "kind"), [("tif", "TIFF"), ("png", "PNG"), ("jxl", "JPEG XL")])
 def test_a_format_that_keeps_no_light_is_refused_before_a_pixel_is_decoded(
-    mef: Mef, jpegs: list[Path], tmp_path: Path, suffix: str
+    mef: Mef, jpegs: list[Path], tmp_path: Path, suffix: str, kind: str
 ) -> None:
     for words in ([], ["--dry-run"]):
         done = mef("fuse", *jpegs, "-o", tmp_path / f"a.{suffix}", "--hdr", *words)
         assert done.code == 2
-        assert "files keep no light beyond white" in done.err
+        assert f"no light beyond white into {kind} files" in " ".join(done.err.split())
         assert "With --hdr, write .jpg" in " ".join(done.err.split())
     done = mef("batch", jpegs[0].parent, "-o", tmp_path / "out", "--format", suffix, "--hdr")
     assert done.code == 2
-    assert "files keep no light beyond white" in done.err
+    assert f"no light beyond white into {kind} files" in " ".join(done.err.split())
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_headroom_without_the_light_that_it_is_for_is_refused(
+    mef: Mef, jpegs: list[Path], tmp_path: Path
+) -> None:
+    commands = (["fuse", *jpegs], ["batch", jpegs[0].parent], ["demo", tmp_path / "demo"])
+    for words in commands:
+        ends = [] if words[0] == "demo" else ["-o", tmp_path / "a.jpg"]
+        done = mef(*words, *ends, "--headroom", 2)
+        assert done.code == 2
+        assert "--headroom is of no use without --hdr" in " ".join(done.err.split())
+    (jpegs[0].parent / "mef.toml").write_text("headroom = 2")  # for whenever there is --hdr
+    assert mef("fuse", *jpegs, "-o", tmp_path / "a.jpg", "--dry-run").code == 0
 
 
 def test_beside_a_format_that_keeps_it_others_hold_the_picture_alone(
@@ -236,7 +250,7 @@ def test_beside_a_format_that_keeps_it_others_hold_the_picture_alone(
     names = [tmp_path / name for name in ("a.tif", "a.jpg")]
     done = mef("fuse", *room, "-o", names[0], "-o", names[1], "--hdr", "-m", "mertens", "--json")
     (note,) = (one for one in json.loads(done.out)["warnings"] if one.startswith("a."))
-    assert note == "a.tif: the picture alone: TIFF keeps no light beyond white beside it"
+    assert note == "a.tif: the picture alone: mef writes no light beyond white into TIFF"
     assert MPF_HEAD in names[1].read_bytes()
 
 
