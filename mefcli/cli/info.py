@@ -16,6 +16,7 @@ from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.cli.tables import Clipping, bracket_table, shots_table
 from mefcli.errors import MefError, flag
+from mefcli.formats.colours import HDR_NAME
 from mefcli.pipeline.results import gain_map_object, plan_object
 from mefcli.tasks import ABOUT, parse_task
 from mefcli.values import Bracket, GainMapFacts, Shot
@@ -64,7 +65,7 @@ def info(
     mef info CARD/ --groups   which brackets mef batch would fuse
     mef info CARD/ --groups --task focus   which focus stacks
     mef info *.NEF --pixels   also how much is clipped
-    mef info beach.jpg        also what a JPEG's gain map adds
+    mef info beach.jpg        also what a JPEG's gain map adds, or that an AVIF is HDR
     """
     if groups:
         _show_groups(files, parse_task(task, NAMES) or "exposure", group, gap, json=talk.json)
@@ -84,8 +85,13 @@ def info(
             _show_thumbnails(
                 [shot for shot in (bracket.shots if bracket else shots) if shot.path in clipping]
             )
-        for path, facts in maps.items():
-            screen.put(_told(path, facts))
+        for shot in shots:
+            if shot.path in maps:
+                screen.put(_told(shot.path, maps[shot.path]))
+            elif shot.icc_name and HDR_NAME.search(shot.icc_name):
+                screen.put(
+                    f"{shot.path.name} holds light beyond white, in {shot.icc_name}; fused, it ends at white."
+                )
         if stack is not None:
             screen.say(f"It looks like a focus stack of {len(stack.shots)} frames, {stack.why}: mef focus.")
         else:
@@ -166,7 +172,7 @@ def _told(path: Path, facts: GainMapFacts) -> str:
     width, height = facts.size_px
     colours = "one for all colours" if facts.channels == 1 else "one for each colour"
     return (
-        f"{path.name} holds light beyond white, up to {facts.stops:.2g} stops: "
+        f"{path.name} holds light beyond white, up to {facts.stops:.1f} stops: "
         f"a gain map of {width}x{height}, {colours} ({' and '.join(facts.told)})."
     )
 

@@ -18,6 +18,7 @@ from mefcli.values import GainMapFacts
 
 MANY_COLOURS, COMMON_DENOMINATOR = 0x80, 0x08  # flags
 MOST_PICTURES = 16
+MOST_STOPS = 32.0  # no scene and no screen has more; a map that only darkens adds none
 HEAD_BYTES = 1 << 18  # other pictures there are previews of some megabytes
 START = b"\xff\xd8\xff"
 
@@ -96,8 +97,8 @@ def _facts(second: bytes) -> GainMapFacts | None:
                 stops, headroom = numbers
             if numbers:
                 told.append(XMP)
-    if not told or size_px is None or not (math.isfinite(stops) and math.isfinite(headroom)):
-        return None
+    if not told or size_px is None or not (0 < stops <= MOST_STOPS and 0 <= headroom <= MOST_STOPS):
+        return None  # also where they are no numbers
     return GainMapFacts(stops, headroom, size_px, channels, tuple(dict.fromkeys(told)))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mefcli.errors import MefError, flag
 from mefcli.formats.gainmap import facts_of
+from mefcli.formats.table import WRITTEN
 from mefcli.values import Alignment, Box, Bracket, Fused, GainMapFacts, Ghost, Ghosts, Placed, Record, Sharp
 
 
@@ -49,6 +50,7 @@ Result = Done | Failed
 
 def done(fused: Fused, outputs: Sequence[Path]) -> Done:
     height, width, _ = fused.pixels.shape
+    kept = any(WRITTEN[path.suffix.lower()].hdr == "map" for path in outputs)
     return Done(
         fused.bracket,
         tuple(outputs),
@@ -58,7 +60,7 @@ def done(fused: Fused, outputs: Sequence[Path]) -> Done:
         fused.ghosts,
         sum(fused.record.seconds.values()),
         sharp=fused.sharp,
-        gain_map=None if fused.gains is None else facts_of(fused.gains),
+        gain_map=facts_of(fused.gains) if kept and fused.gains is not None else None,
     )
 
 

@@ -207,8 +207,18 @@ def test_info_and_the_result_say_what_the_map_adds(mef: Mef, room: list[Path], t
         room[0].name: None,
     }
     said = mef("info", path, room[0]).out
-    assert f"bright.jpg holds light beyond white, up to {told['stops']:.2g} stops" in said
+    assert f"bright.jpg holds light beyond white, up to {told['stops']:.1f} stops" in said
     assert said.count("beyond white") == 1
+
+
+def test_what_has_no_map_in_its_files_reports_none(mef: Mef, room: list[Path], tmp_path: Path) -> None:
+    """An AVIF in PQ is bright by itself, and `mef info` says so."""
+    path = tmp_path / "bright.avif"
+    words = ("fuse", *room, "-m", "mertens", "--align", "off", "--hdr", "--json")
+    assert json.loads(mef(*words, "-o", path).out)["gain_map"] is None
+    both = json.loads(mef(*words, "-o", tmp_path / "b.avif", "-o", tmp_path / "b.jpg").out)
+    assert both["gain_map"]["stops"] > 1
+    assert "bright.avif holds light beyond white, in BT.2020 PQ" in mef("info", path, room[0]).out
 
 
 def test_a_batch_that_goes_on_remembers_the_map(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
@@ -262,6 +272,26 @@ def test_either_form_alone_is_enough(form: str, tmp_path: Path) -> None:
     assert facts is not None
     assert (facts.stops, facts.headroom) == (2.5, 3.0 if form == "iso in short" else 2.5)
     assert facts.told == (("XMP",) if form == "xmp" else ("ISO 21496-1",))
+
+
+@pytest.mark.parametrize(
+    ("stops", "headroom"),
+    [((-3, 1), (3, 1)), ((0, 1), (3, 1)), ((99, 1), (3, 1)), ((3, 1), (9999, 1)), ((3, 0), (3, 1))],
+)
+def test_numbers_that_no_light_has_are_no_map(
+    stops: tuple[int, int], headroom: tuple[int, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    formats.encode(
+        path, photo(), icc=None, metadata=None, options=formats.Encoding(), gains=GainMap(photo(10, 15), 3.0)
+    )
+    assert read_gain_map(path) is not None
+    said = bytearray(path.read_bytes())
+    numbers = said.rindex(ISO_HEAD) + len(ISO_HEAD) + 5
+    said[numbers + 8 : numbers + 16] = struct.pack(">II", *headroom)
+    said[numbers + 24 : numbers + 32] = struct.pack(">iI", *stops)
+    path.write_bytes(bytes(said))
+    assert read_gain_map(path) is None
 
 
 def test_a_damaged_index_is_no_map_and_no_error(tmp_path: Path) -> None:
