@@ -22,7 +22,7 @@ FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
 MOVE = 0.02  # a megapixel and frame
 GHOSTS = 0.06  # a megapixel and frame
 CARRY = 0.01  # a megapixel and frame: a small result to full size
-BEYOND = 0.035  # a megapixel: light beyond white
+BEYOND = 0.02  # a megapixel: light beyond white
 WRITE = {"none": 0.005, "zstd": 0.02, "deflate": 0.06, "lzw": 0.08}
 START_S, TORCH_S = 0.5, 2.0  # of a process, before its first picture; with torch
 TYPICAL = Cost(cpu_s=10.0, held_bytes=1500)  # of a network that nobody has measured
