@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mefnets import colour
 from mefnets.engine import guided, tiles
-from mefnets.engine.budget import TORCH_PROCESS_MB
+from mefnets.engine.budget import TORCH_PROCESS_MB, give_back
 from mefnets.engine.devices import THREADS, card_budget_bytes, choose_device
 from mefnets.engine.frames import Floats, Frame
 from mefnets.engine.fusion import Fusion, FusionJob, Streams, refuse_half
@@ -28,7 +28,6 @@ from mefnets.engine.memory import (
     LEAST_TILE_PX,
     bytes_needed,
     bytes_per_pixel,
-    give_back,
     shortage_told,
     tile_side,
 )

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mefnets.engine import guided, opencv
-from mefnets.engine.budget import plan_memory
+from mefnets.engine.budget import give_back, plan_memory
 from mefnets.engine.frames import (
     DTYPES,
     Floats,
@@ -55,6 +55,10 @@ class KnowsSize(Protocol):
     """A pyramid that answers for a reduced picture as for the whole one, told what it is reduced by."""
 
     reduced_by: float
+
+
+LARGE_BYTES = 200 << 20
+"""Of a result: before one as large takes its place, the heap's leftovers of all stages before it go."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,9 @@ class Fusion(ABC):
             with self._reduced(factor):
                 seen, fused = self._fuse_small(little, small)
         coefficients = guided.fit(seen, fused)
+        del little, small, seen, fused  # of nine frames of 50 MP they would be a fifteenth of all memory
+        if out.nbytes > LARGE_BYTES:
+            give_back()
         job.on_step(0.75, "transfer")
 
         def told(done: float) -> None:

@@ -178,18 +178,23 @@ class Lattice:
     """Coefficient planes (K, h, w, C) on the working grid, read bilinearly in strips of full-size rows."""
 
     def __init__(self, planes: Floats, factor: int, height: int, width: int) -> None:
-        self.planes = np.pad(planes, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        self.planes = planes
         self.factor, self.height, self.width = factor, height, width
 
     def strips(self, pixels: int) -> list[tuple[int, int]]:
         """Row ranges of about so many pixels, which start where a working pixel does."""
         return strips(self.height, max(1, pixels // self.width // self.factor) * self.factor)
 
-    def strip(self, plane: int, top: int, bottom: int) -> Floats:
-        """One plane at full size: (rows, W, C)."""
-        factor = self.factor
-        # With one working pixel more on every side, as the border has it.
-        rows = self.planes[plane, top // factor : -(-bottom // factor) + 2]
+    def strip(self, plane: int, top: int, bottom: int, times: float = 1.0) -> Floats:
+        """One plane at full size, times a number: (rows, W, C)."""
+        factor, h = self.factor, self.planes.shape[1]
+        # With one working pixel more on every side, the edge's own beyond it.
+        first, last = top // factor - 1, -(-bottom // factor) + 1
+        rows = self.planes[plane, max(first, 0) : min(last, h)]
+        beyond = (max(-first, 0), max(last - h, 0)), (1, 1), (0, 0)
+        rows = np.pad(rows, beyond, mode="edge")
+        if times != 1.0:
+            rows *= np.float32(times)
         if factor == 1:
             return rows[1:-1, 1:-1].astype(np.float32)
         wide = cv2.resize(rows, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
@@ -211,13 +216,11 @@ def apply_rgb(
     height, width, _ = out.shape
     halo = -(-CALM_PX // factor) * factor if ripple else 0
     white = FULL_SCALE[frames[0].dtype.name]
-    planes = coefficients.copy()
-    planes[-1] *= white
-    lattice = Lattice(planes, factor, height, width)
+    lattice = Lattice(coefficients, factor, height, width)
 
     def apply_rows(span: tuple[int, int]) -> None:
         top, bottom = max(0, span[0] - halo), min(height, span[1] + halo)
-        fused = np.ascontiguousarray(lattice.strip(len(frames), top, bottom))
+        fused = np.ascontiguousarray(lattice.strip(len(frames), top, bottom, white))
         for index, frame in enumerate(frames):
             rows = frame[top:bottom].astype(np.float32)
             cv2.accumulateProduct(lattice.strip(index, top, bottom), rows, fused)
@@ -261,9 +264,7 @@ def apply_luma(
     """
     height, width, _ = out.shape
     white = FULL_SCALE[frames[0].dtype.name]
-    planes = coefficients.copy()
-    planes[-1] *= white
-    lattice = Lattice(planes, factor, height, width)
+    lattice = Lattice(coefficients, factor, height, width)
     tiny = 1e-6 * white
     # To (Y, R - Y, B - Y) and back.
     split = np.array([[RED, GREEN, BLUE], [1 - RED, -GREEN, -BLUE], [-RED, -GREEN, 1 - BLUE]], np.float32)
@@ -271,7 +272,7 @@ def apply_luma(
 
     def apply_rows(span: tuple[int, int]) -> None:
         top, bottom = span
-        luma = np.ascontiguousarray(lattice.strip(len(frames), top, bottom)[..., 0])
+        luma = np.ascontiguousarray(lattice.strip(len(frames), top, bottom, white)[..., 0])
         sums = np.zeros((bottom - top, width, 3), np.float32)
         weights = np.full_like(sums, 1e-30)
         for index, frame in enumerate(frames):

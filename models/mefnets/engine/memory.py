@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,14 +80,6 @@ class _Held(TorchFunctionMode):
         count[0] -= 1
         if not count[0]:
             self.bytes -= self.held.pop(place)[1]
-
-
-def give_back() -> None:
-    """Hand freed memory back to the system. glibc keeps what tiles leave behind, in pieces of any size."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Strips are independent of each other, so each takes one thread from start to end
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ class GraphBlend:
             picture = pictures.pop()
             fused, state = self._level(picture, below, state, fused, level, level + missing, depth + missing)
             if level:
-                below, state, fused = bordered(picture), bordered(state), bordered(fused)
+                below, fused = bordered(picture), bordered(fused)
         assert fused is not None
         result: Floats = fused[0]
         return result
@@ -65,19 +66,19 @@ class GraphBlend:
         role: int,  # the level that it is in the picture before that was reduced
         depth: int,  # of that picture
     ) -> tuple[Floats, Floats]:
-        """One level: the fusion down to here and the new state (of the finest, none)."""
+        """One level: the fusion down to here and the new state, bordered (of the finest, none)."""
         N, _, h, w = picture.shape
-        padded = np.pad(picture, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
         place = np.array(place_of(role, depth), np.float32)
         strength = np.array(strength_of(level, role), np.float32)
         run, reach = self.graph(kind_of(role, depth)), reach_of(role)
         out = np.empty((1, 3, h, w), np.float32)
-        states: list[Floats] = []  # made where the first strip tells how many channels it has
+        states: list[Floats] = []  # one, made where the first strip tells how many channels it has
+        lock = Lock()
 
         def blend(span: tuple[int, int]) -> None:
             first, last = span
             start, end = max(0, first - reach), min(h, last + reach)
-            given = {"padded": np.ascontiguousarray(padded[..., start : end + 2, :]), "place": place}
+            given = {"padded": _reflected(picture, start, end), "place": place}
             if role:
                 given["strength"] = strength
             if below is not None and state is not None and fused is not None:
@@ -91,15 +92,28 @@ class GraphBlend:
                 hold(strip[0], *hull(picture, first, last))
             out[..., first:last, :] = strip
             if new_state and level:
-                states.append(new_state[0][..., kept, :])
-                order.append(first)
+                with lock:
+                    if not states:
+                        states.append(np.empty((*new_state[0].shape[:2], h + 2, w + 2), np.float32))
+                states[0][..., 1 + first : 1 + last, 1:-1] = new_state[0][..., kept, :]
 
-        order: list[int] = []
         in_parallel(blend, strips(h, strip_rows(N * w)))
-        if not states:
-            return out, padded[:, :0]
-        sorted_states = [states[i] for i in sorted(range(len(states)), key=order.__getitem__)]
-        return out, np.concatenate(sorted_states, axis=-2)
+        return out, _with_border(states[0]) if states else picture[:, :0]
+
+
+def _reflected(picture: Floats, start: int, end: int) -> Floats:
+    """Rows [start, end) with a pixel more on every side, reflected where the picture ends."""
+    h = picture.shape[-2]
+    rows = picture[..., max(start - 1, 0) : min(end + 1, h), :]
+    ends = int(start == 0), int(end == h)
+    return np.pad(rows, ((0, 0), (0, 0), ends, (1, 1)), mode="reflect")
+
+
+def _with_border(inside: Floats) -> Floats:
+    """Its outermost pixels, not yet filled, as their neighbours within."""
+    inside[..., 1:-1, 0], inside[..., 1:-1, -1] = inside[..., 1:-1, 1], inside[..., 1:-1, -2]
+    inside[..., 0, :], inside[..., -1, :] = inside[..., 1, :], inside[..., -2, :]
+    return inside
 
 
 def hull(frames: Floats, first: int, last: int) -> tuple[Floats, Floats]:
