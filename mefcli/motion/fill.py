@@ -16,7 +16,8 @@ from mefcli.values import Box, Matrix, Pixels, Reduced
 EDGE_OFF = 0.03
 EDGE_OFF_PER_PX = 0.01
 """How far a repeated edge is off at the edge, and how much more with each reduced pixel away from it."""
-
+ENOUGH = 0.98
+"""Of a place's weight, given by the nearest frames: what all the others would add is not seen."""
 THIN = 2
 """Every other pixel of the reduced pictures tells what white stands for; fewer leave a step at the edge."""
 
@@ -51,7 +52,7 @@ def fill_missing(
             given = np.zeros((*own.shape[:2], 3), np.float32)
             lent, cover = np.zeros_like(own), own.copy()
             for donor in donors:
-                if float((own + lent).min()) >= 1:
+                if float((own + lent).min()) >= ENOUGH:
                     break
                 rim = rims[donor]
                 has = rim.tile(corner).weight[part] if corner in rim.corners else np.ones_like(own)

@@ -166,7 +166,7 @@ def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:
     return result
 
 
-@lru_cache(maxsize=16)  # for a picture that is looked up tile by tile
+@lru_cache(maxsize=24)  # for a picture that is looked up tile by tile, in up to eight others
 def _tables(curves: bytes, levels: int) -> tuple[Floats, ...]:
     places, centres = np.arange(levels + 1) / levels, (np.arange(BINS) + 0.5) / BINS
     return tuple(
