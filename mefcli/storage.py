@@ -70,7 +70,8 @@ def written_together(
         for path in map(Path, paths):
             with words_for_trouble(path):
                 target = path.resolve()  # a link stays a link; what it leads to is replaced
-                places.append((path, target, stack.enter_context(unfinished(target))))
+                # Named as was asked for: what a link leads to may have another suffix, or none.
+                places.append((path, target, stack.enter_context(unfinished(target, path.suffix))))
         yield [temporary for _, _, temporary in places]
         for path, _, temporary in places:
             with words_for_trouble(path):
@@ -125,10 +126,10 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def unfinished(target: Path) -> Iterator[Path]:
+def unfinished(target: Path, suffix: str | None = None) -> Iterator[Path]:
     """A new, locked file beside `target`; removed at the end unless it was moved away."""
     remove_abandoned(target)
-    temporary = _temporary(target)
+    temporary = _temporary(target, suffix)
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         if fcntl is None:
@@ -143,9 +144,17 @@ def unfinished(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _temporary(target: Path) -> Path:
-    name = f".mef-unfinished-{_key(target)}-{os.getpid()}-{time.monotonic_ns():x}{target.suffix}"
+def _temporary(target: Path, suffix: str | None = None) -> Path:
+    ending = target.suffix if suffix is None else suffix
+    name = f".mef-unfinished-{_key(target)}-{os.getpid()}-{time.monotonic_ns():x}{ending}"
     return target.parent / name
+
+
+def check_replaceable(target: Path) -> None:
+    """A file may be replaced where that was asked for; a pipe or a device, also behind a link, is kept."""
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "a pipe or a device"
+        raise OutputError(f"{target} is {what}, no file that could be replaced.", "Give another name.")
 
 
 def check_folder(target: Path) -> None:
@@ -235,6 +244,7 @@ def put(temporary: Path, target: Path, *, overwrite: bool) -> str:
     if target.exists():
         if not overwrite:
             raise OutputError(f"{target} appeared while it was being made.", REPLACE)
+        check_replaceable(target)
         with contextlib.suppress(OSError):
             shutil.copymode(target, temporary)
     _move(temporary, target)

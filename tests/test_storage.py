@@ -39,6 +39,39 @@ def test_a_file_is_replaced_as_a_whole_and_a_link_stays_a_link(tmp_path: Path) -
     assert sorted(tmp_path.iterdir()) == [target, link]
 
 
+@pytest.mark.parametrize("name", ["annexed", "real.bin"], ids=["no suffix", "another suffix"])
+def test_behind_a_link_the_format_is_that_of_the_name_that_was_given(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, name: str
+) -> None:
+    """As links of archives lead to files that are named by their content."""
+    target, link = tmp_path / name, tmp_path / "a.png"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    done = mef("fuse", *jpegs, "--model", "average", "--align", "off", "-o", link, "--overwrite")
+    assert done.code == 0, done.err
+    assert link.is_symlink()
+    assert formats.sniff(target) == "png"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+@pytest.mark.parametrize("through", ["directly", "through a link"])
+def test_a_pipe_or_a_device_is_never_replaced(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, through: str
+) -> None:
+    pipe, output = tmp_path / "pipe.png", tmp_path / "a.png"
+    os.mkfifo(pipe)
+    output = pipe if through == "directly" else output
+    if output != pipe:
+        output.symlink_to(pipe)
+    done = mef("fuse", *jpegs, "--model", "average", "-o", output, "--overwrite")
+    assert done.code == 1
+    assert "a pipe or a device" in done.err
+    with pytest.raises(OutputError, match="a pipe or a device"):
+        storage.write_bytes(output, b"x")
+    assert pipe.is_fifo()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_without_overwrite_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     with (  # noqa: PT012 - what happens within the block is the point

@@ -8,6 +8,7 @@ else's.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 from collections.abc import Sequence
@@ -16,8 +17,14 @@ from pathlib import Path
 from mefcli import storage
 from mefcli.batch.plan import Work
 
+MOST_BYTES = 1 << 20  # a note holds a hash or a few
+
 
 def content_hash(path: Path) -> str:
+    """An OSError for what is no file: a pipe would be waited for, a device never ends."""
+    if not path.is_file():
+        path.stat()
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -39,13 +46,15 @@ def check_ours(work: Work) -> None:
         return
     known = work.ours | (claimed(work.claim) if work.claim else frozenset())
     for output in work.outputs:
-        if output.exists() and content_hash(output) not in known:
+        if output.exists() and not (output.is_file() and content_hash(output) in known):
             raise storage.exists_already(output)
 
 
 def claimed(note: Path) -> frozenset[str]:
-    """The contents in a note; none where there is no note, or a damaged one."""
-    with contextlib.suppress(OSError, ValueError):
+    """The contents in a note; none where there is no note, or a damaged one, or something else."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if not note.is_file() or note.stat().st_size > MOST_BYTES:
+            return frozenset()
         contents = json.loads(note.read_text("utf-8"))
         if isinstance(contents, list):
             return frozenset(content for content in contents if isinstance(content, str))

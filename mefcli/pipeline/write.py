@@ -89,6 +89,7 @@ def check_outputs(
                 )
         if not overwrite:
             check_absent([output])
+        storage.check_replaceable(output)
         storage.check_folder(output)
     targets = [same_name(output.resolve()) for output in outputs]
     if len(set(targets)) < len(targets):

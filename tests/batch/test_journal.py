@@ -259,6 +259,29 @@ def test_a_note_that_is_damaged_claims_nothing(tmp_path: Path) -> None:
         (tmp_path / "note").write_bytes(text.encode(errors="surrogateescape"))
         assert claims.claimed(tmp_path / "note") == frozenset()
     assert claims.claimed(tmp_path / "none") == frozenset()
+    (tmp_path / "deep").write_text("[" * 200_000)
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name in ("deep", "endless"):
+        assert claims.claimed(tmp_path / name) == frozenset()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
+def test_a_pipe_in_the_place_of_an_output_or_a_note_holds_nothing_up(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(card, monkeypatch, "after the move")
+    output = card.parent / "out" / OUTPUT
+    output.unlink()
+    os.mkfifo(output)
+    (note,) = output.parent.glob(".mef-journal.sqlite.*")
+    for job in (JOB, replace(JOB, overwrite=True)):
+        result = run(card, job)
+        assert isinstance(result, Failed)
+        assert output.is_fifo()
+    output.unlink()
+    assert not note.exists()
+    os.mkfifo(note)
+    assert isinstance(run(card), Done)
 
 
 @pytest.mark.parametrize("fails", [False, True])
