@@ -194,12 +194,17 @@ def read_checked(path: Path) -> tuple[bytes, str]:
 
 
 def known_hashes(folder: Path) -> dict[str, str]:
+    table = folder / HASHES
     try:
-        hashes: dict[str, str] = json.loads((folder / HASHES).read_text(encoding="utf-8"))
+        if table.exists() and not table.is_file():  # a pipe would be waited for
+            raise ValueError("it is not a regular file")
+        hashes = json.loads(table.read_text(encoding="utf-8"))
+        if not isinstance(hashes, dict):
+            raise ValueError("it is no table")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder / HASHES} cannot be read: {error}.", "Install mef again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{table} cannot be read: {error}.", "Install mef again.") from error
     return hashes
 
 

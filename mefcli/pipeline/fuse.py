@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from mefcli.errors import ModelError, named
 from mefcli.job import Job
 from mefcli.looks import taste_of
 from mefcli.pipeline.check import check_pixels
@@ -139,10 +138,9 @@ def check_result(pixels: Any, frames: Sequence[Any], model: str) -> None:
         if lost.mean() > LOST_SHARE:
             wrong = "is black where every frame shows light"
     if wrong:
-        raise ModelError(
-            f"The result of {model} {wrong}, so it is not written.",
-            f"It does not suit these frames, or its weights are damaged: choose another {named('model')}.",
-        )
+        from mefnets.engine.fusion import refuse_result
+
+        raise refuse_result(model, wrong)
 
 
 def full_scale(frame: Any) -> float:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -151,6 +152,43 @@ def test_graphs_of_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ModelError, match="not exported from the weights beside it") as refusal:
         engines.load("house")
     assert "mef models export house" in refusal.value.hint
+
+
+@pytest.mark.parametrize("damage", [b"\xff" * 64, b"\0" * 400], ids=["ones", "zeros"])
+def test_a_damaged_graph_is_told(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    copied(tmp_path)
+    (tmp_path / checkpoints.HASHES).unlink(missing_ok=True)
+    for file in tmp_path.glob("*.onnx"):
+        data = file.read_bytes()
+        file.write_bytes(data[:2000] + damage + data[2000 + len(damage) :])
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
+    done = mef("fuse", *jpegs, "--align", "off", "-o", tmp_path / "x.png", "--quiet")
+    assert done.code == 1
+    assert "is damaged" in done.err
+    assert "mef models export house" in done.err
+    assert "fault in mef" not in done.err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_in_a_networks_answer_is_told(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    """Also one in a corner: it would come out black, or white."""
+    frames = bracket(40, 60, 3)
+
+    def spoil(answer: Any) -> Any:
+        answer[..., 39, 59] = value
+        return answer
+
+    in_torch, in_graphs = with_torch("house"), engines.load("house")[0]
+    in_torch.network.register_forward_hook(lambda network, given, answer: spoil(answer))
+    whole = graph.GraphBlend.__call__
+    monkeypatch.setattr(graph.GraphBlend, "__call__", lambda self, planes: spoil(whole(self, planes)))
+    for fuser in (in_torch, in_graphs):
+        with pytest.raises(ModelError, match="not finite"):
+            fuser.fuse(frames, resolution="native")
 
 
 def test_a_folder_of_weights_without_graphs_runs_in_torch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,6 @@ def test_options_that_no_network_takes_are_refused(
     assert "weights" in done.err
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
 @pytest.mark.parametrize("way", ["--model", "--weights"])
 @pytest.mark.parametrize(
     "metadata", [None, [], "words", {"model": 3}, {"model": "ffmef", "options": "{"}, {"options": "[" * 9000}]
@@ -96,12 +96,62 @@ def test_metadata_that_is_no_table_of_words_is_told(
     assert (tmp_path / "x.png").exists() == (done.code == 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are for Unix")
 def test_a_pipe_or_a_device_as_weights_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     (tmp_path / "y.safetensors").symlink_to("/dev/zero")
     for path in tmp_path.iterdir():
         with pytest.raises(ModelError, match="not a regular file"):
             load_fuser_weights("house", path)
+
+
+@pytest.mark.parametrize(
+    "table", ["[]", "3", "x", "[" * 200_000, None], ids=["list", "number", "x", "deep", "folder"]
+)
+def test_a_table_of_hashes_that_is_none_is_told(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str | None
+) -> None:
+    assert HOUSE is not None
+    shutil.copy(HOUSE, tmp_path)
+    if table is None:
+        (tmp_path / "hashes.json").mkdir()
+    else:
+        (tmp_path / "hashes.json").write_text(table)
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path))
+    for command in (["fuse", *jpegs, "-o", tmp_path / "x.png"], ["models", "verify"]):
+        done = mef(*command)
+        assert done.code == 1
+        assert "hashes.json cannot be read" in done.err
+        assert "fault in mef" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "word"),
+    [
+        ("house", 1e30, "not finite"),
+        ("ffmef", 1e30, "not finite"),
+        ("ffmef", 0.0, "one brightness all over"),
+        ("ffmef", 1.0, "one brightness all over"),
+    ],
+)
+def test_finite_weights_that_make_no_picture_are_told_in_one_sentence(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, model: str, value: float, word: str
+) -> None:
+    """A luminance of one value hides in a picture that has its colours from the frames."""
+    shipped = find_weights(MODELS[model])
+    assert shipped is not None
+    tensors = {name: torch.full_like(tensor, value) for name, tensor in load_file(shipped).items()}
+    save_file(tensors, tmp_path / "w.safetensors", metadata={"model": model})
+    output = tmp_path / "x.png"
+    for resolution in ("native", "guided"):
+        done = mef(
+            *("fuse", *jpegs, "--align", "off", "--model", tmp_path / "w.safetensors", "--quiet"),
+            *("--resolution", resolution, "-o", output),
+        )
+        assert done.code == 1
+        assert len(done.err.splitlines()) == 1, done.err
+        assert word in done.err
+        assert not output.exists()
 
 
 def frames() -> list[Any]:

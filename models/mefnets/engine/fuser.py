@@ -222,16 +222,24 @@ class Fuser(Fusion):
 
     def _fuse_planes(self, frames: Tensor, steps: Schedule) -> Tensor:  # (N, C, h, w) -> (C, h, w)
         if self.spec.max_frames is None:
-            return self._once(frames)
-        row = list(frames)
-        for under, over in steps:
-            row.append(self._once(torch.stack((row[under], row[over]))))
-        last: Tensor = row[-1]
+            last = self._once(frames)
+        else:
+            row = list(frames)
+            for under, over in steps:
+                row.append(self._once(torch.stack((row[under], row[over]))))
+            last = row[-1]
+        self._made(*_span(last))
         return last
 
     def _once(self, frames: Tensor) -> Tensor:  # (N, C, h, w) -> (C, h, w)
         if self.half:
             frames = frames.half()
-        fused: Tensor = self.network(frames[None])[0]
-        clamped: Tensor = fused.float().clamp(0.0, 1.0)
-        return clamped
+        fused: Tensor = self.network(frames[None])[0].float()
+        self._answered(*_span(fused))
+        return fused.clamp(0.0, 1.0)
+
+
+def _span(planes: Tensor) -> tuple[float, float]:
+    """NaN where one number is."""
+    low, high = planes.aminmax()
+    return low.item(), high.item()

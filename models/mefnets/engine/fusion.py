@@ -6,6 +6,7 @@ nothing heavy.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from mefnets.engine import guided, opencv
 from mefnets.engine.budget import give_back, plan_memory
 from mefnets.engine.frames import (
     DTYPES,
+    FULL_SCALE,
     Floats,
     Frame,
     all_identical,
@@ -35,6 +37,10 @@ from mefnets.trouble import ModelError, TooLargeError, named
 
 Progress = Callable[[float, str], None]
 """Called with how far the fusion is, 0..1, and what it is doing."""
+
+
+NOTHING = (math.inf, -math.inf)  # the span of no numbers
+VARIES = 1 / 16  # of the full scale, in a frame that shows something
 
 
 @runtime_checkable
@@ -78,6 +84,13 @@ def refuse_half(spec: ModelSpec) -> ModelError:
     )
 
 
+def refuse_result(model: str, wrong: str) -> ModelError:
+    return ModelError(
+        f"The result of {model} {wrong}, so it is not written.",
+        f"It does not suit these frames, or its weights are damaged: choose another {named('model')}.",
+    )
+
+
 class Fusion(ABC):
     """A model ready to fuse bracket after bracket. `notes` tells what the last `fuse` did."""
 
@@ -91,6 +104,7 @@ class Fusion(ABC):
         """What the last `fuse` did that its caller should know: mode, sizes, fallbacks."""
         self.taster: Callable[[], Fusion] | None = None
         """Gives the engine that meets a taste, where this one's network cannot."""
+        self._span = NOTHING
 
     def fuse(
         self,
@@ -151,6 +165,7 @@ class Fusion(ABC):
         )
         if not plan.fits:
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
+        self._span = NOTHING
         budget = self._budget(plan.budget_bytes)
         job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step, taste)
         with opencv.THREADS.settled(most=1), self._settled(), self._tasting(taste):
@@ -159,7 +174,20 @@ class Fusion(ABC):
                 self._guided(job, out, working_size_mp or WORKING_SIZE_MP)
             else:
                 self._native(job, out)
+        # A luminance of one value does not show in the picture, whose colours are the frames'.
+        if self._span[0] == self._span[1] and any(map(_varies, frames)):
+            raise refuse_result(self.spec.name, "is of one brightness all over")
         return out
+
+    def _answered(self, low: float, high: float) -> None:
+        """The least and the highest number of a network's answer, before it is clipped to a picture's range:
+        a number that is none would come out black or white, and nobody would know why."""
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise refuse_result(self.spec.name, "holds numbers that are not finite")
+
+    def _made(self, low: float, high: float) -> None:
+        """The same of a part of the picture itself, clipped."""
+        self._span = (min(self._span[0], low), max(self._span[1], high))
 
     @contextmanager
     def _tasting(self, taste: Taste) -> Iterator[None]:
@@ -269,3 +297,9 @@ class Fusion(ABC):
     @abstractmethod
     def _fuse_small(self, job: FusionJob, small: Floats) -> tuple[Floats, Floats]:
         """At working size: what the network saw, (N, C, h, w), and what it made of it, (C, h, w)."""
+
+
+def _varies(frame: Frame) -> bool:
+    """Whether it shows more than its noise."""
+    span = float(frame.max()) - float(frame.min())
+    return span > VARIES * FULL_SCALE[frame.dtype.name]

@@ -17,7 +17,7 @@ from mefnets.engine.budget import PROCESS_MB, needed_bytes
 from mefnets.engine.frames import Floats, Frame, as_floats, mirrored, store
 from mefnets.engine.fusion import Fusion, FusionJob, Streams
 from mefnets.spec import ModelSpec
-from mefnets.trouble import TooLargeError, named
+from mefnets.trouble import ModelError, TooLargeError, named
 
 
 class Run(Protocol):
@@ -35,11 +35,11 @@ class Graph(Protocol):
 def build_graphs(spec: ModelSpec, read: Callable[[str], bytes]) -> Graph:
     """The network of a spec; `read` gives the ONNX file of each of its parts, when it is needed."""
     package = import_module(f"{spec.package}.graph")
-    network: Graph = package.build(cache(lambda part: session(read(part))))
+    network: Graph = package.build(cache(lambda part: session(read(part), f"{spec.name}.{part}")))
     return network
 
 
-def session(data: bytes) -> Run:
+def session(data: bytes, name: str) -> Run:
     """A graph ready to run on the thread that calls it, from as many threads as you like."""
     import onnxruntime
 
@@ -49,15 +49,32 @@ def session(data: bytes) -> Run:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.use_env_allocators", "1")
-    made = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    with _words(name):
+        made = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     releasing = onnxruntime.RunOptions()
     releasing.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(given: Mapping[str, Floats], release: bool = False) -> list[Floats]:
         """`release`: what buffers are not in use afterwards go back to the system."""
-        return made.run(None, dict(given), releasing if release else None)  # type: ignore[no-any-return]
+        with _words(name):
+            return made.run(None, dict(given), releasing if release else None)  # type: ignore[no-any-return]
 
     return run
+
+
+@contextmanager
+def _words(name: str) -> Iterator[None]:
+    """What ONNX Runtime says of a damaged graph, in errors that have no kind in common."""
+    try:
+        yield
+    except Exception as error:
+        if "alloc" in str(error):
+            raise MemoryError from error
+        kind = type(error).__name__
+        raise ModelError(
+            f"The graph {name}.onnx is damaged ({kind}).",
+            f"Make it again: mef models export {name.split('.')[0]}.",
+        ) from error
 
 
 @cache
@@ -109,4 +126,7 @@ class GraphFuser(Fusion):
     def _run(self, planes: Floats) -> Floats:
         network: Any = self.network
         fused: Floats = network(planes)
-        return np.clip(fused, 0.0, 1.0, out=fused)
+        self._answered(float(fused.min()), float(fused.max()))
+        np.clip(fused, 0.0, 1.0, out=fused)
+        self._made(float(fused.min()), float(fused.max()))
+        return fused
