@@ -155,7 +155,7 @@ def _pages(entry: Entry, prefix: str, level: int) -> list[str]:
 
 def _options(entry: Entry) -> Iterator[Sequence[str]]:
     command = entry.load()
-    flags = {one.name: one.opts for one in build(entry).params}
+    flags = {one.name: [*one.opts, *one.secondary_opts] for one in build(entry).params}
     hints = get_type_hints(command, include_extras=True)
     for parameter in inspect.signature(command).parameters.values():
         if hints[parameter.name] is typer.Context:

@@ -179,10 +179,9 @@ def read_checked(path: Path) -> tuple[bytes, str]:
         if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
             raise ModelError(f"{path} is not a regular file.", "Check the name given as weights.")
         data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read: {error.strerror}.", "Check the name given as weights."
-        ) from error
+    except (OSError, ValueError) as error:  # the latter of a zero byte
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"{path} cannot be read: {reason}.", "Check the name given as weights.") from error
     sha256 = hashlib.sha256(data).hexdigest()
     expected = known_hashes(path.parent).get(path.name)
     if expected is not None and expected != sha256:

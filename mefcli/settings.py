@@ -99,6 +99,9 @@ def settings_for(
         layers.append(("preset", home.path, home.presets[preset]))
     layers.append(("command line", None, given or {}))
     for source, path, layer in layers:
+        if "model" in layer:  # weights are those of the model that they were set with
+            values.pop("weights", None)
+            origins["weights"] = Origin("built in")
         for name, value in layer.items():
             if only is None or name in only:
                 values[name] = value
@@ -152,12 +155,22 @@ def _beside(pictures: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for given in map(Path, pictures):
         try:
-            place = (given if given.is_dir() else given.parent) / NAME
-            if _there(place):
-                found.setdefault(place.resolve(), place)
+            for one in _meant(given):
+                place = (one if one.is_dir() else one.parent) / NAME
+                if _there(place):
+                    found.setdefault(_real(place), place)
         except (OSError, ValueError, RuntimeError):  # no name of a file; who reads the picture tells
             continue
     return list(found.values())
+
+
+def _meant(given: Path) -> Iterable[Path]:
+    """What a pattern finds, where a shell left it to us."""
+    if given.exists():
+        return [given]
+    from mefcli.brackets.discover import pattern_matches
+
+    return list(map(Path, pattern_matches(given))) or [given]
 
 
 def _there(path: Path) -> bool:
@@ -165,7 +178,14 @@ def _there(path: Path) -> bool:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+    return _real(one) == _real(other)
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a circle of links, which who reads it tells
+        return path.absolute()
 
 
 def read_file(path: Path, scope: Scope) -> File:
@@ -218,7 +238,10 @@ def _values(table: Mapping[str, Any], path: Path, scope: Scope, where: str) -> V
     for key, value in table.items():
         name = also.get(_name(key), _name(key))
         if name not in options:
-            raise UsageError(f"{path}: {where}there is no setting {_brief(key)!r}.", _near(key, options))
+            hint = _near(key, options)
+            if isinstance(value, dict) and not where and PRESETS not in hint:
+                hint = f"A preset is written [{PRESETS}.{_brief(key)}]."
+            raise UsageError(f"{path}: {where}there is no setting {_brief(key)!r}.", hint)
         if name in values:
             raise UsageError(f"{path}: {where}{name} is set twice.", "Keep one of them.")
         values[name] = _value(options[name], value, path, scope, where)

@@ -91,10 +91,13 @@ def _refuse_collisions(works: Sequence[Work]) -> None:
             key = same_name(output.resolve())  # some disks ignore case
             if key in owners:
                 one, two = (w.bracket.paths[w.bracket.reference] for w in (owners[key], work))
-                raise UsageError(
-                    f"{output} would be written for two brackets: {one} and {two}.",
-                    f"Let {named('name')} tell them apart, for example with {{stem}}.",
-                )
+                telling = f"Let {named('name')} tell them apart, for example with {{stem}}."
+                if one.stem == two.stem:  # as of two cards, whose cameras count alike
+                    telling = (
+                        "Give the brackets of each folder an output folder of their own, or let "
+                        f"{named('name')} tell them apart, for example with {{date}}/{{stem}}."
+                    )
+                raise UsageError(f"{output} would be written for two brackets: {one} and {two}.", telling)
             if output.resolve() in sources:
                 raise UsageError(f"{output} is a source.", "Sources are never touched: give another folder.")
             owners[key] = work

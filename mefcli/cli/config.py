@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mefcli import settings
+from mefcli.brackets.discover import pattern_matches
 from mefcli.cli import options as o
 from mefcli.cli import screen
-from mefcli.errors import flag
+from mefcli.errors import InputError, flag
 from mefcli.job import Job
 from mefcli.options import described
 from mefcli.settings import NAME, Origin, Settings
@@ -46,6 +47,9 @@ def config(
     mef config CARD/ --preset interiors       what mef batch CARD/ --preset interiors would use
     mef config --settings off --json          what is built in, for a program
     """
+    for path in files or []:
+        if not path.exists() and not pattern_matches(path):
+            raise InputError(f"{path} does not exist.", "Check the spelling.")
     if talk.json:
         screen.put_json(as_object(found))
         return

@@ -73,7 +73,7 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         options = described(Job if kind is Settings else kind)
         taken = tuple(one for one in options if part is None or part.takes(one))
         groups[parameter.name] = kind, taken
-        parameters += [_parameter(one) for one in taken]
+        parameters += [_parameter(one, in_files=bool(pictures) and kind in (Job, Settings)) for one in taken]
     if pictures and any(kind in (Job, Settings) for kind, _ in groups.values()):
         parameters += [_keyword(name, hint, None) for name, hint in (("preset", Preset), ("settings", File))]
         parameters.append(_keyword("context", typer.Context, inspect.Parameter.empty))
@@ -148,10 +148,12 @@ def _keyword(name: str, hint: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def _parameter(one: Described) -> inspect.Parameter:
+def _parameter(one: Described, *, in_files: bool) -> inspect.Parameter:
+    """`in_files`: a file of settings may say otherwise, so that what is on can be put off."""
     facts = one.option
+    can_be_on = in_files and one.hint is bool and facts.settable != "never"
     flag = typer.Option(
-        one.flag,
+        f"{one.flag}/--no-{one.flag[2:]}" if can_be_on else one.flag,
         *facts.flags,
         help=facts.help,
         rich_help_panel=facts.panel,
@@ -159,6 +161,7 @@ def _parameter(one: Described) -> inspect.Parameter:
         min=facts.least if facts.read is None else None,
         max=facts.most,
         autocompletion=COMPLETIONS.get(facts.completes),
+        show_default=not can_be_on,
     )
     return inspect.Parameter(
         one.name,

@@ -131,6 +131,9 @@ def test_two_brackets_for_one_file_are_refused_before_any_work(mef: Mef, card: P
     assert done.code == 2
     assert "two brackets" in done.err
     assert not (tmp_path / "out").exists()
+    done = mef("batch", card / "00", card / "01", "-o", tmp_path / "out", *FAST)  # two cards that count alike
+    assert done.code == 2
+    assert "output folder of their own" in done.err
     assert mef("batch", card, "-o", tmp_path / "out", "--name", "../{stem}", *FAST).code == 2
     assert mef("batch", card, "-o", tmp_path / "out", "--name", "{camera}", *FAST).code == 2
 

@@ -143,6 +143,7 @@ SLIPS: dict[str, tuple[str | bytes, str]] = {
         "preset 'a': there is no setting 'loook'. Did you mean look",
     ),
     "preset": ("[preset.a]\nlook = 'bright'", "there is no setting 'preset'. Did you mean presets"),
+    "preset without its table": ("[inside]\nlook = 'bright'", "A preset is written [presets.inside]."),
     "far key": ("zzz = 1", "'zzz'. mef config shows every setting."),
     "choice": ("look = 'brigth'", "look cannot be 'brigth'. Did you mean bright? Choose natural, bright"),
     "range": ("quality = 200", "quality cannot be 200. Give a whole number from 1 to 100."),
@@ -201,7 +202,11 @@ def test_things_that_are_no_file_are_refused_and_not_waited_for(mef: Mef, jpegs:
     file.symlink_to("nowhere")
     assert "cannot be read: No such file" in mef("config", jpegs[0]).err
     file.unlink()
+    file.symlink_to(file.name)
+    assert f"{file} cannot be read: " in mef("config", jpegs[0]).err
+    file.unlink()
     assert mef("config", "--settings", "nowhere.toml").code == 2
+    assert "nowhere does not exist" in mef("config", jpegs[0].parent / "nowhere").err
     for name in ("a\0b", "x" * 5000):  # no names of files: who reads pictures says so
         assert settings_for([name]).job == Job()
 
@@ -235,6 +240,47 @@ def test_weights_lie_beside_the_settings_that_name_them(own: Path, tmp_path: Pat
     job = settings_for([], preset="b").job
     assert job.model == str(own.parent / "mine.safetensors")
     assert job.weights == "/there/b.safetensors"
+
+
+def test_a_model_that_is_typed_takes_its_own_weights(mef: Mef, own: Path, jpegs: list[Path]) -> None:
+    """Not those that a file names for another."""
+    own.write_text("model = 'ffmef'\nweights = 'mine.safetensors'\n[presets.plain]\nmodel = 'mertens'\n")
+    assert settings_for(jpegs).job.weights == str(own.parent / "mine.safetensors")
+    for found in (settings_for(jpegs, {"model": "house"}), settings_for(jpegs, preset="plain")):
+        assert found.job.weights is None
+        assert found.origins["weights"].source == "built in"
+    assert settings_for(jpegs, {"weights": "b.safetensors"}).job.model == "ffmef"
+    own.write_text('weights = "\\u0000.safetensors"')
+    done = mef("fuse", *jpegs, "-o", own.parent / "x.png")
+    assert done.code == 1
+    assert "cannot be read" in done.err
+
+
+def test_what_a_file_puts_on_can_be_put_off(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    (jpegs[0].parent / NAME).write_text("hdr = true\nstrict = true\nhalf = true\n")
+    done = mef("fuse", *jpegs, *FAST, "-o", tmp_path / "x.png")
+    assert done.code == 2
+    assert "keep no light beyond white" in done.err
+    done = mef("config", jpegs[0], "--no-hdr", "--no-strict", "--no-half", "--json")
+    told = {one["name"]: (one["value"], one["source"]) for one in json.loads(done.out)["settings"]}
+    assert {told[name] for name in ("hdr", "strict", "half")} == {(False, "command line")}
+    done = mef("fuse", *jpegs, *FAST, "--no-hdr", "--no-half", "-o", tmp_path / "x.png")
+    assert done.code == 0, done.err
+    for one in described(Job):
+        if one.hint is bool and one.option.settable != "never":
+            assert f"--no-{one.name}" in mef("fuse", "--help").out
+
+
+def test_a_pattern_that_no_shell_opened_has_its_settings(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    (jpegs[0].parent / NAME).write_text("quality = 33\n")
+    folder = jpegs[0].parent
+    for pattern in (
+        f"{folder}/*.JPG",
+        f"{folder.parent}/{folder.name[:-1]}?/*.jpg",
+        f"{folder.parent}/{folder.name[:-1]}?",
+    ):
+        assert settings_for([pattern]).job.quality == 33
+        assert "quality 33" in mef("fuse", pattern, *FAST, "-o", tmp_path / "x.jpg", "--overwrite").err
 
 
 def test_text_as_windows_saves_it_is_read(jpegs: list[Path]) -> None:
