@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mefcli.errors import MefError, UsageError
 from mefcli.pipeline.results import Done, Result
 from mefcli.report.gallery import MOST_FRAMES, Gallery, gallery_page
 from mefcli.report.thumbs import FRAME_PX, RESULT_PX, Thumbs, thumb
-from mefcli.storage import check_folder_to_be, exists_already, write_bytes
+from mefcli.storage import check_folder_to_be, check_replaceable, exists_already, write_bytes
 
 SUFFIXES = (".html", ".htm")
 
@@ -26,8 +27,12 @@ def check_page(page: Path) -> None:
     """Refuse before the work: a wrong ending, a folder, a place that cannot be written into."""
     if page.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{page.name} should end in {' or '.join(SUFFIXES)}.")
-    if page.exists() and not page.is_file():
+    if page.is_dir():
         raise UsageError(f"{page} is no file.", f"Give a file's name, such as {page / 'index.html'}.")
+    check_replaceable(page)
+    target = Path(os.path.realpath(page))
+    if target.suffix.lower() not in SUFFIXES:  # a link may lead to a picture, and sources are never touched
+        raise UsageError(f"{page} is a link to {target}, which is no page.", "Give another name.")
     check_folder_to_be(page.absolute().parent)
 
 

@@ -49,11 +49,14 @@ def evaluate(
     from mefcli.evaluation import methods, ranking
     from mefcli.evaluation.metrics import known_names
     from mefcli.evaluation.scenes import find_scenes
+    from mefcli.storage import check_folder
 
     if fused is None and models is None:
         raise UsageError("Nothing to evaluate.", "Add --fused FOLDER, --models all, or both.")
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise UsageError(f"Scores cannot be written as {output.name}.", "End it in .csv or .json.")
+    if output is not None:
+        check_folder(output)
     names = known_names(metrics.split(",")) if metrics else None
     scenes = find_scenes(folder, layout)
     makers = methods.from_folder(fused, scenes) if fused else {}

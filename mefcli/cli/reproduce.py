@@ -73,9 +73,12 @@ def reproduce(
     from mefcli.evaluation import published
     from mefcli.reproduction import words
     from mefcli.reproduction.table import layout_of, measure
+    from mefcli.storage import check_folder
 
     if output is not None and output.suffix.lower() not in (".md", ".json"):
         raise UsageError(f"Results cannot be written as {output.name}.", "End it in .md or .json.")
+    if output is not None:
+        check_folder(output)
     if authors is not None and data is None:
         raise UsageError("Weights are measured on pictures.", f"Name the scenes with {named('data')}.")
     spec = published.system(system)

@@ -93,7 +93,14 @@ def check_frames(bracket: Bracket, job: Job) -> None:
 
         matrix_for(bracket.shots[bracket.reference].icc)
     if job.debug_dir is not None and job.deghost != "off":
-        check_folder_to_be(Path(job.debug_dir))
+        from mefcli.pipeline.deghost import debug_paths
+        from mefcli.pipeline.write import check_outputs
+
+        folder = Path(job.debug_dir)
+        check_folder_to_be(folder)
+        if folder.is_dir():
+            debug = [path for shot in bracket.shots for path in debug_paths(folder, shot.path.name)]
+            check_outputs(list(dict.fromkeys(debug)), bracket.paths, overwrite=job.overwrite)
 
 
 def check_memory(bracket: Bracket, job: Job, depth: int, task: Task = "exposure") -> None:

@@ -90,8 +90,12 @@ def best_exposed(small: Sequence[Pixels]) -> int:
     return int(np.argmax(scores))
 
 
-def _write_debug(folder: Path, name: str, movement: Movement) -> None:
+def debug_paths(folder: Path, name: str) -> list[Path]:
     """`<frame>.ghosts.png` (white: replaced) and `<frame>.confidence.png` (white: agrees)."""
+    return [folder / f"{Path(name).stem}.{kind}.png" for kind in ("ghosts", "confidence")]
+
+
+def _write_debug(folder: Path, name: str, movement: Movement) -> None:
     import cv2
 
     agree = 255 * np.exp(-movement.score / 4)
@@ -101,6 +105,6 @@ def _write_debug(folder: Path, name: str, movement: Movement) -> None:
         raise OutputError(
             f"{folder} cannot be made: {error.strerror}.", f"Name another folder with {named('debug_dir')}."
         ) from error
-    for kind, picture in (("ghosts", 255.0 * movement.mask), ("confidence", agree)):
+    for path, picture in zip(debug_paths(folder, name), (255.0 * movement.mask, agree), strict=True):
         _, data = cv2.imencode(".png", picture.astype(np.uint8))
-        storage.write_bytes(folder / f"{Path(name).stem}.{kind}.png", data.tobytes())
+        storage.write_bytes(path, data.tobytes())

@@ -149,6 +149,21 @@ def test_a_page_without_a_place_is_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_page_that_is_a_link_to_a_source_leaves_the_source(mef: Mef, card: Path, tmp_path: Path) -> None:
+    source, page = card / "alone.jpg", tmp_path / "page.html"
+    before = source.read_bytes()
+    page.symlink_to(source)
+    done = mef("batch", card, "-o", tmp_path / "out", "--report", page, "--overwrite", *FAST)
+    assert done.code == 2
+    assert "which is no page" in done.err
+    assert source.read_bytes() == before
+    page.unlink()
+    page.symlink_to(tmp_path / "there.html")
+    mef("batch", card, "-o", tmp_path / "out", "--report", page, "--overwrite", *FAST)
+    assert page.is_symlink()
+    assert (tmp_path / "there.html").is_file()
+
+
 def test_a_page_that_cannot_be_written_leaves_the_old_one(
     mef: Mef, page: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

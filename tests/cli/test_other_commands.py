@@ -189,3 +189,18 @@ def test_a_smoke_test_of_training_without_data_says_what_it_wants(mef: Mef) -> N
     assert done.code == 2
     assert "--data alone trains nothing. Name a model" in done.err
     assert mef("train").code == 0  # the page of help
+
+
+@pytest.mark.parametrize(
+    "words", [("eval", "--models", "average", "-o", "none/x.csv"), ("reproduce", "ffmef", "-o", "none/x.md")]
+)
+def test_a_table_without_a_folder_is_told_before_anything_is_measured(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [jpegs[0].parent.parent] if words[0] == "eval" else []
+    done = mef(words[0], *given, *words[1:])
+    assert done.code == 1
+    assert "There is no folder" in done.err
+    assert done.out == ""
+    assert "scored" not in done.err

@@ -132,6 +132,27 @@ def test_debug_dir_holds_pictures_of_what_was_replaced(mef: Mef, jpegs: list[Pat
     assert kinds == {"ghosts.png", "confidence.png"}
 
 
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link to a source"])
+def test_debug_dir_replaces_nothing_unasked_and_no_source(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, link: bool
+) -> None:
+    kept = tmp_path / "looks" / f"{jpegs[0].stem}.ghosts.png"
+    kept.parent.mkdir()
+    if link:
+        kept.symlink_to(jpegs[0])
+    else:
+        kept.write_bytes(b"mine")
+    before = kept.read_bytes()
+    words = ["--deghost", "auto", "--debug-dir", kept.parent, "-o", tmp_path / "x.png"]
+    done = mef("fuse", *jpegs, *words, *(["--overwrite"] if link else []))
+    assert done.code == (2 if link else 1)
+    assert ("Sources are never touched" if link else "exists already") in done.err
+    assert kept.read_bytes() == before
+    if not link:
+        assert mef("fuse", *jpegs, *words, "--overwrite").code == 0
+        assert kept.read_bytes() != before
+
+
 @pytest.mark.parametrize("command", ["fuse", "batch"])
 def test_a_file_of_weights_stands_where_a_models_name_does(
     mef: Mef, jpegs: list[Path], tmp_path: Path, command: str
