@@ -109,18 +109,26 @@ class Settling:
 
 
 def _below(folder: Path, barred: Path | None, bad: list[Bad] | None) -> Iterator[Path]:
-    def note(error: OSError) -> None:
-        if bad is not None:
-            path = Path(error.filename)
-            reason = f"{path} cannot be opened: {error.strerror}."
+    def note(error: OSError, path: Path) -> None:
+        reason = f"{path} cannot be opened: {error.strerror}."
+        if bad is not None and path not in [known for known, _ in bad]:
             bad.append((path, InputError(reason, "Check the folder's permissions.")))
 
-    for place, folders, files in os.walk(folder, onerror=note):
+    for place, folders, files in os.walk(folder, onerror=lambda error: note(error, Path(error.filename))):
         here = Path(place)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and (here / name).resolve() != barred
         )
         for name in sorted(files):
             path = here / name
-            if path.suffix.lower() in PICTURES and not name.startswith(".") and path.is_file():
+            if path.suffix.lower() not in PICTURES or name.startswith("."):
+                continue
+            try:
+                path.stat()
+            except PermissionError as error:  # a folder that may be listed and not entered is named once
+                note(error, here)
+                continue
+            except OSError:  # a link to nothing
+                continue
+            if path.is_file():
                 yield path

@@ -65,11 +65,19 @@ def _expand(inputs: Iterable[str | Path]) -> Iterable[Path]:
         path = Path(given)
         _check_reachable(path)
         if path.is_dir():
-            files = sorted(
+            names = [
                 file
                 for file in path.iterdir()
-                if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
-            )
+                if file.suffix.lower() in PICTURES and not file.name.startswith(".")
+            ]
+            try:
+                for file in names:
+                    file.lstat()
+                files = sorted(file for file in names if file.is_file())
+            except PermissionError as error:  # of a folder that may be listed and not entered
+                raise InputError(
+                    f"The pictures in {path} may not be read.", "Check the folder's permissions."
+                ) from error
             if not files:
                 raise InputError(f"{path} holds no pictures.", "Give a folder of pictures, or their names.")
             yield from files
@@ -91,7 +99,8 @@ def _check_reachable(path: Path) -> None:
         elif path.is_symlink() and not path.exists():
             raise InputError(f"{path} is a link that leads to no file.", "Give the file itself.")
     except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}.", "Check the name.") from error
+        hint = "Check its permissions." if isinstance(error, PermissionError) else "Check the name."
+        raise InputError(f"{path} cannot be opened: {error.strerror}.", hint) from error
     except ValueError as error:  # a zero byte; Python's words for it say so
         raise InputError(f"{str(path)!r} is no file name: {error}.", "Check the name.") from error
 

@@ -10,10 +10,11 @@ import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import ParameterInfo
 
 from mefcli.cli import state
 from mefcli.cli.plain import past_the_converter
@@ -89,12 +90,15 @@ def build(entry: Entry) -> Any:
     """The real command behind an entry."""
     target = entry.load()
     if isinstance(target, typer.Typer):  # a group with options of its own
+        for one in target.registered_commands:
+            _leave_paths_alone(cast("Callable[..., Any]", one.callback))
         command = typer.main.get_command(target)
     elif not callable(target):
         app = group(target, entry.alone, name=entry.name, help=entry.summary, add_completion=False)
         app.callback()(_nothing)
         command = typer.main.get_command(app)
     else:
+        _leave_paths_alone(target)
         page, examples = help_and_examples(target)
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command(entry.name, help=page, cls=Command)(target)
@@ -103,6 +107,17 @@ def build(entry: Entry) -> Any:
         command.params.append(_debug_option())
     command.name = entry.name
     return command
+
+
+def _leave_paths_alone(function: Callable[..., Any]) -> None:
+    """Typer refuses whatever cannot be read, folders that are only written into as well. Whoever opens a
+    file says what is wrong with it, in its own words."""
+    facts = [one.default for one in inspect.signature(function).parameters.values()]
+    for hint in get_type_hints(function, include_extras=True).values():
+        facts += get_args(hint)
+    for about in facts:
+        if isinstance(about, ParameterInfo):
+            about.readable = False
 
 
 def help_and_examples(function: Callable[..., Any]) -> tuple[str, str]:

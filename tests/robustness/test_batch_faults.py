@@ -226,15 +226,20 @@ def test_folders_and_files_that_may_not_be_read_are_named_and_the_others_fused(
     runs: Runs, room: Path
 ) -> None:
     (room / "card" / "0").chmod(0)
+    (room / "card" / "nx").mkdir()
+    shutil.copy(room / "card" / "2" / "room_1.jpg", room / "card" / "nx")
+    (room / "card" / "nx").chmod(0o600)  # may be listed, not entered
     closed = room / "card" / "1" / "room_2.jpg"
     closed.chmod(0)
     try:
         runs.start("batch", room / "card", "-o", room / "out", *FAST, meek=True)
         code, said = runs.end()
     finally:
-        (room / "card" / "0").chmod(0o755)
+        for name in ("0", "nx"):
+            (room / "card" / name).chmod(0o755)
     assert code == 1
     named(code, said, f"{room / 'card' / '0'} cannot be opened")
+    assert f"{room / 'card' / 'nx'} cannot be opened" in said
     assert "room_2.jpg" in said
     assert "2/room_2_fused.tif" in outputs(room / "out")
 

@@ -100,18 +100,46 @@ def test_an_impatient_second_ctrl_c_changes_nothing(runs: Runs, jpegs: list[Path
         assert not hidden(out)
 
 
-def test_a_folder_that_may_be_written_into_but_not_opened_gets_its_picture(
-    runs: Runs, jpegs: list[Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (("fuse", "FILES", "-o", "OUT/x.png"), {"x.png"}),
+        (("fuse", "FILES", "-o", "OUT/"), {"room_1_fused.tif"}),
+        (("fuse", "FILES", "-o", "OUT/x.png", "--report", "OUT/p.html"), {"x.png", "p.html"}),
+        (("align", "FILES", "-o", "OUT"), {f"room_{n}_aligned.tif" for n in (1, 2, 3)}),
+        (("hdr", "FILES", "-o", "OUT/x.exr"), {"x.exr"}),
+        (
+            ("batch", "CARD", "-o", "OUT", "--report", "OUT/p.html"),
+            {"room_2_fused.tif", "p.html", ".mef-journal.sqlite"},
+        ),
+        (("demo", "OUT", "--model", "average", "--width", "96"), None),
+        (("compare", "FILES", "--models", "average,mertens", "-o", "OUT/x.png"), {"x.png"}),
+    ],
+    ids=["fuse", "fuse into it", "page", "align", "hdr", "batch", "demo", "compare"],
+)
+def test_a_folder_that_may_be_written_into_but_not_opened_gets_what_is_made(
+    runs: Runs, jpegs: list[Path], tmp_path: Path, words: tuple[str, ...], made: set[str] | None
 ) -> None:
-    """Such a folder cannot be synced; the picture is there all the same."""
+    """Such a folder cannot be synced or looked into; what is made is there all the same."""
     out = tmp_path / "out"
     out.mkdir()
     out.chmod(0o300)
+    given: list[object] = []
+    for word in words:
+        given += (
+            jpegs
+            if word == "FILES"
+            else [word.replace("OUT", str(out)).replace("CARD", str(jpegs[0].parent))]
+        )
+    fast = ("--model", "average", "--align", "off") if words[0] in ("fuse", "batch") else ()
     try:
-        runs.start("fuse", *jpegs, "--model", "average", "-o", out / "x.png", meek=True)
+        runs.start(*given, *fast, meek=True)
         code, said = runs.end()
     finally:
         out.chmod(0o755)
     assert code == 0, said
-    assert "cannot be synced" in said
-    assert [path.name for path in out.iterdir()] == ["x.png"]
+    assert "not readable" not in said
+    if words[0] in ("fuse", "align", "hdr", "batch"):
+        assert "cannot be synced" in said
+    found = {path.name for path in out.iterdir()}
+    assert found == made if made is not None else "room_fused.jpg" in found
