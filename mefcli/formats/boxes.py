@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from mefcli.formats.ifd import Buffer
 
@@ -99,6 +101,12 @@ class HeifItems:
             for n in numbers
             if 0 < n <= len(self.properties) and self.properties[n - 1][0] == name
         ]
+
+    def turns(self) -> list[tuple[bytes, bytes]]:
+        """What is done to the primary picture when it is shown, in this order (ISO/IEC 23008-12, 6.5)."""
+        numbers = self.owned.get(self.primary or 0, [])
+        found = [self.properties[n - 1] for n in numbers if 0 < n <= len(self.properties)]
+        return [(name, body) for name, body in found if name in (b"clap", b"irot", b"imir")]
 
     @property
     def coded(self) -> int:
@@ -215,3 +223,25 @@ def _associations(items: HeifItems, body: bytes) -> None:
                 numbers.append(body[at] & 0x7F)
                 at += 1
         items.owned[number] = numbers
+
+
+def aperture(body: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a clean aperture (ISO/IEC 14496-12, 12.1.4).
+
+    Where it cuts through pixels it is rounded as libheif does it, to the left and to the nearer row.
+
+    None where nothing is left.
+    """
+    if len(body) < 32:
+        return None
+    numbers = struct.unpack(">8i", body[:32])
+    if min(numbers[1::2]) <= 0:
+        return None
+    wide, high, right, down = (Fraction(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True))
+    spans = []
+    for size, clean, off, more in ((width, wide, right, 0), (height, high, down, Fraction(1, 2))):
+        first = math.floor(off + Fraction(size - 1, 2) - (clean - 1) / 2 + more)
+        last = math.floor(clean - 1 + first + Fraction(1, 2))
+        spans.append((max(first, 0), min(last, size - 1) + 1))
+    (left, end), (top, bottom) = spans
+    return (left, top, end, bottom) if left < end and top < bottom else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -200,9 +199,7 @@ def _heif(data: Buffer) -> Header:
     header = Header("heif", cut=items.pictures_end > len(data))
     for body in items.of_primary(b"ispe")[:1]:
         if len(body) >= 12:
-            width, height = _clean(items, *struct.unpack(">II", body[4:12]))
-            quarter = any(turn and turn[0] & 1 for turn in items.of_primary(b"irot"))
-            header = replace(header, size_px=(height, width) if quarter else (width, height))
+            header = replace(header, size_px=_shown_px(items, *struct.unpack(">II", body[4:12])))
     for body in items.of_primary(b"colr"):
         if body[:4] in (b"prof", b"rICC"):
             header = replace(header, icc=body[4:] or None)
@@ -221,13 +218,13 @@ def _heif(data: Buffer) -> Header:
     return replace(with_exif(header, exif), turned=True)
 
 
-def _clean(items: boxes.HeifItems, width: int, height: int) -> tuple[int, int]:
-    """What the clean aperture leaves (ISO/IEC 14496-12, 12.1.4): libheif cuts to it, libavif does not."""
-    for body in items.of_primary(b"clap")[:1]:
-        if len(body) >= 16 and items.kinds.get(items.coded) != b"av01":
-            wide, across, high, down = struct.unpack(">iiii", body[:16])
-            if min(wide, across, high, down) > 0:
-                return min(width, math.ceil(wide / across)), min(height, math.ceil(high / down))
+def _shown_px(items: boxes.HeifItems, width: int, height: int) -> tuple[int, int]:
+    """The size of a picture that is cut and turned as its container says."""
+    for name, body in items.turns():
+        if name == b"clap" and (box := boxes.aperture(body, width, height)):
+            width, height = box[2] - box[0], box[3] - box[1]
+        elif name == b"irot" and body and body[0] & 1:
+            width, height = height, width
     return width, height
 
 

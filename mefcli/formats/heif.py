@@ -67,11 +67,23 @@ def _avif(data: bytes, items: boxes.HeifItems, path: Path) -> Array:
         raise _refusal(path) from reason
     if pixels.dtype == np.uint16:
         pixels = widened(pixels, facts.bits)
-    for body in items.of_primary(b"irot")[:1]:
-        pixels = np.rot90(pixels, body[0] & 3)  # quarter turns anticlockwise (ISO/IEC 23008-12, 6.5.10)
-    for body in items.of_primary(b"imir")[:1]:
-        pixels = pixels[:, ::-1] if body[0] & 1 else pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(_turned(pixels, items, path))
+
+
+def _turned(pixels: Array, items: boxes.HeifItems, path: Path) -> Array:
+    """Cut, rotated and mirrored as the container says, in its order; libheif does this by itself."""
+    for name, body in items.turns():
+        if name == b"clap":
+            box = boxes.aperture(body, pixels.shape[1], pixels.shape[0])
+            if box is None:
+                raise UnreadableError(f"{path} is damaged: its clean aperture holds no picture.", RESTORE)
+            left, top, right, bottom = box
+            pixels = pixels[top:bottom, left:right]
+        elif name == b"irot" and body:
+            pixels = np.rot90(pixels, body[0] & 3)  # quarter turns anticlockwise (ISO/IEC 23008-12, 6.5.10)
+        elif name == b"imir" and body:
+            pixels = pixels[:, ::-1] if body[0] & 1 else pixels[::-1]
+    return pixels
 
 
 def _check_size(facts: StreamFacts, items: boxes.HeifItems, path: Path) -> None:
