@@ -21,7 +21,11 @@ from mefcli.formats.source import RESTORE
 from mefcli.formats.values import Picture
 
 START_OF_IMAGE = 0xD8
+HUFFMAN_TABLES = 0xC4
 PROGRESSIVE = (0xC2, 0xCA)
+LOSSLESS = 0xC3
+ARITHMETIC = range(0xC9, 0xD0)
+MOST_DC, MOST_AC = 11, 10  # bits of a coefficient of 8-bit samples (T.81, tables F.1 and F.2)
 MORE = bytes(range(1, 250, 3))  # compressed data that means anything but grey
 # In compressed data, FF is followed by 00 (stuffing), a restart marker or another FF; else it is a marker.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
@@ -30,12 +34,15 @@ _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
 def decode_jpeg(data: bytes, header: Header, path: Path) -> Picture:
     check_complete(data, path)
     bits, process = _precision(data)
+    _check_process(data, path, bits, process)
     pixels = _decoded(data, path)
+    if bits == 12 and process != LOSSLESS and _spans_eight_bits(data, pixels):
+        raise _contradicts(path, "it says 12 bits a channel, and holds 8")
     if (process in PROGRESSIVE or _ends_grey(pixels, bits)) and _takes_more(data, pixels, path):
         raise _cut_off(path)
     if pixels.dtype == np.uint16:
         pixels = widened(pixels, bits)
-    notes = [] if process != 0xC3 else ["lossless JPEG"]
+    notes = [] if process != LOSSLESS else ["lossless JPEG"]
     return finished(pixels, header, path, notes)
 
 
@@ -77,6 +84,41 @@ def check_complete(data: bytes, path: Path) -> None:
     """Refuses a file whose compressed data stops before the end-of-image marker, or before its last scan."""
     if _end_of_image(data) is None or _scans_are_missing(data):
         raise _cut_off(path)
+
+
+def _check_process(data: bytes, path: Path, bits: int, process: int) -> None:
+    """Decoders believe what the start of the frame says, and make noise of data that are another kind's."""
+    huffman = _coefficient_bits(data)
+    if process in ARITHMETIC and huffman:
+        raise _contradicts(path, "it says arithmetic coding, and brings tables for Huffman's")
+    if process != LOSSLESS and bits == 8 and _beyond_eight(huffman):
+        raise _contradicts(path, "it says 8 bits a channel, and holds more")
+
+
+def _contradicts(path: Path, how: str) -> UnreadableError:
+    return UnreadableError(f"{path} is damaged: {how}.", RESTORE)
+
+
+def _coefficient_bits(data: bytes) -> list[tuple[bool, int]]:
+    """Of each Huffman table whether it is for AC, and the bits of the largest coefficient that it codes."""
+    found = []
+    for marker, at, end in boxes.jpeg_segments(data):
+        while marker == HUFFMAN_TABLES and at + 17 <= end:
+            kind, symbols = data[at], data[at + 17 : at + 17 + sum(data[at + 1 : at + 17])]
+            found.append((kind >= 16, max((symbol & 15 for symbol in symbols), default=0)))
+            at += 17 + len(symbols)
+    return found
+
+
+def _beyond_eight(tables: list[tuple[bool, int]]) -> bool:
+    return any(bits > (MOST_AC if ac else MOST_DC) for ac, bits in tables)
+
+
+def _spans_eight_bits(data: bytes, pixels: Array) -> bool:
+    """Samples of 8 bits that are decoded as of 12 lie within a sixteenth of the range, around its middle."""
+    low, high = int(pixels.min()), int(pixels.max())
+    narrow = low > 2048 - 256 and high < 2048 + 256 and high - low >= 64
+    return narrow and not _beyond_eight(_coefficient_bits(data))
 
 
 def _cut_off(path: Path) -> UnreadableError:
