@@ -31,6 +31,7 @@ from mefcli.brackets.frames import (
 )
 from mefcli.brackets.habits import Habits, Pattern, pattern
 from mefcli.brackets.row import RECORDED, UNRECORDED, make_bracket, told_alike
+from mefcli.brackets.run import CLEAR_EV
 from mefcli.brackets.score import Terms, apart, divide
 from mefcli.brackets.thumbnails import Thumbnail, same_scene, thumbnail_of
 from mefcli.errors import UsageError, named
@@ -200,7 +201,7 @@ def _words(part: Sequence[Frame]) -> str:
 
 def _why_alone(stream: Sequence[Frame], place: int) -> str:
     frame = stream[place]
-    reasons = []
+    reasons, hint = [], ""
     for other, one, two in (
         (place - 1, place - 1, place),
         (place + 1, place, place + 1),
@@ -213,10 +214,15 @@ def _why_alone(stream: Sequence[Frame], place: int) -> str:
         why = parted(stream[one], stream[two])
         if why is None and pause is not None and pause > GAP_S:
             why = f"a pause of {pause:.0f} s"
-        if why is None and abs((frame.ev or 0.0) - (neighbour.ev or 0.0)) < SAME_EV:
+        apart_ev = abs((frame.ev or 0.0) - (neighbour.ev or 0.0))
+        if why is None and apart_ev < SAME_EV:
             why = "a shot of the same exposure"
+        if why is None and apart_ev > CLEAR_EV and False in (frame.shot.manual, neighbour.shot.manual):
+            # A meter changes its mind as the camera turns; two shots alone do not tell that from a bracket.
+            why = f"a shot {apart_ev:.1f} stops apart, as a meter may have it,"
+            hint = f"; if they are a bracket of two, take them with {named('group')} 2"
         reasons.append(f"{why or 'a shot that does not form a bracket with it'} {side}")
-    return f"a single shot: {', '.join(reasons)}" if reasons else "the only shot of its kind here"
+    return f"a single shot: {', '.join(reasons)}{hint}" if reasons else "the only shot of its kind here"
 
 
 def _by_folder(

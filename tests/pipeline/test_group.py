@@ -14,7 +14,7 @@ from cards import ORDERS, Card, random_card, write_files
 from mefcli.batch.names import in_time
 from mefcli.brackets.group import Grouping, group, series
 from mefcli.brackets.thumbnails import Thumbnail
-from mefcli.errors import UsageError
+from mefcli.errors import UsageError, flag, spelled
 from mefcli.formats import read_shot
 from mefcli.values import Shot
 
@@ -256,6 +256,28 @@ def test_a_number_takes_brackets_of_that_length_only() -> None:
     assert one.truth[1] in found(group(one.shots, mode=3, thumbnail=None))
     with pytest.raises(UsageError):
         group(one.shots, mode=1)
+
+
+def test_two_shots_of_a_meter_are_left_and_told_how_they_become_a_bracket() -> None:
+    """Nothing tells them from two pictures between which the camera was turned to the window."""
+    one = card(tells_bias=False, manual=False)
+    for _ in range(2):
+        for exposure_s in (1 / 100, 1 / 25):
+            one.shoot(exposure_s)
+            one.pause(0.2, 0.3)
+        one.pause(30, 60)
+    one.shoot(1 / 60)
+    got = group(one.shots, thumbnail=None)
+    assert not got.brackets
+    told = {name: spelled(why, flag) for name, why in alone(got).items()}
+    names = [f"IMG_{number:04d}.JPG" for number in range(1, 6)]
+    for name in names[:4]:
+        assert "2.0 stops apart, as a meter may have it" in told[name]
+        assert told[name].endswith("take them with --group 2")
+    assert "--group" not in told[names[4]]
+    assert len(group(one.shots, mode=2, thumbnail=None).brackets) == 2
+    chosen = [replace(shot, manual=True) for shot in one.shots]
+    assert len(group(chosen, thumbnail=None).brackets) == 2
 
 
 def test_folder_mode_takes_each_folder_as_one_bracket() -> None:
