@@ -29,6 +29,7 @@ MOST_DC, MOST_AC = 11, 10  # bits of a coefficient of 8-bit samples (T.81, table
 MORE = bytes(range(1, 250, 3))  # compressed data that means anything but grey
 # In compressed data, FF is followed by 00 (stuffing), a restart marker or another FF; else it is a marker.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)
+_RESTART, _SCAN = re.compile(rb"\xff[\xd0-\xd7\xda]", re.DOTALL), b"\xff\xda"
 
 
 def decode_jpeg(data: bytes, header: Header, path: Path) -> Picture:
@@ -82,8 +83,11 @@ def reduced_jpeg(data: bytes, header: Header, path: Path, max_side_px: int) -> P
 
 def check_complete(data: bytes, path: Path) -> None:
     """Refuses a file whose compressed data stops before the end-of-image marker, or before its last scan."""
-    if _end_of_image(data) is None or _scans_are_missing(data):
+    end = _end_of_image(data)
+    if end is None or _scans_are_missing(data):
         raise _cut_off(path)
+    if not _restarts_in_order(data, end):
+        raise _contradicts(path, "parts of its picture data are lost or out of order")
 
 
 def _check_process(data: bytes, path: Path, bits: int, process: int) -> None:
@@ -161,6 +165,21 @@ def _scans_are_missing(data: bytes) -> bool:
                 missing[component, first > 0] = bits & 15
         at = end
     return any(missing.values())
+
+
+def _restarts_in_order(data: bytes, end: int) -> bool:
+    """Whether the restart markers count from 0 to 7 and again, anew in each scan (T.81, E.1.4), as they do
+    unless data between them are lost: libjpeg then goes on with what it finds, and only warns."""
+    at = next((stop for marker, _, stop in boxes.jpeg_segments(data) if marker == boxes.START_OF_SCAN), end)
+    due = 0
+    for found in _RESTART.finditer(data, at, end):
+        if found[0] == _SCAN:
+            due = 0
+        elif found[0][1] != 0xD0 + due:
+            return False
+        else:
+            due = (due + 1) % 8
+    return True
 
 
 def _ends_grey(pixels: Array, bits: int = 8) -> bool:

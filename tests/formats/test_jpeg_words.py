@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -86,3 +88,25 @@ def test_what_is_true_is_read(tmp_path: Path, pixels: NDArray[np.uint8], level: 
         assert abs(float(found.mean()) / 65535 - float(deep.mean()) / 4095) < 0.01
     path.write_bytes(coded(pixels))
     assert abs(float(formats.decode(path).pixels.mean()) - float(pixels.mean())) < 1
+
+
+def with_restarts(pixels: NDArray[np.uint8], *, progressive: bool) -> bytes:
+    words = [cv2.IMWRITE_JPEG_RST_INTERVAL, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
+    return bytes(cv2.imencode(".jpg", pixels, words)[1].tobytes())
+
+
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+def test_lost_and_exchanged_parts_of_a_jpeg_with_restart_markers_are_told(
+    tmp_path: Path, pixels: NDArray[np.uint8], progressive: bool
+) -> None:
+    whole, path = with_restarts(pixels, progressive=progressive), tmp_path / "x.jpg"
+    path.write_bytes(whole)
+    assert formats.decode(path).pixels.shape == pixels.shape
+    places = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", whole)]
+    first, second, third = places[1:4]
+    lost = whole[:first] + whole[second:]
+    exchanged = whole[:first] + whole[second:third] + whole[first:second] + whole[third:]
+    for data in (lost, exchanged):
+        path.write_bytes(data)
+        with pytest.raises(UnreadableError, match="lost or out of order"):
+            formats.decode(path)
