@@ -34,8 +34,9 @@ _RESTART, _SCAN = re.compile(rb"\xff[\xd0-\xd7\xda]", re.DOTALL), b"\xff\xda"
 
 def decode_jpeg(data: bytes, header: Header, path: Path) -> Picture:
     check_complete(data, path)
-    bits, process = _precision(data)
-    _check_process(data, path, bits, process)
+    bits, process = precision(data)
+    if how := contradiction(data, bits, process):
+        raise _contradicts(path, how)
     pixels = _decoded(data, path)
     if bits == 12 and process != LOSSLESS and _spans_eight_bits(data, pixels):
         raise _contradicts(path, "it says 12 bits a channel, and holds 8")
@@ -90,13 +91,17 @@ def check_complete(data: bytes, path: Path) -> None:
         raise _contradicts(path, "parts of its picture data are lost or out of order")
 
 
-def _check_process(data: bytes, path: Path, bits: int, process: int) -> None:
-    """Decoders believe what the start of the frame says, and make noise of data that are another kind's."""
+def contradiction(data: bytes, bits: int, process: int) -> str | None:
+    """Decoders believe what the start of the frame says, and make noise of data that are another kind's.
+
+    `data` holds the tables; how it contradicts itself, if it does.
+    """
     huffman = _coefficient_bits(data)
     if process in ARITHMETIC and huffman:
-        raise _contradicts(path, "it says arithmetic coding, and brings tables for Huffman's")
+        return "it says arithmetic coding, and brings tables for Huffman's"
     if process != LOSSLESS and bits == 8 and _beyond_eight(huffman):
-        raise _contradicts(path, "it says 8 bits a channel, and holds more")
+        return "it says 8 bits a channel, and holds more"
+    return None
 
 
 def _contradicts(path: Path, how: str) -> UnreadableError:
@@ -150,7 +155,7 @@ def _end_of_image(data: bytes) -> int | None:
 
 def _scans_are_missing(data: bytes) -> bool:
     """Whether a progressive file ends before the scans with the last bits of what it began (T.81, G.1)."""
-    kind, at = _precision(data)[1], 0
+    kind, at = precision(data)[1], 0
     missing: dict[tuple[int, bool], int] = {}  # (component, DC or AC) -> bits not yet sent
     while kind in PROGRESSIVE and (found := _MARKER.search(data, at)) is not None:
         marker, at = data[found.start() + 1], found.end()
@@ -194,7 +199,8 @@ def _takes_more(data: bytes, pixels: Array, path: Path) -> bool:
     return end is not None and not np.array_equal(_decoded(data[:end] + MORE + data[end:], path), pixels)
 
 
-def _precision(data: bytes) -> tuple[int, int]:
+def precision(data: bytes) -> tuple[int, int]:
+    """Bits a sample and the process, as the start of the frame says."""
     for marker, start, _ in boxes.jpeg_segments(data):
         if marker in boxes.START_OF_FRAME:
             return data[start], marker

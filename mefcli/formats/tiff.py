@@ -26,6 +26,7 @@ ASSOCIATED = 1  # of ExtraSamples: the colours are multiplied by this one
 # Compressions that leave samples as they are, and those whose decoder turns YCbCr into RGB itself.
 AS_STORED = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})  # none, LZW, deflate, PackBits, LZMA, zstd
 DECODED_TO_RGB = frozenset({6, 7, 33007})  # JPEG, old and new
+JPEG, JPEG_HEAD_BYTES = 7, 4096
 PREDICTED = frozenset({5, 8, 32946, 34925, 50000})  # compressions before which samples may become differences
 FLOATING = 3  # Predictor
 
@@ -41,6 +42,7 @@ def decode_tiff(path: Path, header: Header, max_pixels: int) -> Picture:
             page = _page_at(header.directory, pages).aspage()
             notes = [f"first of {len(full)} pages used"] if len(full) > 1 else []
             check_page(page, path, file.filehandle.size, max_pixels)
+            _check_jpegs(page, path, file.filehandle)
             pixels = page.asarray()
             return _finished(pixels, page, header, path, notes)
     except UnreadableError:
@@ -118,6 +120,24 @@ def _check_predictor(page: Any, path: Path) -> None:
         return
     elif page.compression not in PREDICTED or (page.predictor == FLOATING) != (page.dtype.kind == "f"):
         raise _strange(path, "its samples are stored as differences in a way that programs disagree on")
+
+
+def _check_jpegs(page: Any, path: Path, file: Any) -> None:
+    """Strips and tiles that are JPEGs of another depth or coding than is said come out in wrong tones."""
+    if page.compression != JPEG:
+        return
+    from mefcli.formats.jpeg import contradiction, precision
+
+    tables = bytes(page.jpegtables or b"")[:-2]  # without the marker of its end
+    for at, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.seek(at)
+        head = file.read(min(size, JPEG_HEAD_BYTES))
+        bits, process = precision(head)
+        how = contradiction(tables + head[2:] if tables else head, bits, process)
+        if bits != page.bitspersample:
+            how = f"it says {page.bitspersample} bits a channel, and holds JPEGs of {bits}"
+        if how:
+            raise UnreadableError(f"{path} is damaged: {how}.", RESTORE)
 
 
 def _palette_entries(page: Any) -> int:

@@ -11,6 +11,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -110,3 +111,27 @@ def test_lost_and_exchanged_parts_of_a_jpeg_with_restart_markers_are_told(
         path.write_bytes(data)
         with pytest.raises(UnreadableError, match="lost or out of order"):
             formats.decode(path)
+
+
+@pytest.mark.parametrize("photometric", ["rgb", "ycbcr"])
+@pytest.mark.parametrize(
+    ("place", "value", "word"),
+    [(4, 12, "holds JPEGs of 12"), (1, 0xC9, "arithmetic"), (4, 8, None)],
+    ids=["depth", "coding", "true"],
+)
+def test_a_tiff_of_jpegs_that_contradict_it_is_told(
+    tmp_path: Path, pixels: NDArray[np.uint8], photometric: str, place: int, value: int, word: str | None
+) -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, photometric=photometric, compression="jpeg", rowsperstrip=16)
+    data = bytearray(file.getvalue())
+    frames = [found.start() for found in re.finditer(rb"\xff\xc0\0\x11\x08", data)]
+    assert len(frames) == 4
+    data[frames[-1] + place] = value
+    path = tmp_path / "x.tif"
+    path.write_bytes(data)
+    if word is None:
+        assert abs(float(formats.decode(path).pixels.mean()) - float(pixels.mean())) < 4
+        return
+    with pytest.raises(UnreadableError, match=word):
+        formats.decode(path)
