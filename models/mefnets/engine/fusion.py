@@ -40,6 +40,7 @@ Progress = Callable[[float, str], None]
 
 
 NOTHING = (math.inf, -math.inf)  # the span of no numbers
+SEVERAL_PX = 1024
 VARIES = 1 / 16  # of the full scale, in a frame that shows something
 
 
@@ -300,6 +301,7 @@ class Fusion(ABC):
 
 
 def _varies(frame: Frame) -> bool:
-    """Whether it shows more than its noise."""
-    span = float(frame.max()) - float(frame.min())
-    return span > VARIES * FULL_SCALE[frame.dtype.name]
+    """Whether it shows more than its noise, and is large enough that a picture of it does, too."""
+    height, width, _ = frame.shape
+    span = (frame.max(axis=(0, 1)).astype(np.float64) - frame.min(axis=(0, 1))).max()
+    return height * width >= SEVERAL_PX and bool(span > VARIES * FULL_SCALE[frame.dtype.name])
