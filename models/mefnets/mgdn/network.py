@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.mgdn.light import mu_law, weighed
 from mefnets.mgdn.mgdf import (
     STRIP_ROWS,
     DynamicFilter,
@@ -26,7 +27,7 @@ from mefnets.mgdn.mgdf import (
 )
 from mefnets.mgdn.pff import PFF
 
-Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket"]
+Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket", "moving"]
 
 # Widths as in the authors' test scripts; `inputs` are the channels of each stem.
 TASKS: dict[str, dict[str, Any]] = {
@@ -75,8 +76,22 @@ TASKS: dict[str, dict[str, Any]] = {
         "inputs": (3,),
         "reference": True,
     },
+    # Ours: deghosting, narrower and shallower, which sees light as the loss does and says which frame to believe.
+    "moving": {
+        "C": 24,
+        "stages": 2,
+        "blocks": 2,
+        "window": 8,
+        "heads": 3,
+        "ratio": 2,
+        "inputs": (6,),
+        "reference": True,
+        "sees": "mu",
+        "gives": "weights",
+    },
 }
 GUIDANCE_HEADS = 6
+TRUST = 4.0  # of the last layer where it gives weights: certainties differ by e to the 10th and more
 Filters = Literal["dynamic", "static"]
 
 
@@ -172,6 +187,9 @@ class MGDN(nn.Module):
 
     `scale`: see MutualGuidance. `filters="static"` is the paper's ablation: kernels that are the same for all
     pixels, guided by nobody.
+
+    Of deghosting: `sees="mu"` shows the frames' light after mu-law, and `gives="weights"` makes the last layer
+    say how far each frame is to be believed (`light.py`) instead of painting the light; both ours.
     """
 
     def __init__(
@@ -192,8 +210,11 @@ class MGDN(nn.Module):
         start: Literal["mean", "none", "default"] = "none",
         scale: Scale = "multiply",
         filters: Filters = "dynamic",
+        sees: Literal["linear", "mu"] = "linear",
+        gives: Literal["picture", "weights"] = "picture",
     ) -> None:
         super().__init__()
+        self.sees, self.gives = sees, gives
         self.window, self.inputs, self.reference = window, inputs, reference
         self.kept: list[list[Tensor]] = []  # o_i of every stage, of the last training step, for masked MI
         self.stems = nn.ModuleList(nn.Conv2d(n, C, 3, padding=1) for n in inputs)
@@ -223,6 +244,7 @@ class MGDN(nn.Module):
         layer can form the mean of all streams, stretched by 5 to fit the sigmoid's middle.
         """
 
+        # With weights for its output the network begins as the merging of frames that agree: no frame is doubted.
         def pass_on(conv: Any, into: int, source: int, value: float = 1.0, clear: bool = True) -> None:
             if clear:
                 conv.weight[into] = 0
@@ -233,7 +255,9 @@ class MGDN(nn.Module):
         C = self.tail1.out_channels
         count = 3 if self.reference else 2
         self.tail2.weight.mul_(0.1)
-        for c in range(3):
+        if self.gives == "weights":
+            self.tail2.bias.zero_()  # type: ignore[union-attr]
+        for c in range(max(self.inputs) if self.gives == "weights" else 3):
             for stem in self.stems:
                 pass_on(stem, c, c)
             for stage in self.stages:
@@ -244,6 +268,8 @@ class MGDN(nn.Module):
                     pass_on(layer, c, c)
                 for layer in stage.hand_back:
                     pass_on(layer, c, C + c)  # of concat(m, o_i), o_i's
+            if self.gives == "weights":
+                continue
             others = [i for i in range(count) if i != self.residual]
             for n, stream in enumerate(others):
                 pass_on(self.tail1, c, stream * C + c, clear=n == 0)
@@ -263,9 +289,21 @@ class MGDN(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, N, 3, H, W) in [0, 1], dark to bright -> (B, 3, H, W).
 
-        Deghosting: 3 frames of 6 channels. Depth: one frame of 4, R, G, B and depth, -> (B, 1, H, W).
+        Deghosting: 3 frames of 6 channels (`light.py`), linear light out. Depth: one frame of 4, R, G, B and
+        depth, -> (B, 1, H, W).
         """
+        if self.gives == "weights":
+            return weighed(frames, self.trust(frames))
+        return torch.sigmoid(self._felt(frames))
+
+    def trust(self, frames: Tensor) -> Tensor:
+        """Deghosting with weights: the logarithm of how far each frame is believed, (B, 3, H, W)."""
+        return TRUST * self._felt(frames)
+
+    def _felt(self, frames: Tensor) -> Tensor:  # the last layer's output
         H, W = frames.shape[-2:]
+        if self.sees == "mu":
+            frames = torch.cat((frames[:, :, :3], mu_law(frames[:, :, 3:])), 2)
         inputs = [self._padded(x) for x in self._streams(frames)]
         if self.reference and len(inputs) < 3:
             raise ValueError(f"This MGDN takes three frames or more, not {len(inputs)}. Use the pair form.")
@@ -297,7 +335,8 @@ class MGDN(nn.Module):
         def tail(joined: Tensor) -> Tensor:
             *features, picture = torch.split(joined, sizes, 1)
             x = F.leaky_relu(self.tail1(torch.cat(features, 1)), 0.2) + self._stem(index, picture)
-            return torch.sigmoid(self.tail2(x))
+            out: Tensor = self.tail2(x)
+            return out
 
         if torch.is_grad_enabled():
             return tail(torch.cat(parts, 1))
