@@ -39,12 +39,16 @@ ABOUT: dict[Task, About] = {
         "mef infrared",
         "docs/infrared.md",
     ),
+    "moving": About(
+        "moving scenes", "moving scene", "finds the light of moving scenes", "mef hdr", "docs/hdr.md"
+    ),
 }
 OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
 UNUSED: dict[Task, tuple[str, ...]] = {
     "exposure": (),
     "focus": (*OF_EXPOSURES, "resolution", "working_size"),
     "infrared": (*OF_EXPOSURES, "reference", "strict", "raw_or_jpeg"),
+    "moving": (),
 }
 OTHER_ALIGNS = ("auto", "off")  # what is to say of stacks and pairs
 

@@ -25,6 +25,7 @@ COMMANDS = (
     Entry("fusion", "mefcli.cli.bench:fusion", "Whole processes, beside other programs."),
     Entry("alignment", "mefcli.cli.bench:alignment", "How exactly frames of known motion are found."),
     Entry("radiance", "mefcli.cli.bench:radiance", "How exactly the light of a scene is found."),
+    Entry("moving", "mefcli.cli.bench:moving", "How near the light of moving scenes comes to the truth."),
     Entry("models", "mefcli.cli.bench:models_", "What each model costs a megapixel."),
 )
 
@@ -155,6 +156,57 @@ def radiance(
                 continue
             stops = (f"{row.median_stops:.4f}", f"{row.worst_stops:.3f}", f"{row.p95_stops:.3f}")
             table.add_row(row.source, f"{row.frames}", row.method, f"{row.brackets}", *stops)
+    if not json:
+        screen.stdout().print(table)
+
+
+def moving(
+    data: Annotated[
+        Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
+    ],
+    scenes: Annotated[int, typer.Option(help="How many, from pictures never trained on.", min=1)] = 40,
+    methods: Annotated[
+        str, typer.Option(help="Of off, auto, mgdn (ghost removal) and model (mef hdr --model).", metavar="NAMES")
+    ] = "off,auto,mgdn,model",
+    model: Annotated[str, typer.Option("--model", "-m", help="The network, by name or file.")] = "mgdn-moving",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Measure ghost removal: the light of simulated moving scenes beside the truth, PSNR after mu-law, in dB.
+
+    Three frames each, with things that pass, leaves that stir and a hand that shakes, aligned as by mef hdr.
+
+    Examples:
+    mef bench moving --data train.mefdata
+    mef bench moving --data train.mefdata --methods auto,model --weights own.safetensors
+    """
+    from rich.table import Table
+
+    from mefcli.bench.moving import METHODS, measure
+    from mefcli.training.moving import held_out
+    from mefcli.training.prepare import data_at
+
+    chosen = _names(methods)
+    for name in chosen:
+        if name not in METHODS:
+            raise UsageError(f"{name!r} is no way to remove ghosts here.", f"Choose of {', '.join(METHODS)}.")
+
+    def told(number: int, scene: str, values: dict[str, float]) -> None:
+        words = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        screen.say(f"{number + 1} of {scenes}, {Path(scene).stem}: {words}")
+
+    held = held_out(data_at(data, runs / "cache", screen.say), count=scenes)
+    table = Table()
+    for heading in ("method", "scenes", "PSNR-mu dB", "worst", "above auto"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for row in measure(held, chosen, model=model, weights=str(weights) if weights else None, on_scene=told):
+        if json:
+            screen.put_json(asdict(row))
+            continue
+        table.add_row(row.method, f"{row.scenes}", f"{row.psnr_mu:.2f}", f"{row.worst:.2f}", f"{row.better}")
     if not json:
         screen.stdout().print(table)
 

@@ -70,6 +70,17 @@ class Radiance:
         return result
 
     def _strip(self, top: int, bottom: int) -> Floats:
+        total = self._weighed(top, bottom)
+        total *= np.float32(self.scale)
+        if self.ceiling is not None:
+            np.minimum(total, np.float32(self.ceiling * self.scale * 2.0 ** -self.evs[0]), out=total)
+        if self.matrix is not None:
+            total = total @ self.matrix.T
+        np.maximum(total, 0, out=total)  # colours beyond the primaries
+        return np.asarray(total, np.float32)
+
+    def _weighed(self, top: int, bottom: int) -> Floats:
+        """The frames' light, in their own colours, 1 at the signal's end in the reference."""
         times = [np.float32(2.0**ev) for ev in self.evs]
         light, usable = zip(*(self._frame(index, top, bottom) for index in range(len(times))), strict=True)
         expected = sum((u * x for u, x in zip(usable, light, strict=True)), np.float32(0))
@@ -86,13 +97,7 @@ class Radiance:
             weight *= 1 / t
             total += weight
         total /= weights
-        total *= np.float32(self.scale)
-        if self.ceiling is not None:
-            np.minimum(total, np.float32(self.ceiling * self.scale / times[0]), out=total)
-        if self.matrix is not None:
-            total = total @ self.matrix.T
-        np.maximum(total, 0, out=total)  # colours beyond the primaries
-        return np.asarray(total, np.float32)
+        return total
 
     def _frame(self, index: int, top: int, bottom: int) -> tuple[Floats, Floats]:
         """Light (h, w, 3), and how far it may be believed, (h, w, 1 or 3)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mefcli.errors import ModelError, named
-from mefcli.job import Job
+from mefcli.job import NETWORK, Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
 from mefcli.tasks import ABOUT
@@ -88,6 +88,10 @@ def check_frames(bracket: Bracket, job: Job) -> None:
     for shot in bracket.shots:
         if shot.size_px is not None and shot.size_px[0] * shot.size_px[1] > most:
             raise too_large(shot.path, shot.size_px, most)
+    if job.deghost == NETWORK:
+        from mefcli.pipeline.moving import check as check_moving
+
+        check_moving(bracket, job)
     if job.hdr:
         from mefcli.pipeline.beyond import matrix_for
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mefcli import storage
-from mefcli.errors import OutputError, named
-from mefcli.job import Job
-from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
+from mefcli.job import NETWORK, Job
+from mefcli.motion.ghosts import AUTO_STRENGTH, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
 from mefcli.motion.watch import moved_between
+from mefcli.pipeline.debug import write_debug
 from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 
 
@@ -32,6 +31,10 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
         on_step(Step("deghost", 1.0, "off" if job.deghost == "off" else "one frame"))
         told = _movement_told(stack)
         return replace(stack, notes=(*stack.notes, *told)) if told else stack
+    if job.deghost == NETWORK:
+        from mefcli.pipeline import moving
+
+        return moving.deghost(stack, job, on_step, spend=spend)
     strength = AUTO_STRENGTH if job.deghost == "auto" else int(job.deghost)
     reduced = stack.reduced or reduce(stack.frames)
     reference = best_exposed(reduced.frames) if job.reference is None else stack.bracket.reference
@@ -45,7 +48,7 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
             continue
         movement = find_movement(reduced, reference, index, strength)
         if job.debug_dir is not None:
-            _write_debug(Path(job.debug_dir), names[index], movement)
+            write_debug(Path(job.debug_dir), names[index], movement.mask, np.exp(-movement.score / 4))
         frames[index] = replace_moved(frames[reference], frames[index], movement)
         found.append(movement.ghost)
     most = max(one.share for one in found)
@@ -88,19 +91,3 @@ def best_exposed(small: Sequence[Pixels]) -> int:
         clipped = float((brightest > 0.98).mean())
         scores.append(float(np.clip(brightest / 0.3, 0, 1).mean()) - 2 * clipped)
     return int(np.argmax(scores))
-
-
-def _write_debug(folder: Path, name: str, movement: Movement) -> None:
-    """`<frame>.ghosts.png` (white: replaced) and `<frame>.confidence.png` (white: agrees)."""
-    import cv2
-
-    agree = 255 * np.exp(-movement.score / 4)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be made: {error.strerror}.", f"Name another folder with {named('debug_dir')}."
-        ) from error
-    for kind, picture in (("ghosts", 255.0 * movement.mask), ("confidence", agree)):
-        _, data = cv2.imencode(".png", picture.astype(np.uint8))
-        storage.write_bytes(folder / f"{Path(name).stem}.{kind}.png", data.tobytes())

@@ -70,10 +70,15 @@ def run(bracket: Bracket, outputs: Sequence[Path], job: Job, on_step: OnStep = s
 
 def make(bracket: Bracket, job: Job, on_step: OnStep = silent, *, clock: Clock | None = None) -> Lit:
     """A bracket's light, ready to be taken row by row."""
+    from mefcli.checkpoints import find_model
     from mefcli.pipeline import prepare
     from mefcli.pipeline.check import check_frames
+    from mefcli.pipeline.moving import check_job as check_moving
 
     check_frames(bracket, job)
+    moving = find_model(job.model).task == "moving"
+    if moving:
+        check_moving(bracket, job)
     clock = clock or Clock()
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     if raws and len(raws) < len(bracket.shots):
@@ -91,7 +96,18 @@ def make(bracket: Bracket, job: Job, on_step: OnStep = silent, *, clock: Clock |
     stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
     with clock("merge"):
         on_step(Step("merge", 0.0, "what the frames' numbers mean"))
-        return _from_sensor(stack, sensor, job) if sensor else _from_pictures(stack, job)
+        lit = _from_sensor(stack, sensor, job) if sensor else _from_pictures(stack, job)
+        return _believed(lit, job, on_step) if moving else lit
+
+
+def _believed(lit: Lit, job: Job, on_step: OnStep) -> Lit:
+    """The same frames' light by the word of the job's network."""
+    from mefcli.pipeline import moving
+
+    on_step(Step("merge", 0.3, "network"))
+    believer = moving.load(job.model, job.weights, job.device)
+    record = replace(lit.record, model=believer.spec.name, weights_sha256=believer.sha256)
+    return replace(lit, radiance=moving.believed(lit.radiance, believer), record=record)
 
 
 def _read_sensor(bracket: Bracket, job: Job, on_step: OnStep) -> tuple[Sensor, Stack]:
@@ -297,6 +313,8 @@ def lit_object(lit: Lit, outputs: Sequence[Path]) -> dict[str, Any]:
         **plan_object(lit.bracket, outputs),
         "exact_evs": [round(ev, 4) for ev in lit.evs],
         "size_px": [width, height],
+        "model": lit.record.model,
+        "weights_sha256": lit.record.weights_sha256,
         "response": lit.response,
         "primaries": lit.primaries.name,
         "primaries_xy": [[round(number, 5) for number in xy] for xy in lit.primaries.all],

@@ -91,7 +91,10 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 GUIDANCE_HEADS = 6
-TRUST = 4.0  # of the last layer where it gives weights: certainties differ by e to the 10th and more
+# How far trust reaches to either side. Unbounded it grew until no other frame than the reference counted; with
+# this a frame that moved keeps 1/1000, and a clipped reference does not outweigh a frame that shows something.
+TRUST = 4.0
+DOUBT = 24.0  # at the start, for a difference in light of 1 after mu-law; a stop is 0.08
 Filters = Literal["dynamic", "static"]
 
 
@@ -244,7 +247,6 @@ class MGDN(nn.Module):
         layer can form the mean of all streams, stretched by 5 to fit the sigmoid's middle.
         """
 
-        # With weights for its output the network begins as the merging of frames that agree: no frame is doubted.
         def pass_on(conv: Any, into: int, source: int, value: float = 1.0, clear: bool = True) -> None:
             if clear:
                 conv.weight[into] = 0
@@ -255,8 +257,6 @@ class MGDN(nn.Module):
         C = self.tail1.out_channels
         count = 3 if self.reference else 2
         self.tail2.weight.mul_(0.1)
-        if self.gives == "weights":
-            self.tail2.bias.zero_()  # type: ignore[union-attr]
         for c in range(max(self.inputs) if self.gives == "weights" else 3):
             for stem in self.stems:
                 pass_on(stem, c, c)
@@ -269,13 +269,36 @@ class MGDN(nn.Module):
                 for layer in stage.hand_back:
                     pass_on(layer, c, C + c)  # of concat(m, o_i), o_i's
             if self.gives == "weights":
-                continue
+                continue  # below
             others = [i for i in range(count) if i != self.residual]
             for n, stream in enumerate(others):
                 pass_on(self.tail1, c, stream * C + c, clear=n == 0)
             self.tail2.weight[c, :3] = 0
             self.tail2.weight[c, c, 1, 1] = 5.0 / count
             self.tail2.bias[c] = -2.5  # type: ignore[index]
+        if self.gives == "weights":
+            self._start_in_doubt(C)
+
+    def _start_in_doubt(self, C: int) -> None:
+        """Believe the frames beside the reference the less, the more their light differs from its.
+
+        Two channels a frame carry the difference and its negative: through leaky ReLU they add up to 0.8 of
+        its amount.
+        """
+        self.tail2.bias.zero_()  # type: ignore[union-attr]
+        first = channel = max(self.inputs)
+        for frame in (0, 2):
+            for sign in (1.0, -1.0):
+                for layer in (self.tail1, *self.stems):
+                    layer.weight[channel] = 0  # type: ignore[index]
+                    layer.bias[channel] = 0  # type: ignore[index]
+                for light in (3, 4, 5):
+                    self.tail1.weight[channel, frame * C + light, 1, 1] = sign / 3
+                    self.tail1.weight[channel, C + light, 1, 1] = -sign / 3
+                self.tail2.weight[:, channel] = 0
+                self.tail2.weight[frame, channel] = -DOUBT / 0.8 / 9
+                channel += 1
+        self.tail2.weight[:, :first] *= 0.1  # what is carried there is no sign of anything yet
 
     def _streams(self, frames: Tensor) -> list[Tensor]:
         if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth
@@ -298,7 +321,7 @@ class MGDN(nn.Module):
 
     def trust(self, frames: Tensor) -> Tensor:
         """Deghosting with weights: the logarithm of how far each frame is believed, (B, 3, H, W)."""
-        return TRUST * self._felt(frames)
+        return TRUST * torch.tanh(self._felt(frames))
 
     def _felt(self, frames: Tensor) -> Tensor:  # the last layer's output
         H, W = frames.shape[-2:]

@@ -109,8 +109,8 @@ MOVING = Recipe(
     objective=partial(MGDNObjective, "moving", mi_weight=0.0, ssim_weight=0.0),
     stages=(Stage(0.6, {"crop_px": 96, "batch": 2}),),
     steps=20_000,
-    lr=1e-3,
-    ema=0.995,
+    lr=6e-4,
+    ema=0.99,
     wide=False,
     variants={
         "paper": {
