@@ -1,8 +1,8 @@
 """How near to the truth the light of a moving scene comes: ghost removal judged by PSNR-mu.
 
-Scenes are simulated from pictures that no network is trained on (`mefcli.training.moving`), stored as a camera
-would, aligned as by `mef hdr`, freed of ghosts by each method, and merged. All methods are told the camera's
-response and the exact exposures, so that what differs is the ghosts.
+Scenes are simulated from pictures that no network is trained on (`mefcli.training.moving`), stored as a
+camera would, aligned as by `mef hdr`, freed of ghosts by each method, and merged. All methods are told the
+camera's response and the exact exposures, so that what differs is the ghosts.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ def light_of(
 
     stack = stack_of(scene)
     deghost = "off" if method == MODEL else method
-    stack = pipeline.prepare(
-        stack.bracket, Job(deghost=deghost, reference="2", device=device), stack=stack
-    )
+    stack = pipeline.prepare(stack.bracket, Job(deghost=deghost, reference="2", device=device), stack=stack)
     radiance = radiance_of(stack)
     if method == MODEL:
         radiance = moving.believed(radiance, moving.load(model, weights, device))

@@ -166,9 +166,12 @@ def moving(
     ],
     scenes: Annotated[int, typer.Option(help="How many, from pictures never trained on.", min=1)] = 40,
     methods: Annotated[
-        str, typer.Option(help="Of off, auto, mgdn (ghost removal) and model (mef hdr --model).", metavar="NAMES")
+        str,
+        typer.Option(help="Of off, auto, mgdn (ghost removal) and model (mef hdr --model).", metavar="NAMES"),
     ] = "off,auto,mgdn,model",
-    model: Annotated[str, typer.Option("--model", "-m", help="The network, by name or file.")] = "mgdn-moving",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="The network, by name or file.")
+    ] = "mgdn-moving",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
     ] = None,

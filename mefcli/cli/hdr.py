@@ -37,16 +37,14 @@ def hdr(
         typer.Option(
             "--model",
             "-m",
-            help="A network for three frames of a moving scene, by name or weights file: what moved is as the "
-            "middle one saw it.",
+            help="A network for three frames of a moving scene, by name or weights file: what moved is as "
+            "the middle one saw it.",
             rich_help_panel=FUSION,
             autocompletion=o.complete_moving_models,
         ),
     ] = None,
     *,
-    job: Annotated[
-        Job, o.Only(FRAMES, RAW, "weights", "device", "bit_depth", "compression", "overwrite")
-    ],
+    job: Annotated[Job, o.Only(FRAMES, RAW, "weights", "device", "bit_depth", "compression", "overwrite")],
     talk: o.Talk,
 ) -> None:
     """Merge one bracket into the radiance of its scene: linear light, brighter than white where the scene is.

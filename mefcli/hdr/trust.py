@@ -2,8 +2,8 @@
 
     L = sum(w x / t) / sum(w),   w = max(usable * signal^2, least) * e^trust
 
-The first part is the one that the network was taught with (`mefnets.mgdn.light`), the second is its word, found
-at reduced size and carried up; so detail is the frames' own.
+The first part is the one that the network was taught with (`mefnets.mgdn.light`), the second is its word,
+found at reduced size and carried up; so detail is the frames' own.
 """
 
 from __future__ import annotations

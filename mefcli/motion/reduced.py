@@ -55,7 +55,8 @@ def with_frames(reduced: Reduced, changed: dict[int, Pixels]) -> Reduced:
 
 
 def averaged(frame: Pixels, factor: int) -> Pixels:
-    """Means of factor x factor pixels. A whole factor keeps a rotation a rotation. In the frame's own depth, without a float copy of it."""
+    """Means of factor x factor pixels: a whole factor keeps a rotation a rotation. In the frame's own depth,
+    without a float copy of it."""
     import cv2
 
     if factor == 1:

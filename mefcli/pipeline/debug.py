@@ -11,9 +11,7 @@ from mefcli import storage
 from mefcli.errors import OutputError, named
 
 
-def write_debug(
-    folder: Path, name: str, mask: NDArray[np.bool_], agreement: NDArray[np.floating]
-) -> None:
+def write_debug(folder: Path, name: str, mask: NDArray[np.bool_], agreement: NDArray[np.floating]) -> None:
     """`<frame>.ghosts.png` (white: replaced) and `<frame>.confidence.png` (white: agrees)."""
     import cv2
 

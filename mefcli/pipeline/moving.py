@@ -1,8 +1,8 @@
 """Three frames of a moving scene: a network says how far each is to be believed about what stood where.
 
 `mef hdr --model` merges their light by its word; `--deghost mgdn` puts that light, as each frame would have
-exposed it, wherever a frame contradicts it. The middle exposure is right about what moved. The network sees the
-frames at a working size; its word holds for every pixel of the frames, so detail is their own.
+exposed it, wherever a frame contradicts it. The middle exposure is right about what moved. The network sees
+the frames at a working size; its word holds for every pixel of the frames, so detail is their own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.errors import MismatchError, ModelError, TooLargeError, UsageError, named
+from mefcli.errors import MismatchError, TooLargeError, UsageError, named
 from mefcli.job import Job
 from mefcli.motion.ghosts import ghost_of, regions
 from mefcli.motion.reduced import averaged, floats
@@ -36,7 +36,7 @@ FRAMES, REFERENCE = 3, 1
 WORKING_MP = 0.5  # about, of what the network sees
 PAINTED_MP = 0.5  # the largest picture whose light a network paints itself
 STRIP_ROWS = 64
-# Of the full scale: up to here a frame agrees with the light that was found, and from here on that takes its place.
+# Of the full scale: up to here a frame agrees with the light found; from the second on, that takes its place.
 AGREES = (0.03, 0.06)
 STEPS = 1 << 14  # of the table from light back to the signal, by the square root
 
@@ -98,16 +98,15 @@ def believed(radiance: Radiance, believer: Believer) -> Radiance:
         return Believed(**told, trust=Trust(believer.merger.trust(small, lights), factor))
     if height * width > PAINTED_MP * 1e6:
         raise TooLargeError(
-            f"These weights of {believer.spec.name} paint the light pixel by pixel, and {width}x{height} pixels "
-            "take too long.",
-            f"Reduce the frames to {PAINTED_MP:g} megapixels, or train the recipe's own network, which says whom "
-            "to believe.",
+            f"These weights of {believer.spec.name} paint the light pixel by pixel, which takes too long for "
+            f"{width}x{height}.",
+            f"Reduce the frames to {PAINTED_MP:g} megapixels, or take weights that say whom to believe.",
         )
     return Painted(**told, painted=believer.merger.light(*_seen(radiance, 1)))
 
 
 def _seen(radiance: Radiance, factor: int) -> tuple[Floats, Floats]:
-    """The frames as the network sees them, and their light, 1 at the white of the darkest: (3, h, w, 3) each."""
+    """The frames as the network sees them, and their light, 1 at the darkest's white: (3, h, w, 3) each."""
     from mefcli.hdr.merge import as_levels, looked_up
 
     frames = [averaged(frame, factor) for frame in radiance.frames]

@@ -126,7 +126,7 @@ class MovingSimulator(Simulator):
                 still = np.asarray(still * (1 - cover[..., None]) + light, np.float32)
                 covers[index] = np.maximum(covers[index], cover)
             scenes.append(still)
-        moved = (covers > 0.05) | (covers[REFERENCE] > 0.05)
+        moved = (covers > 0) | (covers[REFERENCE] > 0)
         moved[REFERENCE] = False
         return scenes, moved
 

@@ -15,7 +15,7 @@ StackKind = Literal["exposures", "focus", "infrared", "moving"]
 class Batch:
     """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB.
 
-    Of moving scenes: frames of six channels, each frame's light beside it, and the target is linear light, too.
+    Of moving scenes: frames of six channels, each frame's light beside it; the target is linear light, too.
     """
 
     frames: Tensor  # (B, N, 3, H, W), dark to bright; near focus first; visible, then infrared

@@ -27,8 +27,8 @@ def mu_law(x: Tensor) -> Tensor:
 def certainty(pictures: Tensor) -> Tensor:  # (B, 3, 3, H, W) -> (B, 3, H, W)
     """How much each frame knows of the light at a pixel, as if nothing had moved.
 
-    Rounding weighs 8-bit frames by (t / slope)^2, which for a gamma near 2.2 goes with the picture squared; what
-    is clipped knows nothing.
+    Rounding weighs 8-bit frames by (t / slope)^2, which for a gamma near 2.2 goes with the picture squared;
+    what is clipped knows nothing.
     """
     share = ((pictures.amax(2) - CLIPS[0]) / (CLIPS[1] - CLIPS[0])).clamp(0, 1)
     opened = 1 - share * share * (3 - 2 * share)

@@ -76,7 +76,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "inputs": (3,),
         "reference": True,
     },
-    # Ours: deghosting, narrower and shallower, which sees light as the loss does and says which frame to believe.
+    # Ours: deghosting, narrower and shallower, which sees light as the loss does and says whom to believe.
     "moving": {
         "C": 24,
         "stages": 2,
@@ -91,8 +91,8 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 GUIDANCE_HEADS = 6
-# How far trust reaches to either side. Unbounded it grew until no other frame than the reference counted; with
-# this a frame that moved keeps 1/1000, and a clipped reference does not outweigh a frame that shows something.
+# How far trust reaches to either side. Unbounded it grew until no frame but the reference counted; with this
+# a frame that moved keeps 1/1000, and a clipped reference does not outweigh a frame that shows something.
 TRUST = 4.0
 DOUBT = 24.0  # at the start, for a difference in light of 1 after mu-law; a stop is 0.08
 Filters = Literal["dynamic", "static"]
@@ -191,8 +191,8 @@ class MGDN(nn.Module):
     `scale`: see MutualGuidance. `filters="static"` is the paper's ablation: kernels that are the same for all
     pixels, guided by nobody.
 
-    Of deghosting: `sees="mu"` shows the frames' light after mu-law, and `gives="weights"` makes the last layer
-    say how far each frame is to be believed (`light.py`) instead of painting the light; both ours.
+    Of deghosting: `sees="mu"` shows the frames' light after mu-law, and `gives="weights"` makes the last
+    layer say how far each frame is to be believed (`light.py`) instead of painting the light; both ours.
     """
 
     def __init__(

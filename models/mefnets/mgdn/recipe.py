@@ -119,7 +119,7 @@ MOVING = Recipe(
             "objective": partial(paper, "deghosting"),
             "steps": 277_500,  # 15,000 epochs of 74 scenes
             "schedule": halved_late,
-            "options": {**OPTIONS, "task": "deghosting", "sees": "linear", "gives": "picture"},
+            "options": {**OPTIONS, "task": "deghosting"},
         },
     },
 )
