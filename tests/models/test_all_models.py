@@ -91,7 +91,7 @@ def test_what_fuses_in_strips_says_so(name: str):
     assert MODELS[name].tiling.strips == isinstance(network(name), Streams)
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNED if MODELS[name].cost])
+@pytest.mark.parametrize("name", [name for name in PICTURES if MODELS[name].learned and MODELS[name].cost])
 def test_the_memory_stated_is_the_one_the_engine_measures(name: str):
     cost = MODELS[name].cost
     assert cost is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from toolkit import Mef
 
 from mefcli.bench.moving import measure
 from mefcli.errors import InputError
@@ -160,3 +163,17 @@ def test_ghosts_are_judged_against_the_truth(
     assert rows["auto"].better == 0
     assert all(np.isfinite(row.psnr_mu) and row.worst <= row.psnr_mu for row in rows.values())
     assert rows["model"].psnr_mu > rows["off"].psnr_mu
+
+
+def test_the_command_tells_a_line_a_method(
+    mef: Mef, packed: Path, tmp_path: Path, doubting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "held_out", partial(moving.held_out, short_side_px=64))
+    words = ("bench", "moving", "--data", packed, "--runs", tmp_path, "--scenes", 2)
+    done = mef(*words, "--methods", "auto,model", "--weights", doubting, "--json")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [(row["method"], row["scenes"]) for row in rows] == [("auto", 2), ("model", 2)]
+    refused = mef(*words, "--methods", "auto,magic")
+    assert refused.code == 2
+    assert "no way to remove ghosts" in refused.err

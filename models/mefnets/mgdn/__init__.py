@@ -43,7 +43,7 @@ MOVING = replace(
     options={"task": "moving", "start": "mean"},
     weights="mgdn-moving.safetensors",
     summary="MGDN taught on moving scenes: which frame to believe where",
-    cost=None,
+    cost=Cost(cpu_s=10.5, held_bytes=1250),
 )
 
 
