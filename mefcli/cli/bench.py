@@ -236,7 +236,9 @@ def models_(
     from mefcli.bench.models import measure
     from mefcli.checkpoints import is_ready, known_models
 
-    names = _models(models) or [name for name, spec in known_models().items() if is_ready(spec)]
+    names = _models(models) or [
+        name for name, spec in known_models().items() if is_ready(spec) and spec.task != "moving"
+    ]
     table = Table()
     for heading in ("model", "CPU s / MP", "stated", "bytes / px", "stated"):
         table.add_column(heading, justify="left" if heading == "model" else "right")

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError, named
+from mefcli.errors import ModelError
 from mefcli.job import NETWORK, Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
-from mefcli.tasks import ABOUT
+from mefcli.tasks import other_task
 from mefcli.values import Bracket, Pixels
-from mefnets.spec import ModelSpec, Task
+from mefnets.spec import Task
 from mefnets.taste import NATURAL, without_taste
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_model(job: Job, task: Task = "exposure") -> None:
 
     spec = find_model(job.model)
     if spec.task != task:
-        raise other_task(spec)
+        raise other_task(spec.name, spec.task)
     if job.weights is None and not is_file(job.model) and not is_ready(spec):
         raise missing(spec)
     if taste_of(job) != NATURAL and not spec.tastes:
@@ -57,14 +57,6 @@ def check_model(job: Job, task: Task = "exposure") -> None:
         from mefnets.engine.fusion import refuse_half
 
         raise refuse_half(spec)
-
-
-def other_task(spec: ModelSpec) -> ModelError:
-    """A model for other pictures than those given."""
-    about = ABOUT[spec.task]
-    return ModelError(
-        f"{spec.name} {about.does}.", f"Use {about.command}, or choose another {named('model')}."
-    )
 
 
 def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:

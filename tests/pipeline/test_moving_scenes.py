@@ -239,3 +239,30 @@ def save(network: torch.nn.Module, path: Path, options: str = "{}") -> None:
 
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(state, path, {"model": "mgdn-moving", "options": options})
+
+
+def test_where_pictures_are_made_a_network_for_light_is_refused(
+    walked: list[Path], mef: Mef, tmp_path: Path
+) -> None:
+    chosen = ("--model", "mgdn-moving")
+    for words in (
+        ("batch", walked[0].parent, "-o", tmp_path / "out", *chosen),
+        ("compare", *walked, "-o", tmp_path / "out.png", "--models", "mgdn-moving"),
+        ("align", *walked, "-o", tmp_path / "out", "--deghost", "magic"),
+    ):
+        run = mef(*words)
+        assert run.code in (1, 2), words
+        assert "Use mef hdr" in run.err or "cannot be 'magic'" in run.err
+    with pytest.raises(ModelError, match="finds the light"):
+        mefcli.load_fuser("mgdn-moving")
+    with pytest.raises(ModelError, match="finds the light"):
+        list(mefcli.fuse_folder(walked[0].parent, tmp_path / "out", model="mgdn-moving"))
+
+
+def test_a_plan_counts_the_network(walked: list[Path]) -> None:
+    from mefcli.estimate import estimate
+
+    bracket_ = api.plan(walked, ev=[-2, 0, 2])
+    plain, found = (estimate(bracket_, [Path("a.tif")], Job(deghost=how)) for how in ("auto", "mgdn"))
+    assert found.seconds["deghost"] > plain.seconds["deghost"]
+    assert found.memory_mb > plain.memory_mb
