@@ -91,9 +91,9 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 GUIDANCE_HEADS = 6
-# How far trust reaches to either side. Unbounded it grew until no frame but the reference counted; with this
-# a frame that moved keeps 1/1000, and a clipped reference does not outweigh a frame that shows something.
-TRUST = 4.0
+# How far trust reaches to either side, and how fast it begins to. Unbounded it grew until no frame but the
+# reference counted; with 4, a light floor of the brightest frame shone through who stood before it in the middle.
+TRUST, FIRMNESS = 8.0, 4.0
 DOUBT = 24.0  # at the start, for a difference in light of 1 after mu-law; a stop is 0.08
 Filters = Literal["dynamic", "static"]
 
@@ -321,7 +321,7 @@ class MGDN(nn.Module):
 
     def trust(self, frames: Tensor) -> Tensor:
         """Deghosting with weights: the logarithm of how far each frame is believed, (B, 3, H, W)."""
-        return TRUST * torch.tanh(self._felt(frames))
+        return TRUST * torch.tanh(FIRMNESS / TRUST * self._felt(frames))
 
     def _felt(self, frames: Tensor) -> Tensor:  # the last layer's output
         H, W = frames.shape[-2:]
