@@ -92,7 +92,7 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 GUIDANCE_HEADS = 6
 # How far trust reaches to either side, and how fast it begins to. Unbounded it grew until no frame but the
-# reference counted; with 4, a light floor of the brightest frame shone through who stood before it in the middle.
+# reference counted; with 4, a light floor of the brightest frame shone through who stands before it.
 TRUST, FIRMNESS = 8.0, 4.0
 DOUBT = 24.0  # at the start, for a difference in light of 1 after mu-law; a stop is 0.08
 Filters = Literal["dynamic", "static"]
