@@ -173,7 +173,7 @@ def moving(
         str, typer.Option("--model", "-m", help="The network, by name or file.")
     ] = "mgdn-moving",
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
+        str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")] = Path("runs"),
     json: Json = False,
@@ -205,7 +205,7 @@ def moving(
     table = Table()
     for heading in ("method", "scenes", "PSNR-mu dB", "worst", "above auto"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
-    for row in measure(held, chosen, model=model, weights=str(weights) if weights else None, on_scene=told):
+    for row in measure(held, chosen, model=model, weights=weights, on_scene=told):
         if json:
             screen.put_json(asdict(row))
             continue

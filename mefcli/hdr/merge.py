@@ -97,7 +97,7 @@ class Radiance:
             weight *= 1 / t
             total += weight
         total /= weights
-        return total
+        return np.asarray(total, np.float32)
 
     def _frame(self, index: int, top: int, bottom: int) -> tuple[Floats, Floats]:
         """Light (h, w, 3), and how far it may be believed, (h, w, 1 or 3)."""
