@@ -16,7 +16,7 @@ from mefcli.job import NETWORK, Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
 from mefcli.motion.watch import moved_between
-from mefcli.pipeline.debug import write_debug
+from mefcli.pipeline.findings import much_moved, write_debug
 from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 
 
@@ -51,18 +51,11 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
             write_debug(Path(job.debug_dir), names[index], movement.mask, np.exp(-movement.score / 4))
         frames[index] = replace_moved(frames[reference], frames[index], movement)
         found.append(movement.ghost)
-    most = max(one.share for one in found)
-    notes = list(stack.notes)
-    if most > 0.4:
-        notes.append(
-            f"{100 * most:.0f} % of a frame disagrees with {names[reference]}: "
-            "the scene changed as a whole, or the frames are not aligned."
-        )
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
     return replace(
         stack,
         frames=frames,
-        notes=tuple(notes),
+        notes=(*stack.notes, *much_moved(found, names[reference])),
         ghosts=Ghosts(reference, tuple(found)),
         reduced=None,
     )

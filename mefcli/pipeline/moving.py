@@ -21,7 +21,7 @@ from mefcli.job import Job
 from mefcli.motion.ghosts import ghost_of, regions
 from mefcli.motion.reduced import averaged, floats
 from mefcli.motion.sizes import reduction
-from mefcli.pipeline.debug import write_debug
+from mefcli.pipeline.findings import much_moved, write_debug
 from mefcli.values import Bracket, Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 from mefnets.spec import ModelSpec
 
@@ -38,6 +38,10 @@ PAINTED_MP = 0.5  # the largest picture whose light a network paints itself
 STRIP_ROWS = 64
 # Of the full scale: up to here a frame agrees with the light found; from the second on, that takes its place.
 AGREES = (0.03, 0.06)
+UNKNOWN = (
+    "These frames do not tell what light their numbers mean, which the network needs; "
+    "their ghosts were found by comparing, as with deghost auto."
+)
 STEPS = 1 << 14  # of the table from light back to the signal, by the square root
 
 
@@ -128,8 +132,13 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
     """
     check(stack.bracket, job)
     on_step(Step("deghost", 0.0, "network"))
-    believer = load(device=job.device)
-    light = believed(_radiance(stack), believer)
+    radiance, known = _radiance(stack)
+    if not known:  # then every frame contradicts every other a little, all over
+        from mefcli.pipeline.deghost import deghost as compared
+
+        told = replace(stack, notes=(*stack.notes, UNKNOWN))
+        return compared(told, replace(job, deghost="auto"), on_step, spend=spend)
+    light = believed(radiance, load(device=job.device))
     names = [path.name for path in stack.bracket.paths]
     frames = to_change(stack, spend=spend)
     found = [Ghost()] * FRAMES
@@ -143,11 +152,15 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
     for index, frame in fresh.items():
         frames[index] = frame
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
-    return replace(stack, frames=frames, ghosts=Ghosts(REFERENCE, tuple(found)), reduced=None)
+    notes = (*stack.notes, *much_moved(found, names[REFERENCE]))
+    return replace(stack, frames=frames, notes=notes, ghosts=Ghosts(REFERENCE, tuple(found)), reduced=None)
 
 
-def _radiance(stack: Stack) -> Radiance:
-    """The frames' light as `mef hdr` has it. A profile of tables is taken for sRGB, which moves no edge."""
+def _radiance(stack: Stack) -> tuple[Radiance, bool]:
+    """The frames' light as `mef hdr` has it, and whether the frames themselves told their response.
+
+    A profile of tables is taken for sRGB, which moves no edge.
+    """
     from mefcli.formats.icc import icc_profile
     from mefcli.formats.spaces import matrix_of
     from mefcli.hdr.curves import levels_of, picture_curves
@@ -158,7 +171,8 @@ def _radiance(stack: Stack) -> Radiance:
     response, evs = response_of(stack, icc)
     curves = picture_curves(response.light, levels_of(stack.frames[0].dtype))
     gains = gains_of([shot.iso for shot in stack.bracket.shots])
-    return Radiance(tuple(stack.frames), curves, tuple(evs.tolist()), gains, None)
+    radiance = Radiance(tuple(stack.frames), curves, tuple(evs.tolist()), gains, None)
+    return radiance, response.recovered
 
 
 def _exposed(light: Radiance, index: int) -> tuple[Pixels, Floats]:

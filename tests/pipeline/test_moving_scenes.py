@@ -66,7 +66,7 @@ def test_trust_is_carried_up_between_the_middles_of_reduced_pixels() -> None:
 def test_huge_trust_divides_nothing_by_zero() -> None:
     small = np.float32([[[0, 500, -500], [500, 0, -500]]])
     frames = tuple(np.full((4, 8, 3), level, np.uint8) for level in (60, 120, 240))
-    radiance = moving._radiance(stack_of(frames))
+    radiance, _ = moving._radiance(stack_of(frames))
     told = {name: getattr(radiance, name) for name in Radiance.__dataclass_fields__}
     assert np.isfinite(Believed(**told, trust=Trust(small, 4)).whole()).all()
 
@@ -76,7 +76,7 @@ def test_the_light_is_the_one_that_the_network_was_taught_to_make() -> None:
     from mefcli.hdr import trust as ours
 
     assert ours.LEAST == TAUGHT
-    radiance = moving._radiance(stack_of(bracket(WALKED)))
+    radiance, _ = moving._radiance(stack_of(bracket(WALKED)))
     frames, lights = moving._seen(radiance, 1)
     word = np.random.default_rng(0).normal(0, 2, (*SIZE[::-1], 3)).astype(np.float32)
     told = {name: getattr(radiance, name) for name in Radiance.__dataclass_fields__}
@@ -212,7 +212,7 @@ def test_large_frames_are_judged_small_and_stay_sharp(monkeypatch: pytest.Monkey
         return plain(radiance, factor)
 
     monkeypatch.setattr(moving, "_seen", told)
-    radiance = moving._radiance(stack_of(bracket((160, 160, 160))))
+    radiance, _ = moving._radiance(stack_of(bracket((160, 160, 160))))
     light = moving.believed(radiance, moving.load()).whole()
     assert seen == [2]
     error = np.abs(np.log2(np.maximum(light, 1e-4) / np.maximum(radiance.whole(), 1e-4)))
@@ -266,3 +266,20 @@ def test_a_plan_counts_the_network(walked: list[Path]) -> None:
     plain, found = (estimate(bracket_, [Path("a.tif")], Job(deghost=how)) for how in ("auto", "mgdn"))
     assert found.seconds["deghost"] > plain.seconds["deghost"]
     assert found.memory_mb > plain.memory_mb
+
+
+def test_a_scene_that_changed_as_a_whole_is_told() -> None:
+    dark, middle, bright = bracket((160, 160, 160))
+    done = deghost(stack_of((dark, middle, np.roll(bright, 130, axis=1))), MGDN)
+    assert any("the scene changed as a whole" in note for note in done.notes)
+    assert not deghost(stack_of((dark, middle, bright)), MGDN).notes
+
+
+def test_frames_whose_light_is_not_known_are_compared_and_that_is_said() -> None:
+    stack = stack_of(bracket(WALKED))
+    unknown = replace(stack, bracket=replace(stack.bracket, measured=True))
+    done, plain = deghost(unknown, MGDN), deghost(unknown, Job(deghost="auto", reference="2"))
+    assert any("found by comparing" in note for note in done.notes)
+    assert done.ghosts is not None
+    assert plain.ghosts is not None
+    assert done.ghosts.frames[0].share == pytest.approx(plain.ghosts.frames[0].share, abs=0.05)

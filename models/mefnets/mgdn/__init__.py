@@ -43,6 +43,7 @@ MOVING = replace(
     options={"task": "moving", "start": "mean"},
     weights="mgdn-moving.safetensors",
     summary="MGDN taught on moving scenes: which frame to believe where",
+    merit="36.8 dB on 40 simulated moving scenes, ghosts told by comparing 34.7",
     cost=Cost(cpu_s=10.5, held_bytes=1250),
 )
 

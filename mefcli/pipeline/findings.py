@@ -1,7 +1,8 @@
-"""What ghost removal saw, as pictures."""
+"""What ghost removal saw, as pictures and in a note."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from mefcli import storage
 from mefcli.errors import OutputError, named
+from mefcli.values import Ghost
+
+MUCH = 0.4  # of a frame
 
 
 def write_debug(folder: Path, name: str, mask: NDArray[np.bool_], agreement: NDArray[np.floating]) -> None:
@@ -24,3 +28,13 @@ def write_debug(folder: Path, name: str, mask: NDArray[np.bool_], agreement: NDA
     for kind, picture in (("ghosts", 255.0 * mask), ("confidence", 255.0 * agreement)):
         _, data = cv2.imencode(".png", picture.astype(np.uint8))
         storage.write_bytes(folder / f"{Path(name).stem}.{kind}.png", data.tobytes())
+
+
+def much_moved(found: Sequence[Ghost], reference: str) -> tuple[str, ...]:
+    most = max(one.share for one in found)
+    if most <= MUCH:
+        return ()
+    return (
+        f"{100 * most:.0f} % of a frame disagrees with {reference}: "
+        "the scene changed as a whole, or the frames are not aligned.",
+    )
