@@ -283,3 +283,10 @@ def test_frames_whose_light_is_not_known_are_compared_and_that_is_said() -> None
     assert done.ghosts is not None
     assert plain.ghosts is not None
     assert done.ghosts.frames[0].share == pytest.approx(plain.ghosts.frames[0].share, abs=0.05)
+
+
+def test_light_by_a_guessed_response_is_told(walked: list[Path]) -> None:
+    job = Job(model="mgdn-moving", align="off")
+    for ev, guessed in (([-2, 0, 2], False), (None, True)):
+        lit = stage.make(api.plan(walked, ev=ev), job)
+        assert any("do not tell the camera's response" in note for note in lit.record.notes) == guessed
