@@ -71,7 +71,7 @@ def light_of(
     radiance = radiance_of(stack)
     if method == MODEL:
         radiance = moving.believed(radiance, moving.load(model, weights, device))
-    return radiance.whole() * np.float32(2.0 ** stack.bracket.evs[0])
+    return np.asarray(radiance.whole() * np.float32(2.0 ** stack.bracket.evs[0]), np.float32)
 
 
 def stack_of(scene: Held) -> Stack:

@@ -148,7 +148,7 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
         fresh[index], share = _exposed(light, index)
         found[index], mask, factor = _found(share)
         if job.debug_dir is not None:
-            write_debug(Path(job.debug_dir), names[index], mask, 1 - averaged(share, factor))
+            write_debug(Path(job.debug_dir), names[index], mask, 1 - floats(averaged(share, factor)))
     for index, frame in fresh.items():
         frames[index] = frame
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
@@ -211,5 +211,5 @@ def _back(table: Floats) -> Floats:
 
 def _found(share: Floats) -> tuple[Ghost, NDArray[np.bool_], int]:
     factor = reduction((share.shape[1], share.shape[0]))
-    mask = regions(averaged(share, factor), 0.5)
+    mask = regions(floats(averaged(share, factor)), 0.5)
     return ghost_of(mask, factor), mask, factor

@@ -103,7 +103,8 @@ def _light(network: nn.Module, held: Held, device: str) -> NDArray[np.float32]:
 def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
     """Mean scores; `score` is the one number that picks the best checkpoint (higher is better)."""
     if brackets[0].lights is not None:
-        values = [psnr_mu(picture, held.truth) for held, picture in zip(brackets, fused, strict=True)]
+        pairs = zip(brackets, fused, strict=True)
+        values = [psnr_mu(picture, held.truth) for held, picture in pairs if held.truth is not None]
         return {"psnr_mu": float(np.mean(values)), "score": float(np.mean(values))}
     if brackets[0].truth is not None:
         return _against_truth(brackets, fused)

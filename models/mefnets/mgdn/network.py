@@ -290,8 +290,8 @@ class MGDN(nn.Module):
         for frame in (0, 2):
             for sign in (1.0, -1.0):
                 for layer in (self.tail1, *self.stems):
-                    layer.weight[channel] = 0  # type: ignore[index]
-                    layer.bias[channel] = 0  # type: ignore[index]
+                    layer.weight[channel] = 0
+                    layer.bias[channel] = 0
                 for light in (3, 4, 5):
                     self.tail1.weight[channel, frame * C + light, 1, 1] = sign / 3
                     self.tail1.weight[channel, C + light, 1, 1] = -sign / 3
