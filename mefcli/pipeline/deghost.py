@@ -17,6 +17,7 @@ from mefcli.motion.ghosts import AUTO_STRENGTH, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
 from mefcli.motion.watch import moved_between
 from mefcli.pipeline.findings import much_moved, write_debug
+from mefcli.tasks import task_of
 from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 
 
@@ -29,7 +30,8 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
     count = len(stack.frames)
     if job.deghost == "off" or count < 2:
         on_step(Step("deghost", 1.0, "off" if job.deghost == "off" else "one frame"))
-        told = _movement_told(stack)
+        # A network that merges moving scenes shows once what moved.
+        told = () if task_of(job) == "moving" else _movement_told(stack)
         return replace(stack, notes=(*stack.notes, *told)) if told else stack
     if job.deghost == NETWORK:
         from mefcli.pipeline import moving

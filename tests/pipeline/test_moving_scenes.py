@@ -117,6 +117,7 @@ def test_the_command_names_the_network_and_its_weights(walked: list[Path], mef: 
     told = json.loads(run.out)
     assert told["model"] == "mgdn-moving"
     assert len(told["weights_sha256"]) == 64
+    assert not any("may show twice" in note for note in told["warnings"])
     assert out.is_file()
     plain = mef("hdr", *walked, "--ev", "-2,0,2", "-o", tmp_path / "plain.exr", "--json")
     assert json.loads(plain.out)["model"] == "radiance"
