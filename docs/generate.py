@@ -62,9 +62,13 @@ def tasks() -> str:
 
 
 def _task_row(task: Task, about: About) -> list[str]:
-    default = MODELS[DEFAULT_MODELS[task]]
-    others = [spec for spec in MODELS.values() if spec.task == task and spec is not default]
-    named = [f"**`{default.name}`**", *(f"`{one.name}`{_untrained(one)}" for one in others)]
+    of_task = [spec for spec in MODELS.values() if spec.task == task]
+    default = MODELS[DEFAULT_MODELS[task]] if task in DEFAULT_MODELS else of_task[0]
+    others = [spec for spec in of_task if spec is not default]
+    named = [
+        f"**`{default.name}`**{_untrained(default)}",
+        *(f"`{one.name}`{_untrained(one)}" for one in others),
+    ]
     page = f" ([{about.page}]({about.page}))" if about.page else ""
     cost = f"{default.cost.cpu_s:g}" if default.cost else "–"
     return [about.what, f"`{about.command}`{page}", ", ".join(named), words_of(default), cost]

@@ -87,12 +87,19 @@ def radiance(
     """The light of a bracket's scene: float32 (H, W, 3), linear, 1 at the white of the reference frame.
 
     Colours are in the primaries of the frames' profile, of RAW frames in those of `raw_space`. Takes the
-    options of `mef hdr`; those about models have no effect.
+    options of `mef hdr`. A `model` for moving scenes merges three frames; others have no effect.
     """
     from mefcli.pipeline import light
 
     job = job_of(job, options)
     return light.make(plan(paths, ev=ev, job=job), job, on_step).radiance.whole()
+
+
+def check_light(job: Job) -> None:
+    """Refuse a model that `light_files` has no use for, or that has no weights here."""
+    from mefcli.pipeline.check import check_model
+
+    check_model(job, "moving")
 
 
 def light_files(

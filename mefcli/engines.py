@@ -45,9 +45,11 @@ def load(
 
 def _load_torch(model: str, weights: str | None, device: str, half: bool) -> tuple[Fusion, str | None]:
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
+    from mefcli.tasks import refuse_light
     from mefnets.engine.fuser import Fuser
 
     spec, tensors, sha256, _ = load_fuser_weights(model, weights)
+    refuse_light(spec.task, spec.name)
     return Fuser(spec, build_with_weights(spec, tensors, device), device, half=half), sha256
 
 

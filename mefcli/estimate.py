@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mefcli.checkpoints import find_model
 from mefcli.formats.table import READ_S
-from mefcli.job import Job
-from mefcli.memory import Pictures, held_mb, pictures_of, process_mb, stack_mb
+from mefcli.job import NETWORK, Job
+from mefcli.memory import GHOST_PX, Pictures, held_mb, pictures_of, process_mb, stack_mb
 from mefcli.values import Bracket, StageName
 from mefnets import Cost, ModelSpec
 from mefnets.engine.budget import PROCESS_MB
@@ -21,6 +21,7 @@ from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 FIND_MOTION_S = 0.3  # a frame; it happens at a reduced size
 MOVE = 0.02  # a megapixel and frame
 GHOSTS = 0.06  # a megapixel and frame
+GHOST_NETWORK_S, REPLACED = 10.5, 0.35  # a megapixel that the network sees; a megapixel and frame
 CARRY = 0.01  # a megapixel and frame: a small result to full size
 BEYOND = 0.02  # a megapixel: light beyond white
 WRITE = {"none": 0.005, "zstd": 0.02, "deflate": 0.06, "lzw": 0.08}
@@ -49,7 +50,7 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     seconds: dict[StageName, float] = {
         "read": sum(READ_S[shot.kind] for shot in bracket.shots) * megapixels,
         "align": 0.0 if job.align == "off" else count * (FIND_MOTION_S + MOVE * megapixels),
-        "deghost": 0.0 if job.deghost == "off" else count * GHOSTS * megapixels,
+        "deghost": _deghost_s(count, megapixels, job),
         "fuse": fusion_s(spec, count, seen, carried) + (BEYOND * megapixels if job.hdr else 0.0),
         "write": max(1, len(outputs)) * WRITE[job.compression] * megapixels,
     }
@@ -57,6 +58,14 @@ def estimate(bracket: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:
     network_mb = min((spec.cost or TYPICAL).held_bytes * seen, job.max_memory or 4000.0)
     start_s = START_S if process_mb(job) == PROCESS_MB else TORCH_S
     return Estimate(seconds, process_mb(job) + held_mb(pictures, job, 16, network_mb), start_s)
+
+
+def _deghost_s(count: int, megapixels: float, job: Job) -> float:
+    if job.deghost == "off":
+        return 0.0
+    if job.deghost == NETWORK:
+        return GHOST_NETWORK_S * min(megapixels, GHOST_PX / 1e6) + count * REPLACED * megapixels
+    return count * GHOSTS * megapixels
 
 
 def estimate_stack(stack: Bracket, outputs: Sequence[Path], job: Job) -> Estimate:

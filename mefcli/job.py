@@ -25,6 +25,7 @@ Look = Literal["natural", "bright", "deep", "flat"]
 Compression = Literal["none", "deflate", "zstd", "lzw"]
 
 STRENGTHS = tuple(str(strength) for strength in range(1, 11))  # of ghost removal
+NETWORK = "mgdn"  # that removes ghosts from three frames
 
 
 def megabytes(text: str) -> float:
@@ -90,10 +91,11 @@ class Job:
     )
     deghost: str = option(
         "off",
-        "Show things that moved once, as one frame saw them: off, auto, or a strength from 1 to 10.",
+        "Show things that moved once, as one frame saw them: off, auto, a strength from 1 to 10, "
+        "or mgdn: a network, for three frames.",
         FRAMES,
         metavar="HOW",
-        choices=("off", "auto", *STRENGTHS),
+        choices=("off", "auto", *STRENGTHS, NETWORK),
     )
     debug_dir: str | None = option(
         None,

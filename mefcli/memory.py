@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mefcli.engines import runs_without_torch
 from mefcli.errors import TooLargeError, named
-from mefcli.job import Job
+from mefcli.job import NETWORK, Job
 from mefcli.looks import taste_of
 from mefcli.motion.sizes import HELD, reduction
 from mefcli.values import Bracket, Shot
@@ -23,6 +23,8 @@ RAW_BYTES_PX = 16  # of LibRaw while it develops, beside the picture: mosaic, fo
 PREPARED_BYTES_PX = 11  # of a reduced frame made ready to measure motion, or to fill edges from
 MEASURING_BYTES_PX = 80  # of the pair at hand
 GAINS_BYTES_PX = 9  # of a gain map being made, where the network has ended
+GHOST_PX, GHOST_NETWORK_BYTES_PX = 0.6e6, 1250  # of the network that removes ghosts: what it sees, and holds
+SHARE_BYTES_PX = 4  # of how far each pixel is replaced
 # Of a focus stack: picture, the frame at hand before and after it moves, the next, weights.
 STACK_BYTES_PX = 62
 
@@ -62,6 +64,7 @@ def _depth(shot: Shot) -> int:
 def process_mb(job: Job) -> float:
     """Of the process before the first pixel."""
     light = runs_without_torch(job.model, job.weights, job.device) and taste_of(job) == NATURAL
+    light = light and job.deghost != NETWORK
     return PROCESS_MB if light else TORCH_PROCESS_MB
 
 
@@ -75,6 +78,10 @@ def held_mb(pictures: Pictures, job: Job, depth: int, network_mb: float = LEAST_
     moving = frames
     if job.align != "off" or job.deghost != "off":
         moving += pictures.frame_mb + _measuring_mb(pictures)
+    if job.deghost == NETWORK:  # two frames are made anew beside all that were read
+        seen = min(pictures.pixels, GHOST_PX)
+        made = 2 * pictures.frame_mb + pictures.pixels * SHARE_BYTES_PX / 2**20
+        moving = max(moving, frames + max(made, seen * GHOST_NETWORK_BYTES_PX / 2**20))
     gains = pictures.pixels * GAINS_BYTES_PX / 2**20 if job.hdr else 0.0
     return max(reading, moving, frames + result + max(network_mb, gains))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from mefcli.checkpoints import find_model
-from mefcli.errors import UsageError, did_you_mean, named
+from mefcli.errors import ModelError, UsageError, did_you_mean, named
 from mefcli.job import Job
 from mefcli.options import LOOK, described
 from mefcli.settings import Settings
@@ -39,12 +39,16 @@ ABOUT: dict[Task, About] = {
         "mef infrared",
         "docs/infrared.md",
     ),
+    "moving": About(
+        "moving scenes", "moving scene", "finds the light of moving scenes", "mef hdr", "docs/hdr.md"
+    ),
 }
 OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
 UNUSED: dict[Task, tuple[str, ...]] = {
     "exposure": (),
     "focus": (*OF_EXPOSURES, "resolution", "working_size"),
     "infrared": (*OF_EXPOSURES, "reference", "strict", "raw_or_jpeg"),
+    "moving": (),
 }
 OTHER_ALIGNS = ("auto", "off")  # what is to say of stacks and pairs
 
@@ -84,6 +88,7 @@ def for_task(task: Task, job: Job, settings: Settings) -> Job:
     """Without what files of settings say of exposures, where the task is another."""
     if task == "exposure":
         return job
+    refuse_light(task, job.model)
     plain = Job()
     looks = [one.name for one in described(Job) if one.option.panel == LOOK]
     names = [name for name in (*UNUSED[task], *looks) if not _typed(settings, name)]
@@ -92,8 +97,21 @@ def for_task(task: Task, job: Job, settings: Settings) -> Job:
     return replace(job, **{name: getattr(plain, name) for name in names})
 
 
+def refuse_light(task: Task, model: str) -> None:
+    """Where pictures are made, a model that makes light."""
+    if task == "moving":
+        raise other_task(model, task)
+
+
+def other_task(model: str, task: Task) -> ModelError:
+    """A model for other pictures than those given."""
+    about = ABOUT[task]
+    return ModelError(f"{model} {about.does}.", f"Use {about.command}, or choose another {named('model')}.")
+
+
 def check_task(task: Task, job: Job) -> None:
     """What the task has no use for, told early."""
+    refuse_light(task, job.model)
     plain = Job()
     for name in UNUSED[task]:
         if getattr(job, name) != getattr(plain, name):

@@ -125,3 +125,19 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     folder = tmp_path_factory.getbasetemp() / "settings"
     monkeypatch.setattr("mefcli.settings.user_folder", lambda: folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def doubting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the network for moving scenes as its training begins: it doubts what differs."""
+    import torch
+    from safetensors.torch import save_file
+
+    from mefnets import MODELS
+    from mefnets.engine.fuser import build_network
+
+    torch.manual_seed(0)
+    state = build_network(MODELS["mgdn-moving"]).state_dict()
+    path = tmp_path_factory.mktemp("doubting") / "mgdn-moving.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, path, {"model": "mgdn-moving"})
+    return path

@@ -48,6 +48,7 @@ def definition(arguments: Sequence[str]) -> str:
             "--stages": "profile",
             "alignment": "displacement",
             "radiance": "light_error",
+            "moving": "ghosts_left",
             "models": "model_cost",
         }
         return next((ways[word] for word in arguments if word in ways), "cost")

@@ -25,6 +25,7 @@ COMMANDS = (
     Entry("fusion", "mefcli.cli.bench:fusion", "Whole processes, beside other programs."),
     Entry("alignment", "mefcli.cli.bench:alignment", "How exactly frames of known motion are found."),
     Entry("radiance", "mefcli.cli.bench:radiance", "How exactly the light of a scene is found."),
+    Entry("moving", "mefcli.cli.bench:moving", "How near the light of moving scenes comes to the truth."),
     Entry("models", "mefcli.cli.bench:models_", "What each model costs a megapixel."),
 )
 
@@ -159,6 +160,60 @@ def radiance(
         screen.stdout().print(table)
 
 
+def moving(
+    data: Annotated[
+        Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
+    ],
+    scenes: Annotated[int, typer.Option(help="How many, from pictures never trained on.", min=1)] = 40,
+    methods: Annotated[
+        str,
+        typer.Option(help="Of off, auto, mgdn (ghost removal) and model (mef hdr --model).", metavar="NAMES"),
+    ] = "off,auto,mgdn,model",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="The network, by name or file.")
+    ] = "mgdn-moving",
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Measure ghost removal: the light of simulated moving scenes beside the truth, PSNR after mu-law, in dB.
+
+    Three frames each, with things that pass, leaves that stir and a hand that shakes, aligned as by mef hdr.
+
+    Examples:
+    mef bench moving --data train.mefdata
+    mef bench moving --data train.mefdata --methods auto,model --weights own.safetensors
+    """
+    from rich.table import Table
+
+    from mefcli.bench.moving import METHODS, measure
+    from mefcli.training.moving import held_out
+    from mefcli.training.prepare import data_at
+
+    chosen = _names(methods)
+    for name in chosen:
+        if name not in METHODS:
+            raise UsageError(f"{name!r} is no way to remove ghosts here.", f"Choose of {', '.join(METHODS)}.")
+
+    def told(number: int, scene: str, values: dict[str, float]) -> None:
+        words = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        screen.say(f"{number + 1} of {scenes}, {Path(scene).stem}: {words}")
+
+    held = held_out(data_at(data, runs / "cache", screen.say), count=scenes)
+    table = Table()
+    for heading in ("method", "scenes", "PSNR-mu dB", "worst", "above auto"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for row in measure(held, chosen, model=model, weights=weights, on_scene=told):
+        if json:
+            screen.put_json(asdict(row))
+            continue
+        table.add_row(row.method, f"{row.scenes}", f"{row.psnr_mu:.2f}", f"{row.worst:.2f}", f"{row.better}")
+    if not json:
+        screen.stdout().print(table)
+
+
 def models_(
     models: Annotated[
         str, typer.Option("--models", "-m", help="Models, with commas between; else all that are ready.")
@@ -181,7 +236,9 @@ def models_(
     from mefcli.bench.models import measure
     from mefcli.checkpoints import is_ready, known_models
 
-    names = _models(models) or [name for name, spec in known_models().items() if is_ready(spec)]
+    names = _models(models) or [
+        name for name, spec in known_models().items() if is_ready(spec) and spec.task != "moving"
+    ]
     table = Table()
     for heading in ("model", "CPU s / MP", "stated", "bytes / px", "stated"):
         table.add_column(heading, justify="left" if heading == "model" else "right")

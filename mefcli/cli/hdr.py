@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.cli.photograph import first_named
 from mefcli.job import Job
-from mefcli.options import FRAMES, OUTPUT, RAW
+from mefcli.options import FRAMES, FUSION, OUTPUT, RAW
 from mefcli.pipeline.light import Lit, lit_object
 from mefcli.pipeline.write import output_named
 
@@ -31,8 +32,19 @@ def hdr(
         ),
     ],
     ev: o.Ev = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A network for three frames of a moving scene, by name or weights file: what moved is as "
+            "the middle one saw it.",
+            rich_help_panel=FUSION,
+            autocompletion=o.complete_moving_models,
+        ),
+    ] = None,
     *,
-    job: Annotated[Job, o.Only(FRAMES, RAW, "bit_depth", "compression", "overwrite")],
+    job: Annotated[Job, o.Only(FRAMES, RAW, "weights", "device", "bit_depth", "compression", "overwrite")],
     talk: o.Talk,
 ) -> None:
     """Merge one bracket into the radiance of its scene: linear light, brighter than white where the scene is.
@@ -46,7 +58,11 @@ def hdr(
     mef hdr *.jpg -o scene.exr -o scene.hdr          OpenEXR and Radiance
     mef hdr *.tif --ev -2,0,2 -o scene.tif           32-bit TIFF, exposures given
     mef hdr *.CR3 -o scene.exr --profile prophoto    primaries that hold every colour
+    mef hdr *.jpg -o scene.exr --model mgdn-moving   three frames in which people walk
     """
+    if model is not None:
+        job = replace(job, model=model)
+        api.check_light(job)
     bracket = api.plan(files, ev=ev, job=job)
     first = first_named(files, bracket)
     outputs = [output_named(one, first, ".exr", "light") for one in output]

@@ -50,7 +50,7 @@ def list_(json: o.Json = False) -> None:
     for heading in ("model", "for", "frames", "sees", "quality", "CPU-s a MP", "what it does"):
         table.add_column(heading)
     for spec in specs:
-        name = f"{spec.name} (default)" if spec.name == DEFAULT_MODELS[spec.task] else spec.name
+        name = f"{spec.name} (default)" if spec.name == DEFAULT_MODELS.get(spec.task) else spec.name
         frames = "any number" if spec.max_frames is None else f"{spec.max_frames} at a time"
         sees = "colour" if spec.colour == "rgb" else "lightness"
         cost = f"{spec.cost.cpu_s:g}" if spec.cost else "-"
@@ -198,7 +198,7 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "summary": spec.summary,
         "paper": asdict(spec.paper) if spec.paper else None,
         "task": spec.task,
-        "default": spec.name == DEFAULT_MODELS[spec.task],
+        "default": spec.name == DEFAULT_MODELS.get(spec.task),
         "frames": spec.max_frames or "any number",
         "colour": spec.colour,
         "reach_px": spec.tiling.reach,

@@ -183,6 +183,10 @@ def complete_infrared_models(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from _models(incomplete, "infrared")
 
 
+def complete_moving_models(incomplete: str) -> Iterator[tuple[str, str]]:
+    yield from _models(incomplete, "moving")
+
+
 def _models(incomplete: str, task: Task) -> Iterator[tuple[str, str]]:
     from mefcli.checkpoints import known_models
 

@@ -103,8 +103,21 @@ class Radiance:
         return max(1, min(MOST_ROWS, STRIP_PX // self.shape[1]))
 
     def _strip(self, top: int, bottom: int, places: Places | None = None) -> Floats:
-        """(3, h, w), or of places by their number (3, n): colour by colour, so that what all three of a pixel
-        have in common costs no inner loop."""
+        """(3, h, w), or of places by their number (3, n)."""
+        total = self._weighed(top, bottom, places)
+        total *= np.float32(self.scale)
+        if self.ceiling is not None:
+            np.minimum(total, np.float32(self.ceiling * self.scale * 2.0 ** -self.evs[0]), out=total)
+        if self.matrix is not None:
+            total = (self.matrix @ total.reshape(3, -1)).reshape(total.shape)
+        np.maximum(total, 0, out=total)  # colours beyond the primaries
+        return np.asarray(total, np.float32)
+
+    def _weighed(self, top: int, bottom: int, places: Places | None) -> Floats:
+        """The frames' light in their own colours, 1 at the signal's end in the reference: as `_strip`.
+
+        Colour by colour, so that what all three of a pixel have in common costs no inner loop.
+        """
         found = [one for index in range(len(self.evs)) if (one := self._frame(index, top, bottom, places))]
         total = np.zeros(found[0].light.shape, np.float32)
         weights = np.zeros_like(total)
@@ -121,12 +134,6 @@ class Radiance:
             weight *= frame.light
             total += weight
         total /= weights
-        total *= np.float32(self.scale)
-        if self.ceiling is not None:
-            np.minimum(total, np.float32(self.ceiling * self.scale * 2.0 ** -self.evs[0]), out=total)
-        if self.matrix is not None:
-            total = (self.matrix @ total.reshape(3, -1)).reshape(total.shape)
-        np.maximum(total, 0, out=total)  # colours beyond the primaries
         return np.asarray(total, np.float32)
 
     def _frame(self, index: int, top: int, bottom: int, places: Places | None) -> _Seen | None:

@@ -39,9 +39,11 @@ class Movement:
 
     @property
     def ghost(self) -> Ghost:
-        return Ghost(
-            float(self.mask.mean()), _boxes(self.mask, self.factor), _outlines(self.mask, self.factor)
-        )
+        return ghost_of(self.mask, self.factor)
+
+
+def ghost_of(mask: Mask, factor: int) -> Ghost:
+    return Ghost(float(mask.mean()), _boxes(mask, factor), _outlines(mask, factor))
 
 
 def find_movement(reduced: Reduced, reference: int, index: int, strength: int = AUTO_STRENGTH) -> Movement:
@@ -50,12 +52,12 @@ def find_movement(reduced: Reduced, reference: int, index: int, strength: int = 
     threshold = AUTO_THRESHOLD * 2.0 ** ((AUTO_STRENGTH - strength) / 3)
     curve = curve_between(reduced, reference, index)
     score = disagreement(still, other, curve)
-    mask = _regions(score, threshold)
+    mask = regions(score, threshold)
     if mask.any():
         # A first look at everything; then again without what moved, so that it has no say in the curve.
         curve = curve_between(reduced, reference, index, ~mask)
         score = disagreement(still, other, curve)
-        mask = _regions(score, threshold)
+        mask = regions(score, threshold)
     return Movement(score, mask, curve, white_about(curve, still, other, mask), reduced.factor)
 
 
@@ -77,7 +79,7 @@ def disagreement(still: Floats, other: Floats, curve: Curve) -> Floats:
     return smoothed
 
 
-def _regions(score: Floats, threshold: float) -> Mask:
+def regions(score: Floats, threshold: float) -> Mask:
     """Regions that hold a strong core, with the weaker parts joined to it, holes closed, widened by a rim."""
     import cv2
 

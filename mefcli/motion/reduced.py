@@ -27,7 +27,7 @@ def reduce(frames: Sequence[Pixels], seen: Sequence[Mask | None] | None = None) 
     """`seen` tells of each where, at reduced size, it has pixels of its own; None is everywhere."""
     height, width = frames[0].shape[:2]
     factor = reduction((width, height))
-    small = tuple(_averaged(frame, factor) for frame in frames)
+    small = tuple(averaged(frame, factor) for frame in frames)
     return Reduced(small, factor, (width, height), tuple(seen) if seen else (None,) * len(frames))
 
 
@@ -50,12 +50,13 @@ def with_frames(reduced: Reduced, changed: dict[int, Pixels]) -> Reduced:
     """The same with some frames made anew from these source frames; curves stay."""
     small = list(reduced.frames)
     for index, frame in changed.items():
-        small[index] = _averaged(frame, reduced.factor)
+        small[index] = averaged(frame, reduced.factor)
     return replace(reduced, frames=tuple(small))
 
 
-def _averaged(frame: Pixels, factor: int) -> Pixels:
-    """A whole factor keeps a rotation a rotation. In the frame's own depth, without a float copy of it."""
+def averaged(frame: Pixels, factor: int) -> Pixels:
+    """Means of factor x factor pixels: a whole factor keeps a rotation a rotation. In the frame's own depth,
+    without a float copy of it."""
     import cv2
 
     if factor == 1:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mefcli.errors import ModelError, named
-from mefcli.job import Job
+from mefcli.errors import ModelError
+from mefcli.job import NETWORK, Job
 from mefcli.looks import taste_of
 from mefcli.storage import check_folder_to_be
-from mefcli.tasks import ABOUT
+from mefcli.tasks import other_task
 from mefcli.values import Bracket, Pixels
-from mefnets.spec import ModelSpec, Task
+from mefnets.spec import Task
 from mefnets.taste import NATURAL, without_taste
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_model(job: Job, task: Task = "exposure") -> None:
 
     spec = find_model(job.model)
     if spec.task != task:
-        raise other_task(spec)
+        raise other_task(spec.name, spec.task)
     if job.weights is None and not is_file(job.model) and not is_ready(spec):
         raise missing(spec)
     if taste_of(job) != NATURAL and not spec.tastes:
@@ -57,14 +57,6 @@ def check_model(job: Job, task: Task = "exposure") -> None:
         from mefnets.engine.fusion import refuse_half
 
         raise refuse_half(spec)
-
-
-def other_task(spec: ModelSpec) -> ModelError:
-    """A model for other pictures than those given."""
-    about = ABOUT[spec.task]
-    return ModelError(
-        f"{spec.name} {about.does}.", f"Use {about.command}, or choose another {named('model')}."
-    )
 
 
 def check_engine(job: Job, task: Task = "exposure") -> Fusion | None:
@@ -88,12 +80,16 @@ def check_frames(bracket: Bracket, job: Job) -> None:
     for shot in bracket.shots:
         if shot.size_px is not None and shot.size_px[0] * shot.size_px[1] > most:
             raise too_large(shot.path, shot.size_px, most)
+    if job.deghost == NETWORK:
+        from mefcli.pipeline.moving import check as check_moving
+
+        check_moving(bracket, job)
     if job.hdr:
         from mefcli.pipeline.beyond import matrix_for
 
         matrix_for(bracket.shots[bracket.reference].icc)
     if job.debug_dir is not None and job.deghost != "off":
-        from mefcli.pipeline.deghost import debug_paths
+        from mefcli.pipeline.findings import debug_paths
         from mefcli.pipeline.write import check_outputs
 
         folder = Path(job.debug_dir)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mefcli import storage
-from mefcli.errors import OutputError, named
-from mefcli.job import Job
-from mefcli.motion.ghosts import AUTO_STRENGTH, Movement, find_movement, replace_moved
+from mefcli.job import NETWORK, Job
+from mefcli.motion.ghosts import AUTO_STRENGTH, find_movement, replace_moved
 from mefcli.motion.reduced import floats, reduce
 from mefcli.motion.watch import moved_between
+from mefcli.pipeline.findings import much_moved, write_debug
+from mefcli.tasks import task_of
 from mefcli.values import Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change
 
 
@@ -30,8 +30,13 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
     count = len(stack.frames)
     if job.deghost == "off" or count < 2:
         on_step(Step("deghost", 1.0, "off" if job.deghost == "off" else "one frame"))
-        told = _movement_told(stack)
+        # A network that merges moving scenes shows once what moved.
+        told = () if task_of(job) == "moving" else _movement_told(stack)
         return replace(stack, notes=(*stack.notes, *told)) if told else stack
+    if job.deghost == NETWORK:
+        from mefcli.pipeline import moving
+
+        return moving.deghost(stack, job, on_step, spend=spend)
     strength = AUTO_STRENGTH if job.deghost == "auto" else int(job.deghost)
     reduced = stack.reduced or reduce(stack.frames)
     reference = best_exposed(reduced.frames) if job.reference is None else stack.bracket.reference
@@ -45,21 +50,14 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
             continue
         movement = find_movement(reduced, reference, index, strength)
         if job.debug_dir is not None:
-            _write_debug(Path(job.debug_dir), names[index], movement)
+            write_debug(Path(job.debug_dir), names[index], movement.mask, np.exp(-movement.score / 4))
         frames[index] = replace_moved(frames[reference], frames[index], movement)
         found.append(movement.ghost)
-    most = max(one.share for one in found)
-    notes = list(stack.notes)
-    if most > 0.4:
-        notes.append(
-            f"{100 * most:.0f} % of a frame disagrees with {names[reference]}: "
-            "the scene changed as a whole, or the frames are not aligned."
-        )
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
     return replace(
         stack,
         frames=frames,
-        notes=tuple(notes),
+        notes=(*stack.notes, *much_moved(found, names[reference])),
         ghosts=Ghosts(reference, tuple(found)),
         reduced=None,
     )
@@ -88,23 +86,3 @@ def best_exposed(small: Sequence[Pixels]) -> int:
         clipped = float((brightest > 0.98).mean())
         scores.append(float(np.clip(brightest / 0.3, 0, 1).mean()) - 2 * clipped)
     return int(np.argmax(scores))
-
-
-def debug_paths(folder: Path, name: str) -> list[Path]:
-    """`<frame>.ghosts.png` (white: replaced) and `<frame>.confidence.png` (white: agrees)."""
-    return [folder / f"{Path(name).stem}.{kind}.png" for kind in ("ghosts", "confidence")]
-
-
-def _write_debug(folder: Path, name: str, movement: Movement) -> None:
-    import cv2
-
-    agree = 255 * np.exp(-movement.score / 4)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be made: {error.strerror}.", f"Name another folder with {named('debug_dir')}."
-        ) from error
-    for path, picture in zip(debug_paths(folder, name), (255.0 * movement.mask, agree), strict=True):
-        _, data = cv2.imencode(".png", picture.astype(np.uint8))
-        storage.write_bytes(path, data.tobytes())

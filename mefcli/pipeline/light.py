@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 RADIANCE = "radiance"  # the model of a record that was merged and not fused
 # The luminance that saturates a sensor: 78 lx s over the ISO speed (ISO 12232), lenses passing 0.65 of it.
 SATURATION_NITS = 78 / 0.65
+GUESSED = (
+    "These frames do not tell the camera's response: what stood still may have counted as moved, "
+    "as its light seems to differ."
+)
 SHARE_TOLD = 0.0005  # of the picture, clipped or black in every frame
 
 
@@ -44,6 +48,7 @@ class Lit:
     radiance: Radiance
     primaries: Primaries
     response: str  # how the frames' numbers became light, in words
+    told: bool  # by the sensor or by the frames themselves, and not by a profile alone
     evs: tuple[float, ...]  # exposures as exactly as they could be known
     white_nits: float | None  # the luminance of 1, about, by the reference's exposure
     clipped: float  # share of the picture that even the darkest frame clips
@@ -70,10 +75,15 @@ def run(bracket: Bracket, outputs: Sequence[Path], job: Job, on_step: OnStep = s
 
 def make(bracket: Bracket, job: Job, on_step: OnStep = silent, *, clock: Clock | None = None) -> Lit:
     """A bracket's light, ready to be taken row by row."""
+    from mefcli.checkpoints import find_model
     from mefcli.pipeline import prepare
     from mefcli.pipeline.check import check_frames
+    from mefcli.pipeline.moving import check_job as check_moving
 
     check_frames(bracket, job)
+    moving = find_model(job.model).task == "moving"
+    if moving:
+        check_moving(bracket, job)
     clock = clock or Clock()
     raws = [shot for shot in bracket.shots if shot.kind == "raw"]
     if raws and len(raws) < len(bracket.shots):
@@ -91,7 +101,19 @@ def make(bracket: Bracket, job: Job, on_step: OnStep = silent, *, clock: Clock |
     stack = prepare(bracket, job, on_step, clock=clock, stack=stack)
     with clock("merge"):
         on_step(Step("merge", 0.0, "what the frames' numbers mean"))
-        return _from_sensor(stack, sensor, job) if sensor else _from_pictures(stack, job)
+        lit = _from_sensor(stack, sensor, job) if sensor else _from_pictures(stack, job)
+        return _believed(lit, job, on_step) if moving else lit
+
+
+def _believed(lit: Lit, job: Job, on_step: OnStep) -> Lit:
+    """The same frames' light by the word of the job's network."""
+    from mefcli.pipeline import moving
+
+    on_step(Step("merge", 0.3, "network"))
+    believer = moving.load(job.model, job.weights, job.device)
+    notes = lit.record.notes if lit.told else (*lit.record.notes, GUESSED)
+    record = replace(lit.record, model=believer.spec.name, weights_sha256=believer.sha256, notes=notes)
+    return replace(lit, radiance=moving.believed(lit.radiance, believer), record=record)
 
 
 def _read_sensor(bracket: Bracket, job: Job, on_step: OnStep) -> tuple[Sensor, Stack]:
@@ -166,7 +188,7 @@ def _from_sensor(stack: Stack, sensor: Sensor, job: Job) -> Lit:
         white if job.raw_highlights == "clip" else None,
         1 / white,
     )
-    return _lit(stack, job, radiance, primaries, "linear sensor values")
+    return _lit(stack, job, radiance, primaries, "linear sensor values", told=True)
 
 
 def response_of(stack: Stack, icc: bytes, *, places: int | None = None) -> tuple[Response, Exact]:
@@ -203,10 +225,12 @@ def _from_pictures(stack: Stack, job: Job) -> Lit:
     curves = picture_curves(response.light, levels_of(stack.frames[0].dtype))
     gains = gains_of([shot.iso for shot in stack.bracket.shots])
     radiance = Radiance(stack.frames, curves, tuple(evs.tolist()), gains, None)
-    return _lit(stack, job, radiance, primaries, response.why)
+    return _lit(stack, job, radiance, primaries, response.why, told=response.recovered)
 
 
-def _lit(stack: Stack, job: Job, radiance: Radiance, primaries: Primaries, response: str) -> Lit:
+def _lit(
+    stack: Stack, job: Job, radiance: Radiance, primaries: Primaries, response: str, *, told: bool
+) -> Lit:
     clipped, black = radiance.shares()
     notes = list(stack.notes)
     names = [path.name for path in stack.bracket.paths]
@@ -231,6 +255,7 @@ def _lit(stack: Stack, job: Job, radiance: Radiance, primaries: Primaries, respo
         radiance,
         primaries,
         response,
+        told,
         radiance.evs,
         _white_nits(stack.bracket.shots[stack.bracket.reference]),
         clipped,
@@ -297,6 +322,8 @@ def lit_object(lit: Lit, outputs: Sequence[Path]) -> dict[str, Any]:
         **plan_object(lit.bracket, outputs),
         "exact_evs": [round(ev, 4) for ev in lit.evs],
         "size_px": [width, height],
+        "model": lit.record.model,
+        "weights_sha256": lit.record.weights_sha256,
         "response": lit.response,
         "primaries": lit.primaries.name,
         "primaries_xy": [[round(number, 5) for number in xy] for xy in lit.primaries.all],

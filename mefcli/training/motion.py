@@ -47,7 +47,7 @@ def shake(scene: Floats, patch: Floats, margin: int, frames: int, rng: np.random
         if index == frames - 1:
             x, y = cols, rows
         else:
-            x, y = _displaced(cols, rows, margin, size, rng)
+            x, y = displaced(cols, rows, margin, size, rng)
         still = cv2.remap(scene, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         still = np.asarray(still, np.float32)
         if has_mover:
@@ -65,22 +65,22 @@ def shake(scene: Floats, patch: Floats, margin: int, frames: int, rng: np.random
     return Shaken(scenes, moved, None)
 
 
-def _displaced(
-    x: Floats, y: Floats, margin: int, size: int, rng: np.random.Generator
+def displaced(
+    x: Floats, y: Floats, margin: int, size: int, rng: np.random.Generator, strength: float = 1.0
 ) -> tuple[Floats, Floats]:
     """Homography around the centre plus a smooth local flow, kept within the margin."""
     import cv2
 
     centre = margin + (size - 1) / 2
-    turn = np.radians(rng.normal(0, TURN_DEG / 2))
-    zoom = 1 + rng.normal(0, 0.004)
-    dx, dy = rng.normal(0, SHIFT / 2, 2) * size
-    tilt = rng.normal(0, 0.01, 2) / size
+    turn = np.radians(rng.normal(0, strength * TURN_DEG / 2))
+    zoom = 1 + rng.normal(0, strength * 0.004)
+    dx, dy = rng.normal(0, strength * SHIFT / 2, 2) * size
+    tilt = rng.normal(0, strength * 0.01, 2) / size
     u, v = x - centre, y - centre
     depth = 1 + tilt[0] * u + tilt[1] * v
     nx = zoom * (np.cos(turn) * u - np.sin(turn) * v) / depth + centre + dx
     ny = zoom * (np.sin(turn) * u + np.cos(turn) * v) / depth + centre + dy
-    coarse = rng.normal(0, LOCAL_PX * size / 128, (4, 4, 2)).astype(np.float32)
+    coarse = rng.normal(0, strength * LOCAL_PX * size / 128, (4, 4, 2)).astype(np.float32)
     flow = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray(nx + flow[..., 0], np.float32), np.asarray(ny + flow[..., 1], np.float32)
 

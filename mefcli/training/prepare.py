@@ -12,7 +12,7 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, named
-from mefcli.training import focus, infrared, precision, scenes
+from mefcli.training import focus, infrared, moving, precision, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -35,6 +35,7 @@ from mefnets.recipe import Data, Objective, Recipe, StackKind
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
+HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
 SHORT = 12  # digits of a hash that name a file
 
 
@@ -109,6 +110,8 @@ def held_of(
         return focus.held_out(store, short_side_px, frames)
     if stack == "infrared":
         return infrared.held_out(store, short_side_px)
+    if stack == "moving":
+        return moving.held_out(store, short_side_px, HELD_MOVING)
     return held_out(store, frames, short_side_px)
 
 
@@ -121,6 +124,8 @@ def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator
         return focus.FocusSimulator(store, data, seed=seed)
     if data.stack == "infrared":
         return infrared.InfraredSimulator(store, data, seed=seed)
+    if data.stack == "moving":
+        return moving.MovingSimulator(store, data, seed=seed)
     return Simulator(store, data, seed=seed, targets=_book(store, data))
 
 

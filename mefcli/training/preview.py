@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mefcli.evaluation.metrics.light import compressed
 from mefcli.training.simulator import Sample, Simulator
 
 
@@ -22,7 +23,8 @@ def row(sample: Sample, height_px: int) -> NDArray[np.uint8]:
             shown[edge > 0] = (255, 40, 40)
         tiles.append(shown)
     if sample.target is not None:
-        tiles.append((np.clip(sample.target, 0, 1) * 255 + 0.5).astype(np.uint8))
+        target = sample.target if sample.lights is None else compressed(sample.target)
+        tiles.append((np.clip(target, 0, 1) * 255 + 0.5).astype(np.uint8))
     resized = [cv2.resize(tile, (height_px, height_px), interpolation=cv2.INTER_AREA) for tile in tiles]
     strip = np.hstack(resized)
     spread = sample.evs[-1] - sample.evs[0]

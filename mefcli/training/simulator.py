@@ -41,6 +41,8 @@ class Sample:
     target: Floats | None = None  # (H, W, 3) display values
     moved: NDArray[np.bool_] | None = None  # (N, H, W): where a frame differs from the still scene
     clean: Floats | None = None  # (N, H, W, 3) display values before noise, rounding, compression, motion
+    # (N, H, W, 3), of moving scenes: each frame's light, linear, as `target` then is
+    lights: Floats | None = None
 
 
 @dataclass(frozen=True)

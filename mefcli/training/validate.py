@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mefcli import storage
 from mefcli.evaluation.metrics import KEPT_NAMES
 from mefcli.evaluation.metrics import score as measured
+from mefcli.evaluation.metrics.light import compressed, psnr_mu
 from mefcli.training.camera import SRGB, Bytes, Camera
 from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
@@ -32,6 +33,8 @@ class Held:
     scene: str
     frames: tuple[Bytes, ...]  # dark to bright, or near focus first
     truth: NDArray[np.float32] | None = None  # (H, W, 3), where it is known
+    lights: NDArray[np.float32] | None = None  # (N, H, W, 3), of moving scenes; their truth is light, too
+    evs: tuple[float, ...] = ()  # likewise
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
@@ -80,6 +83,8 @@ def fuse_all(
     spec: ModelSpec, network: nn.Module, brackets: list[Held], device: str
 ) -> list[NDArray[np.float32]]:
     """Every bracket through the engine, as a user would."""
+    if brackets[0].lights is not None:
+        return [_light(network, held, device) for held in brackets]
     fuser = Fuser(spec, network, device)
     return [
         np.asarray(fuser.fuse(held.frames, range(len(held.frames)), resolution="native", depth=32))
@@ -87,8 +92,20 @@ def fuse_all(
     ]
 
 
+def _light(network: nn.Module, held: Held, device: str) -> NDArray[np.float32]:
+    """The light of a moving scene."""
+    from mefnets.engine.light import Merger
+
+    assert held.lights is not None
+    return Merger(network, device).light(np.stack(held.frames), held.lights)
+
+
 def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
     """Mean scores; `score` is the one number that picks the best checkpoint (higher is better)."""
+    if brackets[0].lights is not None:
+        pairs = zip(brackets, fused, strict=True)
+        values = [psnr_mu(picture, held.truth) for held, picture in pairs if held.truth is not None]
+        return {"psnr_mu": float(np.mean(values)), "score": float(np.mean(values))}
     if brackets[0].truth is not None:
         return _against_truth(brackets, fused)
     rows = []
@@ -148,7 +165,8 @@ def save_sheet(
 
     rows = []
     for held, picture in zip(brackets, fused, strict=True):
-        shown = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        seen = picture if held.lights is None else compressed(picture)
+        shown = (np.clip(seen, 0, 1) * 255 + 0.5).astype(np.uint8)
         tiles = [held.frames[0], held.frames[-1], shown]
         scale = height_px / shown.shape[0]
         size = (max(1, round(shown.shape[1] * scale)), height_px)

@@ -34,6 +34,7 @@ MODELS: dict[str, ModelSpec] = {
     "lcndr": lcndr.SPEC,
     "mgdn": mgdn.SPEC,
     "mgdn-focus": mgdn.FOCUS,
+    "mgdn-moving": mgdn.MOVING,
     "mertens": classic.MERTENS,
     "average": classic.AVERAGE,
     "focus": focus.SPEC,

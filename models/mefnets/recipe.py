@@ -8,12 +8,15 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-StackKind = Literal["exposures", "focus", "infrared"]
+StackKind = Literal["exposures", "focus", "infrared", "moving"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB."""
+    """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB.
+
+    Of moving scenes: frames of six channels, each frame's light beside it; the target is linear light, too.
+    """
 
     frames: Tensor  # (B, N, 3, H, W), dark to bright; near focus first; visible, then infrared
     evs: Tensor  # (B, N), stops, relative to the middle of the simulated bracket

@@ -19,6 +19,7 @@ from mefcli.evaluation.metrics import (
     phase,
     score,
 )
+from mefcli.evaluation.metrics.light import compressed, psnr_mu
 from mefcli.evaluation.metrics.picture import to_bytes
 from mefcli.evaluation.metrics.reference import ciede2000
 from tests.evaluation.vector import make_vector
@@ -33,6 +34,16 @@ CALIBRATION = {
     **{"SSIM_RGB_GT": 0.811598, "FSIM": 0.938869, "FSIMc": 0.936093, "dE00_GT": 27.2279},
 }
 DARK, BRIGHT, FUSED = make_vector()
+
+
+def test_psnr_mu_is_what_its_formula_gives_by_hand() -> None:
+    truth, light = np.full((2, 2, 3), 0.25), np.full((2, 2, 3), 0.25)
+    light[0, 0] = [0.5, 0.25, 3.0]  # beyond white counts as white
+    by_hand = [math.log(1 + 5000 * x) / math.log(5001) for x in (0.5, 0.25, 1.0)]
+    error = ((by_hand[0] - by_hand[1]) ** 2 + (by_hand[2] - by_hand[1]) ** 2) / 12
+    assert psnr_mu(light, truth) == pytest.approx(-10 * math.log10(error), abs=1e-9)
+    assert psnr_mu(truth, truth) == math.inf
+    assert compressed(np.array([0.0, 1.0])) == pytest.approx([0, 1])
 
 
 def flat(level: int, height: int = 48, width: int = 52) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pretend_card import CARD, pretend_card
-from test_all_models import NAMES, network, photographs
+from test_all_models import NAMES, PICTURES, network, photographs
 
 from mefcli import checkpoints
 from mefcli.pipeline.fuse import load_fuser
@@ -19,7 +19,7 @@ from mefnets.engine.fuser import Fuser
 from mefnets.trouble import ModelError
 
 HALF_SAFE = [name for name in NAMES if MODELS[name].half_safe and checkpoints.is_ready(MODELS[name])]
-FULL_ONLY = [name for name in NAMES if not MODELS[name].half_safe]
+FULL_ONLY = [name for name in PICTURES if not MODELS[name].half_safe]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def on_card(name: str, *, half: bool = False) -> Fuser:
     return Fuser(MODELS[name], deepcopy(network(name)), device="cuda", half=half)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PICTURES)
 def test_a_card_gives_the_same_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = photographs(40, 48)
     expected = on_cpu(name).fuse(frames, depth=32, resolution="native")

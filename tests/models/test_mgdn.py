@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from mefcli.training.settings import find_recipe
 from mefnets import mgdn
 from mefnets.engine.fuser import build_network
+from mefnets.mgdn.light import mu_law, weighed
 from mefnets.mgdn.loss import (
     MaskedMI,
     MGDNObjective,
     deghosting_loss,
-    mu_law,
     normalised_mutual_information,
 )
 from mefnets.mgdn.mgdf import DynamicFilter, MutualGuidance
@@ -38,6 +38,7 @@ SHAPES = {
     "depth": (1, 1, 4, 12, 8),
     "depth16": (1, 1, 4, 8, 8),
     "bracket": (1, 5, 3, 16, 16),
+    "moving": (1, 3, 6, 16, 16),
 }
 
 
@@ -91,6 +92,84 @@ def test_begins_as_the_mean_of_the_exposures():
     with torch.no_grad():
         fused = network(frames)
     torch.testing.assert_close(fused, torch.sigmoid(5 * frames.mean(1) - 2.5), atol=0.06, rtol=0)
+
+
+# ---- moving scenes ---------------------------------------------------------------------------------------
+
+
+def standing(light: torch.Tensor) -> torch.Tensor:
+    """Frames two stops apart of linear light (3, H, W), 1 at the darkest's white: (1, 3, 6, H, W)."""
+    shots = [(light * 4.0**k).clamp(0, 1) for k in range(3)]
+    return torch.stack([torch.cat((shot ** (1 / 2.2), shot / 4.0**k)) for k, shot in enumerate(shots)])[None]
+
+
+def smooth_light() -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(40.0), indexing="ij")
+    waves = 0.5 + 0.5 * torch.sin(x / 6) * torch.cos(y / 5)
+    return torch.stack([0.6 * waves + 0.02, 0.5 * waves + 0.02, 0.3 * waves + 0.01])
+
+
+def test_frames_that_agree_give_their_light_whoever_is_believed():
+    light = smooth_light()
+    frames = standing(light)
+    torch.testing.assert_close(weighed(frames, torch.randn(1, 3, 32, 40))[0], light, atol=0.02, rtol=0)
+    clipped = frames[0, 2, 3:] < 0.9 * light
+    assert clipped.any(), "the test shows a frame that says less than the light"
+
+
+def test_where_all_are_clipped_the_darkest_is_believed():
+    light = weighed(standing(torch.full((3, 8, 8), 3.0)), torch.zeros(1, 3, 8, 8))
+    torch.testing.assert_close(light, torch.ones_like(light), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("moved", [0, 2])
+def test_begins_in_doubt_of_a_frame_that_differs(moved: int):
+    torch.manual_seed(0)
+    light = 0.02 + 0.04 * smooth_light()
+    passed = light.clone()
+    passed[:, 8:24, 8:24] *= 0.3  # a dark thing
+    frames, other = standing(light), standing(light)
+    other[0, moved] = standing(passed)[0, moved]
+    network = build(task="moving", start="mean").eval()
+    with torch.no_grad():
+        away = (network(other)[0] - light).abs().mean()
+        plain = (weighed(other, torch.zeros(1, 3, 32, 40))[0] - light).abs().mean()
+        trust = network.trust(other)
+        torch.testing.assert_close(network(frames)[0], light, atol=2e-3, rtol=0)
+    assert away < 0.3 * plain
+    assert trust.abs().max() <= 8
+
+
+def test_the_papers_deghosting_paints_light_and_has_no_trust():
+    network = build(task="deghosting").eval()
+    with torch.no_grad():
+        assert network(standing(smooth_light()[:, :16, :16])).min() > 0
+    assert network.gives == "picture"
+
+
+def test_moving_scenes_are_judged_after_mu_law():
+    objective = MGDNObjective("moving", mi_weight=0.0, ssim_weight=0.0)
+    network = build(task="moving", start="mean").train()
+    batch = Batch(standing(smooth_light()), torch.zeros(1, 3), target=smooth_light()[None])
+    loss, terms = objective(network, batch, 0.5)
+    with torch.no_grad():
+        network.eval()
+        expected = deghosting_loss(network(batch.frames), batch.target)
+    assert list(terms) == ["l1"]
+    assert loss.item() == pytest.approx(expected.item(), rel=0.2)  # stochastic depth
+
+
+def test_the_papers_recipe_for_moving_scenes_says_nothing_of_ours():
+    recipe = find_recipe("mgdn-moving", "paper")
+    assert (recipe.data.crop_px, recipe.data.batch, recipe.lr, recipe.stages) == (128, 4, 1e-4, ())
+    assert [recipe.schedule(p) for p in (0.5, 0.6, 0.9)] == [1.0, 0.5, 0.1]
+    objective = recipe.objective()
+    assert objective.absolute is deghosting_loss
+    assert objective.mi_over == "sum"
+    spec = mgdn.adapt(replace(mgdn.MOVING, options={**mgdn.MOVING.options, **recipe.options}))
+    network = build_network(spec)
+    assert sum(p.numel() for p in network.parameters()) == parameters(task="deghosting")
+    assert spec.tiling.mirror_px == 0
 
 
 # ---- mutual guidance -----------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_what_is_found_out_about_a_bracket_is_found_out_once(monkeypatch: pytest
     from mefcli.pipeline.align import align
 
     counts = {"reduced": 0, "curves": 0}
-    averaged, estimate = reduced._averaged, reduced.estimate_curve
+    averaged, estimate = reduced.averaged, reduced.estimate_curve
 
     def count_reduced(frame: np.ndarray, factor: int) -> np.ndarray:
         counts["reduced"] += 1
@@ -217,7 +217,7 @@ def test_what_is_found_out_about_a_bracket_is_found_out_once(monkeypatch: pytest
         counts["curves"] += 1
         return estimate(*given)
 
-    monkeypatch.setattr(reduced, "_averaged", count_reduced)
+    monkeypatch.setattr(reduced, "averaged", count_reduced)
     monkeypatch.setattr(reduced, "estimate_curve", count_curves)
     frames = bracket((160, 160, 160))
     job = Job(align="flow", crop="reference", deghost="auto", reference="2")

@@ -12,7 +12,6 @@ reference tells light and colour, the frames tell the detail.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -20,20 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.measures import cast, mef_ssim_by_plane, ssim
+from mefnets.mgdn.light import mu_law
 from mefnets.mgdn.network import TASKS, Task
 from mefnets.recipe import Batch, Objective
 
 SSIM_WEIGHT = 0.2
 MI_WEIGHT = 0.02
-MU = 5000.0
 BINS = 64
 SHARPNESS = 3.0  # of the soft codes
 CELLS = 4  # each map is coded in CELLS x CELLS cells
-
-
-def mu_law(x: Tensor) -> Tensor:
-    """log(1 + mu x) / log(1 + mu) of linear light in [0, 1], mu = 5000."""
-    return torch.log1p(MU * x.clamp_min(0)) / math.log1p(MU)
 
 
 def deghosting_loss(fused: Tensor, target: Tensor) -> Tensor:
@@ -111,7 +105,7 @@ class MGDNObjective(Objective):
     ) -> None:
         super().__init__()
         C, stages = TASKS[task]["C"], TASKS[task]["stages"]
-        self.absolute = deghosting_loss if task == "deghosting" else F.l1_loss
+        self.absolute = deghosting_loss if TASKS[task]["inputs"] == (6,) else F.l1_loss
         self.mi_weight, self.ssim_weight, self.mi_over = mi_weight, ssim_weight, mi_over
         self.fidelity_weight, self.colour_weight = fidelity_weight, colour_weight
         self.masked_mi = nn.ModuleList(MaskedMI(C) for _ in range(stages if mi_weight else 0))

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.mgdn.light import mu_law, weighed
 from mefnets.mgdn.mgdf import (
     STRIP_ROWS,
     DynamicFilter,
@@ -26,7 +27,7 @@ from mefnets.mgdn.mgdf import (
 )
 from mefnets.mgdn.pff import PFF
 
-Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket"]
+Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket", "moving"]
 
 # Widths as in the authors' test scripts; `inputs` are the channels of each stem.
 TASKS: dict[str, dict[str, Any]] = {
@@ -75,8 +76,25 @@ TASKS: dict[str, dict[str, Any]] = {
         "inputs": (3,),
         "reference": True,
     },
+    # Ours: deghosting, narrower and shallower, which sees light as the loss does and says whom to believe.
+    "moving": {
+        "C": 24,
+        "stages": 2,
+        "blocks": 2,
+        "window": 8,
+        "heads": 3,
+        "ratio": 2,
+        "inputs": (6,),
+        "reference": True,
+        "sees": "mu",
+        "gives": "weights",
+    },
 }
 GUIDANCE_HEADS = 6
+# How far trust reaches to either side, and how fast it begins to. Unbounded it grew until no frame but the
+# reference counted; with 4, a light floor of the brightest frame shone through who stands before it.
+TRUST, FIRMNESS = 8.0, 4.0
+DOUBT = 24.0  # at the start, for a difference in light of 1 after mu-law; a stop is 0.08
 Filters = Literal["dynamic", "static"]
 
 
@@ -172,6 +190,9 @@ class MGDN(nn.Module):
 
     `scale`: see MutualGuidance. `filters="static"` is the paper's ablation: kernels that are the same for all
     pixels, guided by nobody.
+
+    Of deghosting: `sees="mu"` shows the frames' light after mu-law, and `gives="weights"` makes the last
+    layer say how far each frame is to be believed (`light.py`) instead of painting the light; both ours.
     """
 
     def __init__(
@@ -192,8 +213,11 @@ class MGDN(nn.Module):
         start: Literal["mean", "none", "default"] = "none",
         scale: Scale = "multiply",
         filters: Filters = "dynamic",
+        sees: Literal["linear", "mu"] = "linear",
+        gives: Literal["picture", "weights"] = "picture",
     ) -> None:
         super().__init__()
+        self.sees, self.gives = sees, gives
         self.window, self.inputs, self.reference = window, inputs, reference
         self.kept: list[list[Tensor]] = []  # o_i of every stage, of the last training step, for masked MI
         self.stems = nn.ModuleList(nn.Conv2d(n, C, 3, padding=1) for n in inputs)
@@ -233,7 +257,7 @@ class MGDN(nn.Module):
         C = self.tail1.out_channels
         count = 3 if self.reference else 2
         self.tail2.weight.mul_(0.1)
-        for c in range(3):
+        for c in range(max(self.inputs) if self.gives == "weights" else 3):
             for stem in self.stems:
                 pass_on(stem, c, c)
             for stage in self.stages:
@@ -244,12 +268,37 @@ class MGDN(nn.Module):
                     pass_on(layer, c, c)
                 for layer in stage.hand_back:
                     pass_on(layer, c, C + c)  # of concat(m, o_i), o_i's
+            if self.gives == "weights":
+                continue  # below
             others = [i for i in range(count) if i != self.residual]
             for n, stream in enumerate(others):
                 pass_on(self.tail1, c, stream * C + c, clear=n == 0)
             self.tail2.weight[c, :3] = 0
             self.tail2.weight[c, c, 1, 1] = 5.0 / count
             self.tail2.bias[c] = -2.5  # type: ignore[index]
+        if self.gives == "weights":
+            self._start_in_doubt(C)
+
+    def _start_in_doubt(self, C: int) -> None:
+        """Believe the frames beside the reference the less, the more their light differs from its.
+
+        Two channels a frame carry the difference and its negative: through leaky ReLU they add up to 0.8 of
+        its amount.
+        """
+        self.tail2.bias.zero_()  # type: ignore[union-attr]
+        first = channel = max(self.inputs)
+        for frame in (0, 2):
+            for sign in (1.0, -1.0):
+                for layer in (self.tail1, *self.stems):
+                    layer.weight[channel] = 0
+                    layer.bias[channel] = 0
+                for light in (3, 4, 5):
+                    self.tail1.weight[channel, frame * C + light, 1, 1] = sign / 3
+                    self.tail1.weight[channel, C + light, 1, 1] = -sign / 3
+                self.tail2.weight[:, channel] = 0
+                self.tail2.weight[frame, channel] = -DOUBT / 0.8 / 9
+                channel += 1
+        self.tail2.weight[:, :first] *= 0.1  # what is carried there is no sign of anything yet
 
     def _streams(self, frames: Tensor) -> list[Tensor]:
         if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth
@@ -263,9 +312,21 @@ class MGDN(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, N, 3, H, W) in [0, 1], dark to bright -> (B, 3, H, W).
 
-        Deghosting: 3 frames of 6 channels. Depth: one frame of 4, R, G, B and depth, -> (B, 1, H, W).
+        Deghosting: 3 frames of 6 channels (`light.py`), linear light out. Depth: one frame of 4, R, G, B and
+        depth, -> (B, 1, H, W).
         """
+        if self.gives == "weights":
+            return weighed(frames, self.trust(frames))
+        return torch.sigmoid(self._felt(frames))
+
+    def trust(self, frames: Tensor) -> Tensor:
+        """Deghosting with weights: the logarithm of how far each frame is believed, (B, 3, H, W)."""
+        return TRUST * torch.tanh(FIRMNESS / TRUST * self._felt(frames))
+
+    def _felt(self, frames: Tensor) -> Tensor:  # the last layer's output
         H, W = frames.shape[-2:]
+        if self.sees == "mu":
+            frames = torch.cat((frames[:, :, :3], mu_law(frames[:, :, 3:])), 2)
         inputs = [self._padded(x) for x in self._streams(frames)]
         if self.reference and len(inputs) < 3:
             raise ValueError(f"This MGDN takes three frames or more, not {len(inputs)}. Use the pair form.")
@@ -297,7 +358,8 @@ class MGDN(nn.Module):
         def tail(joined: Tensor) -> Tensor:
             *features, picture = torch.split(joined, sizes, 1)
             x = F.leaky_relu(self.tail1(torch.cat(features, 1)), 0.2) + self._stem(index, picture)
-            return torch.sigmoid(self.tail2(x))
+            out: Tensor = self.tail2(x)
+            return out
 
         if torch.is_grad_enabled():
             return tail(torch.cat(parts, 1))
