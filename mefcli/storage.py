@@ -174,6 +174,13 @@ def check_folder(target: Path) -> None:
         ) from error
 
 
+def check_new(target: Path, *, overwrite: bool) -> None:
+    """Whether a file can be made there, and replaces none unasked."""
+    if not overwrite and os.path.lexists(target):
+        raise exists_already(target)
+    check_folder(target)
+
+
 def check_folder_to_be(folder: Path) -> None:
     """Whether a folder is there to write into, or can be made; makes nothing."""
     hint = "Give another folder."

@@ -36,7 +36,7 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", help="Write every score to this .csv or .json file.")
     ] = None,
     *,
-    job: Annotated[Job, o.Only("device")],
+    job: Annotated[Job, o.Only("device", "overwrite")],
     talk: o.Talk,
 ) -> None:
     """Measure results on a folder of scenes: mean scores, mean rank, and the place among published methods.
@@ -49,14 +49,13 @@ def evaluate(
     from mefcli.evaluation import methods, ranking
     from mefcli.evaluation.metrics import known_names
     from mefcli.evaluation.scenes import find_scenes
-    from mefcli.storage import check_folder
+    from mefcli.report.files import check_target
 
     if fused is None and models is None:
         raise UsageError("Nothing to evaluate.", "Add --fused FOLDER, --models all, or both.")
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise UsageError(f"Scores cannot be written as {output.name}.", "End it in .csv or .json.")
-    if output is not None:
-        check_folder(output)
+    check_target(output, (".csv", ".json"), (), overwrite=job.overwrite)
     names = known_names(metrics.split(",")) if metrics else None
     scenes = find_scenes(folder, layout)
     makers = methods.from_folder(fused, scenes) if fused else {}
@@ -73,7 +72,7 @@ def evaluate(
         screen.say(f"{row.scene}: {row.method} scored ({len(rows)} of {len(scenes) * len(makers)}).")
     everything = ranking.to_object(rows)
     if output is not None:
-        _write(output, rows, everything)
+        _write(output, rows, everything, overwrite=job.overwrite)
     if talk.json:
         screen.put_json(everything)
         return
@@ -83,14 +82,15 @@ def evaluate(
         screen.say(f"In brackets: place among published methods. {notes['caution']}")
 
 
-def _write(output: Path, rows: Any, everything: Any) -> None:
+def _write(output: Path, rows: Any, everything: Any, *, overwrite: bool) -> None:
     import json as encoder
 
     from mefcli.evaluation.ranking import to_csv
     from mefcli.storage import write_text
 
     as_csv = output.suffix.lower() == ".csv"
-    write_text(output, to_csv(rows) if as_csv else encoder.dumps(everything, indent=1) + "\n")
+    text = to_csv(rows) if as_csv else encoder.dumps(everything, indent=1) + "\n"
+    write_text(output, text, overwrite=overwrite)
 
 
 def _table(means: dict[str, dict[str, float]], scenes: int) -> Any:

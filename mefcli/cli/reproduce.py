@@ -55,7 +55,7 @@ def reproduce(
         Path | None, typer.Option("--output", "-o", help="Write everything to this .md or .json file.")
     ] = None,
     *,
-    job: Annotated[Job, o.Only("device")],
+    job: Annotated[Job, o.Only("device", "overwrite")],
     talk: o.Talk,
 ) -> None:
     """Print a paper's results beside ours, and say of each of its claims whether it holds.
@@ -71,14 +71,13 @@ def reproduce(
     """
     from mefcli.errors import UsageError, named
     from mefcli.evaluation import published
+    from mefcli.report.files import check_target
     from mefcli.reproduction import words
     from mefcli.reproduction.table import layout_of, measure
-    from mefcli.storage import check_folder
 
     if output is not None and output.suffix.lower() not in (".md", ".json"):
         raise UsageError(f"Results cannot be written as {output.name}.", "End it in .md or .json.")
-    if output is not None:
-        check_folder(output)
+    check_target(output, (".md", ".json"), (), overwrite=job.overwrite)
     if authors is not None and data is None:
         raise UsageError("Weights are measured on pictures.", f"Name the scenes with {named('data')}.")
     spec = published.system(system)
@@ -113,7 +112,7 @@ def reproduce(
     found = words.to_object(spec, table, measured, findings)
     markdown = words.to_markdown(spec, table, measured, findings)
     if output is not None:
-        _write(output, found, markdown)
+        _write(output, found, markdown, overwrite=job.overwrite)
     if talk.json:
         screen.put_json(found)
     elif output is None:
@@ -152,10 +151,11 @@ def _tested(
     return check(spec, chosen, judged, settings, seeds, trained, screen.say)
 
 
-def _write(output: Path, found: dict[str, Any], markdown: str) -> None:
+def _write(output: Path, found: dict[str, Any], markdown: str, *, overwrite: bool) -> None:
     import json
 
     from mefcli.storage import write_text
 
     as_json = output.suffix.lower() == ".json"
-    write_text(output, json.dumps(found, indent=1) + "\n" if as_json else markdown)
+    text = json.dumps(found, indent=1) + "\n" if as_json else markdown
+    write_text(output, text, overwrite=overwrite)

@@ -12,12 +12,14 @@ from mefcli.cli.screen import say
 DataOption = Annotated[
     Path, typer.Option("--data", help="The training folder, or the file that mef train pack made.")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs and the data cache are kept.")]
 
 
 def pack(
     data: DataOption,
     out: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("train.mefdata"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Pack the training data into one file: mef's free pictures, or a folder of scenes of your own.
 
@@ -28,9 +30,11 @@ def pack(
     mef train pack --data free_pictures -o train.mefdata
     mef train pack --data SICE -o sice.mefdata
     """
+    from mefcli.storage import check_new
     from mefcli.training.pack import content_hash
     from mefcli.training.pack import pack as pack_folder
 
+    check_new(out, overwrite=overwrite)
     if (data / "split.csv").is_file():
         words = f"{len(pack_folder(data, out))} pictures"
     else:
@@ -58,6 +62,7 @@ def preview(
     targets: Annotated[bool, typer.Option("--targets", help="Show the supervised targets, too.")] = False,
     held_out: Annotated[bool, typer.Option("--held-out", help="From the validation scenes.")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a contact sheet of simulated brackets.
 
@@ -70,7 +75,7 @@ def preview(
 
     from mefcli.errors import UsageError
     from mefcli.formats.table import suffixes_of
-    from mefcli.storage import write_bytes
+    from mefcli.storage import check_new, write_bytes
     from mefcli.training.prepare import source_at
     from mefcli.training.preview import sheet
     from mefcli.training.recorded import RecordedBrackets, SceneStore
@@ -81,6 +86,7 @@ def preview(
 
     if out.suffix.lower() not in (usual := suffixes_of("jpeg", "png")):
         raise UsageError(f"{out.name} should end in {' or '.join(usual)}.")
+    check_new(out, overwrite=overwrite)
     store = source_at(data, runs / "cache", say)
     wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
     wanted = replace(wanted, target=targets or wanted.target)
@@ -93,13 +99,14 @@ def preview(
         simulator = Simulator(store, wanted, seed=seed, part=part, targets=book)
     picture = sheet(simulator, count, frames)
     _, coded = cv2.imencode(out.suffix, picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    write_bytes(out, coded.tobytes())
+    write_bytes(out, coded.tobytes(), overwrite=overwrite)
     typer.echo(out)
 
 
 def niqe(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Photographs, also in folders below.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file of the model.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit NIQE's model of photographs: the statistics of the sharp blocks of well exposed pictures.
 
@@ -114,8 +121,9 @@ def niqe(
     from mefcli.evaluation.metrics.picture import Picture
     from mefcli.evaluation.scenes import read_pixels
     from mefcli.formats.table import OPENCV_READS
-    from mefcli.storage import write_bytes
+    from mefcli.storage import check_new, write_bytes
 
+    check_new(output, overwrite=overwrite)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in OPENCV_READS)
     pictures = (Picture(read_pixels(path)) for path in paths)
     large = [picture.gray for picture in pictures if min(picture.shape) >= 2 * BLOCK_PX]
@@ -124,6 +132,6 @@ def niqe(
             f"{folder} holds {len(large)} pictures of at least {2 * BLOCK_PX} pixels a side.",
             "Name a folder of photographs.",
         )
-    write_bytes(output, save(fit(large)))
+    write_bytes(output, save(fit(large)), overwrite=overwrite)
     say(f"Fitted on {len(large)} photographs.")
     typer.echo(output)

@@ -204,3 +204,25 @@ def test_a_table_without_a_folder_is_told_before_anything_is_measured(
     assert "There is no folder" in done.err
     assert done.out == ""
     assert "scored" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("eval", "scenes", "--models", "average"), "mine.csv"),
+        (("reproduce", "ffmef"), "mine.md"),
+        (("train", "pack", "--data", "free"), "mine.mefdata"),
+        (("train", "preview", "--data", "free"), "mine.jpg"),
+        (("train", "niqe", "free"), "mine.npz"),
+    ],
+)
+def test_no_table_or_sheet_replaces_a_file_unasked(
+    mef: Mef, tmp_path: Path, words: tuple[str, ...], name: str
+) -> None:
+    mine = tmp_path / name
+    mine.write_bytes(b"somebody's")
+    done = mef(*words, "-o", mine)
+    assert done.code == 1
+    assert "exists already" in done.err
+    assert "--overwrite" in done.err
+    assert mine.read_bytes() == b"somebody's"

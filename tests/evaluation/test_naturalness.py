@@ -141,7 +141,7 @@ def test_a_model_of_one_s_own_photographs(mef: Mef, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "2 photographs" in done.err
     first = (tmp_path / "own.npz").read_bytes()
-    assert mef(*words).code == 0
+    assert mef(*words, "--overwrite").code == 0
     assert (tmp_path / "own.npz").read_bytes() == first
     done = mef("train", "niqe", tmp_path, "-o", tmp_path / "none" / "own.npz")
     assert done.code != 0
