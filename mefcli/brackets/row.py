@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from mefcli.brackets.frames import SAME_EV
 from mefcli.errors import UsageError
 from mefcli.values import Bracket, Shot
@@ -34,7 +32,9 @@ def _reference(shots: Sequence[Shot], evs: Sequence[float], wanted: str | None) 
     plain = [i for i, shot in enumerate(shots) if shot.bias_ev == 0]
     if len(plain) == 1:
         return plain[0]
-    return int(np.argmin([abs(ev - float(np.median(evs))) for ev in evs]))
+    ranked = sorted(evs)
+    median = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
+    return min(range(len(evs)), key=lambda place: abs(evs[place] - median))
 
 
 def reference_named(shots: Sequence[Shot], wanted: str, first: str) -> int:

@@ -193,7 +193,7 @@ def misfits(points: Points, frame: Detail, motions: Sequence[Matrix]) -> tuple[l
     for moved, _ in seen:
         gain, offset, _ = _line(points.value, moved, trust)
         residuals.append(np.abs((moved - offset) / max(gain, 0.05) - points.value))
-    scale = 1.4826 * min(float(np.median(residual[trusted])) for residual in residuals)
+    scale = 1.4826 * min(_median(residual[trusted]) for residual in residuals)
     limit = np.float32(4.685 * max(scale, 1e-3))
     losses = [1 - np.clip(1 - (residual / limit) ** 2, 0, None) ** 3 for residual in residuals]
     return [float(trust @ loss) / total for loss in losses], total**2 / float(trust @ trust)
@@ -296,8 +296,16 @@ def _line(reference: Floats, moved: Floats, trust: Floats) -> tuple[float, float
 def _tukey(residual: Floats, trust: Floats) -> Floats:
     """Robust weights; the scale is the median residual of the points both frames trust."""
     trusted = residual[trust > 0.1 * float(trust.max())]
-    scale = 1.4826 * float(np.median(np.abs(trusted))) if trusted.size else 1.0
+    scale = 1.4826 * _median(np.abs(trusted)) if trusted.size else 1.0
     ratio = residual / np.float32(4.685 * max(scale, 1e-3))
     kept: Floats = np.clip(1 - ratio * ratio, 0, None) ** 2
     result: Floats = kept * trust
     return result
+
+
+def _median(values: Floats) -> float:
+    """As numpy's, which loads numpy's masked arrays for it: 10 ms of a small bracket's 500."""
+    middle = values.size // 2
+    parted = np.partition(values, middle)
+    upper = float(parted[middle])
+    return upper if values.size % 2 else (float(parted[:middle].max()) + upper) / 2
