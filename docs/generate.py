@@ -7,6 +7,7 @@ In a page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is written b
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -113,13 +114,33 @@ def commands() -> str:
     return table(("command", "what it does"), ((f"`mef {one.name}`", one.summary) for one in COMMANDS))
 
 
+def costs() -> str:
+    """docs/engine.md: what whole programs cost, as docs/costs.py measured it."""
+    rows = json.loads((ROOT / "docs/costs.json").read_text(encoding="utf-8"))
+    return table(
+        ("bracket", "program", "CPU-s", "to enfuse -d 16", "wall s", "peak MB"),
+        (
+            [
+                row["bracket"],
+                row["program"],
+                f"{row['cpu_s']:g}",
+                f"{row['ratio']:.2f}" if "ratio" in row else "",
+                f"{row['wall_s']:g}",
+                f"{row['peak_mb']}",
+            ]
+            for row in rows
+        ),
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "models": models,
     "commands": commands,
     "formats": readme_table,
     "tasks": tasks,
+    "costs": costs,
 }
-PAGES = ("README.md",)
+PAGES = ("README.md", "docs/engine.md")
 
 
 # ---- the command reference -------------------------------------------------------------------------------
