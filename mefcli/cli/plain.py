@@ -7,7 +7,6 @@ was not typed, text, and plain paths. All else, and everything that is wrong, go
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -52,9 +51,8 @@ def _is_choice(wanted: object, value: str) -> bool:
 
 
 def _is_plain(parameter: Any, path: object) -> bool:
-    """Whether Typer asks of a path no more than that it can be read where there is something."""
+    """Whether Typer would ask nothing of a path; whoever opens it says what is wrong with it."""
     info = parameter.type_descriptor.parameter_info
-    asked = info.exists, info.resolve_path, info.writable, not info.file_okay, not info.dir_okay
-    if not isinstance(path, str) or any(asked) or info.parser is not None or info.path_type is not None:
-        return False
-    return os.access(path, os.R_OK) or not os.path.lexists(path)
+    asked = info.exists, info.resolve_path, info.readable, info.writable
+    where = info.file_okay and info.dir_okay
+    return isinstance(path, str) and where and not any((*asked, info.parser, info.path_type))

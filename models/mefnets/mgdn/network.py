@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.mgdn.joined import joined_conv, strips_of
 from mefnets.mgdn.light import mu_law, weighed
 from mefnets.mgdn.mgdf import (
-    STRIP_ROWS,
     DynamicFilter,
     Exchange,
     KernelStart,
@@ -346,10 +346,10 @@ class MGDN(nn.Module):
         streams.clear()
         if self.training:
             self.kept.append(list(stage.groups(o)))
-        m = stage.pff(_joined_conv(stage.merge, stage.groups(o)))
+        m = stage.pff(joined_conv(stage.merge, stage.groups(o)))
         count = len(o)
         for i in range(count):
-            o[i] = _joined_conv(stage.hand_back[stage.layer_of(i, count)], [m, o[i]])
+            o[i] = joined_conv(stage.hand_back[stage.layer_of(i, count)], [m, o[i]])
         return o
 
     def _tail(self, parts: list[Tensor], C: int, index: int) -> Tensor:
@@ -363,7 +363,7 @@ class MGDN(nn.Module):
 
         if torch.is_grad_enabled():
             return tail(torch.cat(parts, 1))
-        return _strips_of(tail, parts, halo=2)
+        return strips_of(tail, parts, halo=2)
 
     def _padded(self, x: Tensor) -> Tensor:
         down, right = -x.shape[2] % self.window, -x.shape[3] % self.window
@@ -371,32 +371,6 @@ class MGDN(nn.Module):
             mirror = down < x.shape[2] and right < x.shape[3]
             x = F.pad(x, (0, right, 0, down), mode="reflect" if mirror else "replicate")
         return x.contiguous(memory_format=torch.channels_last)
-
-
-def _joined_conv(conv: nn.Module, parts: list[Tensor]) -> Tensor:
-    """A 1x1 convolution of joined maps; without gradients they are never joined as a whole."""
-    if torch.is_grad_enabled():
-        out: Tensor = conv(torch.cat(parts, 1))
-        return out
-    return _strips_of(conv, parts, halo=0)
-
-
-def _strips_of(layer: Any, parts: list[Tensor], halo: int) -> Tensor:
-    """`layer(torch.cat(parts, 1))` strip by strip."""
-    H = parts[0].shape[2]
-    out: Tensor | None = None
-    for top in range(0, H, STRIP_ROWS):
-        bottom = min(top + STRIP_ROWS, H)
-        first, last = max(0, top - halo), min(H, bottom + halo)
-        strip = layer(torch.cat([part[:, :, first:last] for part in parts], 1))
-        if out is None:
-            shape = (strip.shape[0], strip.shape[1], H, strip.shape[3])
-            out = torch.empty(
-                shape, dtype=strip.dtype, device=strip.device, memory_format=torch.channels_last
-            )
-        out[:, :, top:bottom] = strip[:, :, top - first : bottom - first]
-    assert out is not None
-    return out
 
 
 def build(
