@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mefcli.cli.screen import say
+from mefcli.cli.train_data import Overwrite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,7 @@ def search(
     seed: Annotated[int, typer.Option("--seed", help="Of weights and data.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Search CRMEF's operators under a latency constraint, and write the genotype to build it from.
 
@@ -66,10 +68,15 @@ def search(
     mef search crmef --data train.mefdata --latency latency.json --eta 1 -o genotype.json
     """
     from mefcli.errors import UsageError
+    from mefcli.storage import check_new
     from mefnets.engine.devices import choose_device
 
     if model not in ("crmef", "crmef-align"):
         raise UsageError(f"There is nothing to search in {model!r}.", "Choose crmef or crmef-align.")
+    if data is None and not measure_latency:
+        raise UsageError("A search needs pictures.", "Give --data the training folder or a packed file.")
+    for file in filter(None, (out, alpha_log)):
+        check_new(file, overwrite=overwrite)
     aligns = model == "crmef-align"
     if threads:
         import torch
@@ -84,8 +91,7 @@ def search(
         _write(out, table.to_json())
         typer.echo(out)
         return
-    if data is None:
-        raise UsageError("A search needs pictures.", "Give --data the training folder or a packed file.")
+    assert data is not None
 
     from dataclasses import asdict
 
@@ -102,10 +108,11 @@ def search(
         lr_alpha=lr_alpha,
         seed=seed,
     )
+    sources = _pairs(data, runs, batch, crop, aligns, seed)
+    if alpha_log is not None:  # a search without a log of what it was would be hard to judge
+        _write_line(alpha_log, {"settings": asdict(settings), "batch": batch, "crop_px": crop}, first=True)
     try:
-        chosen = run(
-            *_pairs(data, runs, batch, crop, aligns, seed), table, settings, where, _Lines(steps, alpha_log)
-        )
+        chosen = run(*sources, table, settings, where, _Lines(steps, alpha_log))
     except ValueError as error:
         raise UsageError(str(error), "Measure a table with the same --channels.") from error
     _write(out, asdict(chosen))
@@ -117,8 +124,6 @@ class _Lines:
 
     def __init__(self, steps: int, alpha_log: Path | None = None) -> None:
         self.every, self.alpha_log = max(1, steps // 100), alpha_log
-        if alpha_log is not None:
-            _write(alpha_log, "")
 
     def __call__(self, tick: Tick) -> None:
         if tick.step % self.every:
@@ -129,8 +134,7 @@ class _Lines:
         if self.alpha_log is not None:
             alpha = {place: [round(p, 4) for p in row] for place, row in tick.probabilities.items()}
             line = {"step": tick.step, "train": tick.train, "validation": tick.validation}
-            with self.alpha_log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**line, "latency": tick.latency, "alpha": alpha}) + "\n")
+            _write_line(self.alpha_log, {**line, "latency": tick.latency, "alpha": alpha})
 
 
 def _measure(
@@ -157,7 +161,18 @@ def _read_table(path: Path) -> Table:
 def _write(path: Path, content: Any) -> None:
     from mefcli.storage import write_text
 
-    write_text(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _write_line(path: Path, content: Any, *, first: bool = False) -> None:
+    from mefcli.storage import write_text
+
+    line = json.dumps(content) + "\n"
+    if first:
+        write_text(path, line)
+        return
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line)
 
 
 def _pairs(
