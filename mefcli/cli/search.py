@@ -55,6 +55,10 @@ def search(
     seed: Annotated[int, typer.Option("--seed", help="Of weights and data.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
+    precision: Annotated[
+        str,
+        typer.Option("--precision", help="auto (what the device is quick at), float32 or bfloat16."),
+    ] = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Search CRMEF's operators under a latency constraint, and write the genotype to build it from.
@@ -67,8 +71,11 @@ def search(
     mef search crmef --measure-latency -o latency.json
     mef search crmef --data train.mefdata --latency latency.json --eta 1 -o genotype.json
     """
+    import torch
+
     from mefcli.errors import UsageError
     from mefcli.storage import check_new
+    from mefcli.training.precision import choose
     from mefnets.engine.devices import choose_device
 
     if model not in ("crmef", "crmef-align"):
@@ -79,10 +86,9 @@ def search(
         check_new(file, overwrite=overwrite)
     aligns = model == "crmef-align"
     if threads:
-        import torch
-
         torch.set_num_threads(threads)
-    where = str(choose_device(device))
+    at = choose_device(device)
+    where, dtype = str(at), choose(precision, True, at)  # type: ignore[arg-type]  # checked there
     if latency:
         table = _read_table(latency)
     else:
@@ -107,6 +113,7 @@ def search(
         lr_weights=lr_weights,
         lr_alpha=lr_alpha,
         seed=seed,
+        bfloat16=dtype == torch.bfloat16,
     )
     sources = _pairs(data, runs, batch, crop, aligns, seed)
     if alpha_log is not None:  # a search without a log of what it was would be hard to judge

@@ -50,6 +50,22 @@ def test_a_mixture_is_the_weighted_sum_of_its_candidates():
     torch.testing.assert_close(mixture(x), expected)
 
 
+def test_joined_convolutions_are_the_weighted_sum_of_all():
+    """One call a dilation instead of one a candidate: the same values, the same gradients."""
+    torch.manual_seed(0)
+    logits = torch.randn(len(SPACES["srsm"]), requires_grad=True)
+    mixture = Mixture("srsm", 5, 4, lambda: logits.softmax(0))
+    x = torch.rand(2, 5, 15, 17)
+    parameters = [logits, *mixture.parameters()]
+    joined = mixture(x)
+    expected = sum(p * op(x) for p, op in zip(logits.softmax(0), mixture.candidates, strict=True))
+    torch.testing.assert_close(joined, expected)
+    weights = torch.rand_like(joined)
+    got = torch.autograd.grad((joined * weights).sum(), parameters)
+    wanted = torch.autograd.grad((expected * weights).sum(), parameters)
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_alpha_belongs_to_the_architecture_and_not_to_the_network():
     architecture = Architecture(layers(4))
     network = supernet(architecture, 4)
@@ -185,6 +201,15 @@ def test_a_strong_eta_drives_the_choice_to_the_cheapest_operators():
     chosen = search(pairs(0), pairs(1), flat_table(places, **costs), settings)
     assert chosen.srsm == ("C-1",) * 12
     assert chosen.drm == ("RC-1",) * 4
+
+
+def test_in_bfloat16_it_searches_as_well():
+    places = layers(4)
+    ticks = []
+    settings = Settings(width=4, steps=2, warmup_steps=0, lr_alpha=0.1, bfloat16=True)
+    search(pairs(0), pairs(1), flat_table(places, C_1=0.1), settings, on_step=ticks.append)
+    assert 0 < ticks[0].train < 1
+    assert ticks[1].latency < 1
 
 
 def test_alpha_waits_for_the_warm_up():

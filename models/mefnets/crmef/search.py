@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.crmef.genotype import SPACES, Genotype
@@ -41,6 +42,7 @@ class Settings:
     lr_alpha: float = 1e-4
     momentum: float = 0.9
     seed: int = 0
+    bfloat16: bool = False  # the convolutions, while it searches
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ class Architecture(nn.Module):
 
 
 class Mixture(nn.Module):
-    """All candidates of one layer, weighted. alpha belongs to the architecture, not to the network."""
+    """All candidates of one layer, weighted. alpha belongs to the architecture, not to the network.
+
+    A weighted sum of convolutions is a convolution by the weighted sum of their kernels; so candidates that
+    are nothing else cost one call for each dilation, 98 taps instead of 167.
+    """
 
     def __init__(self, part: str, n: int, m: int, probabilities: Callable[[], Tensor]) -> None:
         super().__init__()
@@ -82,10 +88,32 @@ class Mixture(nn.Module):
         self.probabilities = probabilities
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        plain = [op for op in self.candidates if isinstance(op, nn.Conv2d)]
+        if len(plain) == len(self.candidates):
+            return self._joined(plain, inputs[0])
         mixed: Tensor | None = None
         for p, operator in zip(self.probabilities(), self.candidates, strict=True):
             y = p * operator(*inputs)
             mixed = y if mixed is None else mixed + y
+        assert mixed is not None
+        return mixed
+
+    def _joined(self, convolutions: list[nn.Conv2d], x: Tensor) -> Tensor:
+        kernels: dict[int, Tensor] = {}  # by dilation
+        biases: list[Tensor] = []
+        widest = max(c.kernel_size[0] for c in convolutions)
+        for p, c in zip(self.probabilities(), convolutions, strict=True):
+            assert c.bias is not None
+            rim = (widest - c.kernel_size[0]) // 2
+            kernel = p * F.pad(c.weight, (rim, rim, rim, rim))
+            dilation = c.dilation[0]
+            kernels[dilation] = kernels[dilation] + kernel if dilation in kernels else kernel
+            biases.append(p * c.bias)
+        bias: Tensor | None = torch.stack(biases).sum(0)
+        mixed: Tensor | None = None
+        for dilation, kernel in kernels.items():
+            y = F.conv2d(x, kernel, bias, padding=dilation * (widest // 2), dilation=dilation)
+            mixed, bias = y if mixed is None else mixed + y, None
         assert mixed is not None
         return mixed
 
@@ -122,17 +150,24 @@ def search(
     network = supernet(architecture, settings.width, settings.aligns).to(device).train()
     weights = torch.optim.SGD(network.parameters(), settings.lr_weights, momentum=settings.momentum)
     alphas = torch.optim.Adam(architecture.parameters(), settings.lr_alpha)
+
+    def error_of(pair: tuple[Tensor, Tensor]) -> Tensor:
+        frames, reference = pair
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.bfloat16):
+            fused = network(frames.to(device))
+        return intensity_loss(fused.float(), reference.to(device))
+
     for step in range(settings.steps):
         for group in weights.param_groups:
             group["lr"] = settings.lr_weights * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-        loss = _error(network, next(train), device)
+        loss = error_of(next(train))
         weights.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         weights.step()
         error = None
         if step >= settings.warmup_steps:
-            error = _error(network, next(validation), device)
+            error = error_of(next(validation))
             alphas.zero_grad(set_to_none=True)
             torch.autograd.backward(error + settings.eta * latency(architecture.probabilities()))
             alphas.step()
@@ -151,8 +186,3 @@ def search(
                 )
             )
     return architecture.genotype(settings.width)
-
-
-def _error(network: nn.Module, pair: tuple[Tensor, Tensor], device: str) -> Tensor:
-    frames, reference = pair
-    return intensity_loss(network(frames.to(device)), reference.to(device))
