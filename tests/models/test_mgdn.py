@@ -320,7 +320,7 @@ def test_shifted_windows_do_not_see_across_the_wrapped_edge():
     x = torch.randn(1, 12, 12, 16, requires_grad=True)
     # The gate averages over the picture, so only the attention of one band is looked at.
     ends = torch.cat((x[:, 10:], x[:, :2]), 1)
-    block._band(ends, block.attention.bias(), True)[0, 0, 0].sum().backward()
+    block._band(ends, block.norm1(ends), block.attention.bias(), True)[0, 0, 0].sum().backward()
     assert x.grad[0, 10:, :2].abs().sum() > 0
     assert x.grad[0, :2].abs().sum() == 0
     assert x.grad[0, :, 2:].abs().sum() == 0

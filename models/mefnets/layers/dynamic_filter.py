@@ -50,17 +50,20 @@ class _Correlate(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """In planes, and sample by sample: strided gradients of a whole batch took eight times as long."""
         padded, taps = ctx.saved_tensors
         k = ctx.k
-        _, _, H, W = taps.shape
-        grad_padded = torch.zeros_like(padded) if ctx.needs_input_grad[0] else None
-        grad_taps = (
-            torch.empty_like(taps, memory_format=torch.contiguous_format) if ctx.needs_input_grad[1] else None
-        )
-        for index in range(k * k):
-            dy, dx = divmod(index, k)
-            if grad_padded is not None:
-                grad_padded[..., dy : dy + H, dx : dx + W].addcmul_(grad, taps[:, index, None])
-            if grad_taps is not None:
-                torch.sum(grad * padded[..., dy : dy + H, dx : dx + W], 1, out=grad_taps[:, index])
+        B, _, H, W = taps.shape
+        planes = dict(memory_format=torch.contiguous_format)
+        grad_padded = torch.zeros_like(padded, **planes) if ctx.needs_input_grad[0] else None
+        grad_taps = torch.empty_like(taps, **planes) if ctx.needs_input_grad[1] else None
+        for b in range(B):
+            own_grad, own_taps = grad[b].contiguous(), taps[b].contiguous()
+            for index in range(k * k):
+                dy, dx = divmod(index, k)
+                if grad_padded is not None:
+                    grad_padded[b, :, dy : dy + H, dx : dx + W].addcmul_(own_grad, own_taps[index])
+                if grad_taps is not None:
+                    shifted = padded[b, :, dy : dy + H, dx : dx + W]
+                    torch.sum(own_grad * shifted, 0, out=grad_taps[b, index])
         return grad_padded, grad_taps, None
