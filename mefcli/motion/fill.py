@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mefcli.motion.mapping import parts, uncertain, white_about
 from mefcli.motion.reduced import curve_between, floats
 from mefcli.motion.sizes import HELD
-from mefcli.motion.warp import Rim, Tile, mix
+from mefcli.motion.warp import Place, Rim, mix
 from mefcli.values import Box, Matrix, Pixels, Reduced
 
 EDGE_OFF = 0.03
@@ -18,6 +18,8 @@ EDGE_OFF_PER_PX = 0.01
 """How far a repeated edge is off at the edge, and how much more with each reduced pixel away from it."""
 ENOUGH = 0.98
 """Of a place's weight, given by the nearest frames: what all the others would add is not seen."""
+LEAST_SHARE = 0.01
+"""A frame that is black or white all over a place tells nothing of it, and is not looked at further."""
 THIN = 2
 """Every other pixel of the reduced pictures tells what white stands for; fewer leave a step at the edge."""
 
@@ -41,36 +43,37 @@ def fill_missing(
     for index in order:
         white: dict[int, NDArray[np.float32]] = {}
         donors = sorted((i for i in order if i != index), key=lambda i: abs(i - index))
-        for corner in rims[index].corners:
-            whole = rims[index].tile(corner)
-            part = _missing(whole.weight)
+        for place in rims[index].places:
+            whole = rims[index].tile(place)
+            part = _box_of(whole.weight < 1)
             if part is None:
                 continue
-            cut = _cut(whole, part)
-            tile, own, beyond_px = cut.place, cut.weight, cut.beyond_px
+            tile = _within(whole.place, part)
+            own, beyond_px = whole.weight[part], whole.beyond_px[part]
             edge_off = EDGE_OFF + EDGE_OFF_PER_PX / reduced.factor * beyond_px
             given = np.zeros((*own.shape[:2], 3), np.float32)
             lent, cover = np.zeros_like(own), own.copy()
             for donor in donors:
-                if float((own + lent).min()) >= ENOUGH:
+                lacking = _box_of(own + lent < ENOUGH)
+                if lacking is None:
                     break
+                place = _within(tile, lacking)
                 rim = rims[donor]
-                has = rim.tile(corner).weight[part] if corner in rim.corners else np.ones_like(own)
-                if not has.any():
-                    continue
+                has = np.float32(1) if rim.holds(place) else rim.tile(place).weight
                 curve = curve_between(reduced, donor, index)
-                lower, is_white = parts(curve, frames[donor], *tile)
-                if is_white.any():
-                    if donor not in white:
-                        if len(white) == HELD:
-                            white.pop(next(iter(white)))
-                        white[donor] = _white(reduced, donor, index)
-                    lower += is_white * _at(white[donor], tile, reduced.factor * THIN)
-                tells = 1 / (1 + (uncertain(curve, frames[donor][tile]) / edge_off) ** 2)
-                share = (1 - own - lent) * has * tells
-                given += share * np.clip(lower, 0, 1)
-                lent += share
-                cover += (1 - cover) * has
+                tells = 1 / (1 + (uncertain(curve, frames[donor][place]) / edge_off[lacking]) ** 2)
+                share = (1 - own[lacking] - lent[lacking]) * has * tells
+                if float(share.max()) >= LEAST_SHARE:
+                    lower, is_white = parts(curve, frames[donor], *place)
+                    if float((is_white * share).max()) >= LEAST_SHARE:
+                        if donor not in white:
+                            if len(white) == HELD:
+                                white.pop(next(iter(white)))
+                            white[donor] = _white(reduced, donor, index)
+                        lower += is_white * _at(white[donor], place, reduced.factor * THIN)
+                    given[lacking] += share * np.clip(lower, 0, 1)
+                    lent[lacking] += share
+                cover[lacking] += (1 - cover[lacking]) * has
             if not lent.any():
                 continue
             if index not in filled:
@@ -82,21 +85,20 @@ def fill_missing(
     return filled
 
 
-def _missing(weight: NDArray[np.float32]) -> tuple[slice, slice] | None:
-    """The rectangle outside of which a tile's frame has the whole weight."""
-    missing = weight[..., 0] < 1
-    rows, columns = np.flatnonzero(missing.any(axis=1)), np.flatnonzero(missing.any(axis=0))
+def _box_of(mask: NDArray[np.bool_]) -> Place | None:
+    """The rectangle of a mask (h, w, 1) outside of which it is nowhere true."""
+    rows, columns = np.flatnonzero(mask.any(axis=(1, 2))), np.flatnonzero(mask[..., 0].any(axis=0))
     if not len(rows):
         return None
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _cut(tile: Tile, part: tuple[slice, slice]) -> Tile:
+def _within(outer: Place, inner: Place) -> Place:
+    """A part of a place, in that place's own terms."""
     rows, columns = (
-        slice(one.start + inner.start, one.start + inner.stop)
-        for one, inner in zip(tile.place, part, strict=True)
+        slice(one.start + part.start, one.start + part.stop) for one, part in zip(outer, inner, strict=True)
     )
-    return Tile((rows, columns), tile.weight[part], tile.beyond_px[part])
+    return rows, columns
 
 
 def _white(reduced: Reduced, donor: int, index: int) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ majority; pool-adjacent-violators makes the curve monotone. No camera response a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -38,8 +39,8 @@ def uncertain(curve: Curve, source: Pixels) -> Floats:
     The worst channel counts for all: weights that differ by channel would colour the picture.
     """
     slope = np.gradient(curve.value, axis=1)  # a bin is a level
-    result: Floats = _look_up(np.hypot(curve.spread, 0.5 * slope), source).max(axis=-1, keepdims=True)
-    return result
+    off = _look_up(np.hypot(curve.spread, 0.5 * slope), source)
+    return np.maximum(np.maximum(off[..., 0], off[..., 1]), off[..., 2])[..., None]
 
 
 def least(curve: Curve, source: Pixels) -> Floats:
@@ -83,7 +84,8 @@ def parts(curve: Curve, source: Pixels, rows: slice, columns: slice) -> tuple[Fl
         share = np.broadcast_to(
             np.clip((np.arange(BINS) - BINS + NEAR_WHITE + 1) / NEAR_WHITE, 0, 1), (3, BINS)
         )
-    white = _look_up(share, source[padded]).min(axis=2)
+    red, green, blue = np.moveaxis(_look_up(share, source[padded]), 2, 0)
+    white = np.minimum(np.minimum(red, green), blue)  # .min(axis=2) takes ten times as long
     if white.any():
         white = cv2.blur(cv2.blur(white, (SPREAD_PX, SPREAD_PX)), (SPREAD_PX, SPREAD_PX))
     return lower, white[inner][..., None]
@@ -104,36 +106,50 @@ def white_about(curve: Curve, still: Floats, other: Floats, mask: NDArray[np.boo
     if not (white * mask[..., None]).any():
         usually: Floats = np.broadcast_to(usual, still.shape).copy()
         return usually
-    known = white * ~mask[..., None]
-    agree = (other - lower) * known
+    known = white[..., 0] * ~mask
+    # In planes: beside a third axis of three, each operation takes several times as long.
+    agree = [(other[..., c] - lower[..., c]) * known for c in range(3)]
     # About as bright as the curve allows: what is far darker has moved in unnoticed.
     margin = WHITE_MARGIN * _gentle(curve.value)[:, -1].astype(np.float32)
     bounds = (-margin, np.maximum(1.5 * usual, margin))
     enough = max(0.05 * float(known.max()), 1e-6)
     size = (still.shape[1], still.shape[0])
     small = (-(-size[0] // COARSE), -(-size[1] // COARSE))
-    known_small, agree_small = (
-        cv2.resize(one, small, interpolation=cv2.INTER_AREA) for one in (known, agree)
+    known_small, *agree_small = (
+        cv2.resize(one, small, interpolation=cv2.INTER_AREA) for one in (known, *agree)
     )
-    coarse: Floats = np.broadcast_to(usual, agree_small.shape).copy()
+    coarse = [np.full(small[::-1], value, np.float32) for value in usual]
     for radius in (160, 80, 40):
         _draw_to(coarse, agree_small, known_small, max(1, radius // thin // COARSE), bounds, enough)
-    result: Floats = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    planes = [cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in coarse]
     for radius in (20, 10):
-        _draw_to(result, agree, known, max(1, radius // thin), bounds, enough)
+        _draw_to(planes, agree, known, max(1, radius // thin), bounds, enough)
+    result: Floats = cv2.merge(planes)
     return result
 
 
 def _draw_to(
-    result: Floats, agree: Floats, known: Floats, radius: int, bounds: tuple[Floats, Floats], enough: float
+    planes: Sequence[Floats],
+    agree: Sequence[Floats],
+    known: Floats,
+    radius: int,
+    bounds: tuple[Floats, Floats],
+    enough: float,
 ) -> None:
     """Towards the mean of `agree`, weighted by `known`, within a radius; wholly where enough is known."""
     import cv2
 
     side = (2 * radius + 1, 2 * radius + 1)
-    near = cv2.blur(known, side)[..., None]
-    found = np.clip(cv2.blur(agree, side) / np.maximum(near, np.float32(1e-9)), *bounds)
-    result += (found - result) * np.clip(near / np.float32(enough), 0, 1)
+    near = cv2.blur(known, side)
+    firm = np.clip(near / np.float32(enough), 0, 1)
+    near = np.maximum(near, np.float32(1e-9))
+    for plane, one, least_leap, most in zip(planes, agree, *bounds, strict=True):
+        found = cv2.blur(one, side)
+        found /= near
+        np.clip(found, least_leap, most, out=found)
+        found -= plane
+        found *= firm
+        plane += found
 
 
 def _padded(wanted: slice, length: int) -> tuple[slice, slice]:

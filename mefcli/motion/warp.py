@@ -7,6 +7,7 @@ measure. Both work in small blocks, so nothing but the result is allocated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from mefcli.motion.resample import is_gentle, resample
 from mefcli.values import Box, Matrix, Pixels
 
 LEAST_FEATHER_PX, MOST_FEATHER_PX = 4.0, 24.0
-TILE_PX = 128
+CELL_PX, MOST_CELLS = 128, 8  # of a moved frame's rim, and of its pieces along an edge
 EDGE_PX = 2.0  # where a resampled frame still shows that it ends
 BARELY = np.float32(1e-3)  # the weight of a frame's outermost pixels: enough where no other frame has any
 
@@ -44,18 +45,20 @@ def warp(frame: Pixels, matrix: Matrix, box: Box) -> Pixels:
     return result
 
 
+Place = tuple[slice, slice]
+
+
 @dataclass(frozen=True)
 class Tile:
     """A piece of a moved frame, near or beyond the frame's edge."""
 
-    place: tuple[slice, slice]  # rows and columns of the box
+    place: Place  # rows and columns of the box
     weight: NDArray[np.float32]  # (h, w, 1)
     beyond_px: NDArray[np.float32]  # (h, w, 1): pixels beyond the frame's edge
 
 
 class Rim:
-    """Where a moved frame ends, in tiles by their top left corners; tiles wholly inside are left out, and so
-    are all of a frame that was not moved.
+    """Where a moved frame ends, in pieces; what lies wholly inside is in none, nor is a frame not moved.
 
     Each is worked out as it is asked for: of long brackets all of them take more memory than a frame. The
     weight is 0 where the frame has no pixel, rising from almost 0 at its edge to 1 within it: at once where a
@@ -68,27 +71,58 @@ class Rim:
         outer = np.meshgrid([left, right - 1], [top, bottom - 1])
         missing_px = -float(_depth(matrix, *outer, size_px).min())
         self.feather_px = float(np.clip(missing_px, LEAST_FEATHER_PX, MOST_FEATHER_PX))
-        xs, ys = np.arange(left, right, TILE_PX), np.arange(top, bottom, TILE_PX)
-        x_ends, y_ends = np.minimum(xs + TILE_PX, right), np.minimum(ys + TILE_PX, bottom)
-        corners = [np.meshgrid(x, y) for x in (xs, x_ends - 1) for y in (ys, y_ends - 1)]
-        least = np.min([_depth(matrix, x, y, size_px) for x, y in corners], axis=0)
-        near = np.argwhere(least < self.feather_px) * TILE_PX
         still = np.array_equal(matrix, np.eye(3)) and box == (0, 0, *size_px)
-        places = () if still else ((y, x) for y, x in near.tolist())
-        self.corners: dict[tuple[int, int], None] = dict.fromkeys(places)
+        self.places: list[Place] = [] if still else list(self._places())
 
-    def tile(self, corner: tuple[int, int]) -> Tile:
+    def _places(self) -> Iterator[Place]:
+        """Cells along an edge in long pieces, for the work on each costs more than that on its pixels."""
         left, top, right, bottom = self.box
-        y, x = top + corner[0], left + corner[1]
-        y_end, x_end = min(y + TILE_PX, bottom), min(x + TILE_PX, right)
-        depth = _depth(self.matrix, np.arange(x, x_end)[None], np.arange(y, y_end)[:, None], self.size_px)
+        xs, ys = np.arange(left, right, CELL_PX), np.arange(top, bottom, CELL_PX)
+        x_ends, y_ends = np.minimum(xs + CELL_PX, right), np.minimum(ys + CELL_PX, bottom)
+        corners = [np.meshgrid(x, y) for x in (xs, x_ends - 1) for y in (ys, y_ends - 1)]
+        depths = zip(*(_depths(self.matrix, x, y, self.size_px) for x, y in corners), strict=True)
+        sideways, upright = (np.min(list(one), axis=0) < self.feather_px for one in depths)
+        for row, above_or_below in enumerate(upright & ~sideways):
+            for first, last in _runs(above_or_below):
+                yield slice(ys[row] - top, y_ends[row] - top), slice(xs[first] - left, x_ends[last] - left)
+        for column, beside in enumerate((sideways & ~upright).T):
+            for first, last in _runs(beside):
+                rows = slice(ys[first] - top, y_ends[last] - top)
+                yield rows, slice(xs[column] - left, x_ends[column] - left)
+        for row, column in np.argwhere(upright & sideways).tolist():
+            rows = slice(ys[row] - top, y_ends[row] - top)
+            yield rows, slice(xs[column] - left, x_ends[column] - left)
+
+    def holds(self, place: Place) -> bool:
+        """Whether the frame has the whole weight at the corners of a place, and so everywhere in it."""
+        (top, bottom), (left, right) = ((one.start, one.stop - 1) for one in place)
+        x, y = np.meshgrid([left, right], [top, bottom])
+        depth = _depth(self.matrix, x + self.box[0], y + self.box[1], self.size_px)
+        return bool(depth.min() >= self.feather_px)
+
+    def tile(self, place: Place) -> Tile:
+        y, x = (
+            np.arange(one.start, one.stop) + start
+            for one, start in zip(place, (self.box[1], self.box[0]), strict=True)
+        )
+        depth = _depth(self.matrix, x[None], y[:, None], self.size_px)
         weight = np.clip(depth / self.feather_px, 0, 1).astype(np.float32)
         # Smoothstep: a linear ramp shows its two corners as faint lines.
         weight = weight * weight * (3 - 2 * weight)
         weight = np.where(depth > -0.5, np.maximum(weight, BARELY), 0)
         beyond_px = np.maximum(-depth, 0).astype(np.float32)
-        place = (slice(y - top, y_end - top), slice(x - left, x_end - left))
         return Tile(place, weight[..., None], beyond_px[..., None])
+
+
+def _runs(near: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """First and last of neighbours that are true, MOST_CELLS at most."""
+    first = None
+    for index, one in enumerate([*near.tolist(), False]):
+        if first is not None and (not one or index - first == MOST_CELLS):
+            yield first, index - 1
+            first = None
+        if one and first is None:
+            first = index
 
 
 def cover_of(matrix: Matrix, size_px: tuple[int, int], top: int, bottom: int) -> NDArray[np.float32]:
@@ -103,12 +137,18 @@ def _depth(
     matrix: Matrix, x: NDArray[np.int64], y: NDArray[np.int64], size_px: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Distance of places of the reference to the frame's edge, in the frame's pixels; negative outside."""
+    result: NDArray[np.float64] = np.minimum(*_depths(matrix, x, y, size_px))
+    return result
+
+
+def _depths(
+    matrix: Matrix, x: NDArray[np.int64], y: NDArray[np.int64], size_px: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same to its left or right edge, and to its upper or lower one."""
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
     u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w
     v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w
-    across, down = np.minimum(u, size_px[0] - 1.0 - u), np.minimum(v, size_px[1] - 1.0 - v)
-    result: NDArray[np.float64] = np.minimum(across, down)
-    return result
+    return np.minimum(u, size_px[0] - 1.0 - u), np.minimum(v, size_px[1] - 1.0 - v)
 
 
 def mix(frame: Pixels, stand_in: NDArray[np.float32], weight: NDArray[np.float32]) -> Pixels:

@@ -105,7 +105,7 @@ def test_edges_of_many_large_frames_are_worked_out_tile_by_tile() -> None:
     shifted = np.array([[1, 0, 7.5], [0, 1, -4.0], [0, 0, 1]])
     tracemalloc.start()
     rims = [Rim(shifted, (0, 0, 4000, 3000), (4000, 3000)) for _ in range(30)]
-    weights = [rim.tile(corner).weight.min() for rim in rims[:1] for corner in rim.corners]
+    weights = [rim.tile(place).weight.min() for rim in rims[:1] for place in rim.places]
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert min(weights) == 0

@@ -54,7 +54,7 @@ class _Correlate(Function):
         padded, taps = ctx.saved_tensors
         k = ctx.k
         B, _, H, W = taps.shape
-        planes = dict(memory_format=torch.contiguous_format)
+        planes = {"memory_format": torch.contiguous_format}
         grad_padded = torch.zeros_like(padded, **planes) if ctx.needs_input_grad[0] else None
         grad_taps = torch.empty_like(taps, **planes) if ctx.needs_input_grad[1] else None
         for b in range(B):

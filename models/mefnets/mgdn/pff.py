@@ -164,7 +164,7 @@ class Block(nn.Module):
         return x * keep / (1 - self.drop)
 
     def _band(self, x: Tensor, t: Tensor, bias: Tensor, wraps: bool) -> Tensor:
-        """Attention and MLP of whole window rows, (B, h, W, C); t = norm1(x). The caller has rolled the rows."""
+        """Attention and MLP of whole window rows, (B, h, W, C), which the caller has rolled; t = norm1(x)."""
         if self.shift:
             t = t.roll(-self.shift, 2)
         attended = self.attention(t, bias, (wraps, self.shift > 0))
