@@ -41,6 +41,9 @@ def search(
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Steps before operators are weighed.")] = 400,
     lr_alpha: Annotated[float, typer.Option("--lr-alpha", help="Raise it for short searches.")] = 1e-4,
     lr_weights: Annotated[float, typer.Option("--lr-weights", help="Learning rate of the weights.")] = 3e-4,
+    optimiser: Annotated[
+        str, typer.Option("--optimiser", help="Of the weights: sgd, the paper's, or for short searches adam.")
+    ] = "sgd",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pairs a step.")] = 4,
     crop: Annotated[int, typer.Option("--crop-px", min=32, help="Side of the crops.")] = 128,
     side: Annotated[
@@ -80,6 +83,8 @@ def search(
 
     if model not in ("crmef", "crmef-align"):
         raise UsageError(f"There is nothing to search in {model!r}.", "Choose crmef or crmef-align.")
+    if optimiser not in ("sgd", "adam"):
+        raise UsageError(f"There is no optimiser {optimiser!r}.", "Choose sgd or adam.")
     if data is None and not measure_latency:
         raise UsageError("A search needs pictures.", "Give --data the training folder or a packed file.")
     for file in filter(None, (out, alpha_log)):
@@ -111,6 +116,7 @@ def search(
         steps=steps,
         warmup_steps=warmup,
         lr_weights=lr_weights,
+        optimiser=optimiser,  # type: ignore[arg-type]  # checked above
         lr_alpha=lr_alpha,
         seed=seed,
         bfloat16=dtype == torch.bfloat16,

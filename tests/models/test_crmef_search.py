@@ -203,10 +203,11 @@ def test_a_strong_eta_drives_the_choice_to_the_cheapest_operators():
     assert chosen.drm == ("RC-1",) * 4
 
 
-def test_in_bfloat16_it_searches_as_well():
+@pytest.mark.parametrize("settings", [{"bfloat16": True}, {"optimiser": "adam"}])
+def test_in_bfloat16_and_with_adam_it_searches_as_well(settings):
     places = layers(4)
     ticks = []
-    settings = Settings(width=4, steps=2, warmup_steps=0, lr_alpha=0.1, bfloat16=True)
+    settings = Settings(width=4, steps=2, warmup_steps=0, lr_alpha=0.1, **settings)
     search(pairs(0), pairs(1), flat_table(places, C_1=0.1), settings, on_step=ticks.append)
     assert 0 < ticks[0].train < 1
     assert ticks[1].latency < 1

@@ -62,8 +62,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     as a whole, which no window has, and takes three times as long in bfloat16."""
     if not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    weights = (q * q.shape[-1] ** -0.5) @ k.mT + mask
-    return weights.softmax(-1) @ v
+    weights: Tensor = (q * q.shape[-1] ** -0.5) @ k.mT + mask
+    attended: Tensor = weights.softmax(-1) @ v
+    return attended
 
 
 class WindowAttention(nn.Module):
