@@ -190,17 +190,18 @@ class Lattice:
         factor, h = self.factor, self.planes.shape[1]
         # With one working pixel more on every side, the edge's own beyond it.
         first, last = top // factor - 1, -(-bottom // factor) + 1
-        rows = self.planes[plane, max(first, 0) : min(last, h)]
-        beyond = (max(-first, 0), max(last - h, 0)), (1, 1), (0, 0)
-        rows = np.pad(rows, beyond, mode="edge")
+        rows: Floats = self.planes[plane, max(first, 0) : min(last, h)]
+        above, below, channels = max(-first, 0), max(last - h, 0), rows.shape[2]
+        rows = cv2.copyMakeBorder(rows, above, below, 1, 1, cv2.BORDER_REPLICATE)
+        rows = rows.reshape(*rows.shape[:2], channels)  # OpenCV drops an axis of one channel
         if times != 1.0:
             rows *= np.float32(times)
         if factor == 1:
             return rows[1:-1, 1:-1].astype(np.float32)
         wide = cv2.resize(rows, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-        if wide.ndim == 2:  # OpenCV drops an axis of one channel
-            wide = wide[..., None]
-        inside: Floats = wide[factor : factor + bottom - top, factor : factor + self.width]
+        inside: Floats = wide.reshape(*wide.shape[:2], channels)[
+            factor : factor + bottom - top, factor : factor + self.width
+        ]
         return inside
 
 
