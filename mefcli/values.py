@@ -146,6 +146,7 @@ class Ghost:
 class Ghosts:
     reference: int  # the frame that is right about what moved
     frames: tuple[Ghost, ...]  # dark to bright; the reference's own is empty
+    weights_sha256: str | None = None  # of the network that told what moved; comparing needs none
 
 
 @dataclass(frozen=True)

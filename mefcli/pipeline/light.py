@@ -334,6 +334,7 @@ def lit_object(lit: Lit, outputs: Sequence[Path]) -> dict[str, Any]:
         "alignment": alignment_objects(lit.bracket, lit.alignment),
         "box_px": list(lit.alignment.box) if lit.alignment else None,
         "ghosts": ghost_objects(lit.bracket, lit.ghosts),
+        "deghost_weights_sha256": lit.ghosts.weights_sha256 if lit.ghosts else None,
         "seconds": {stage: round(seconds, 3) for stage, seconds in lit.record.seconds.items()},
         "seconds_total": round(sum(lit.record.seconds.values()), 3),
         "peak_memory_mb": lit.record.peak_memory_mb,

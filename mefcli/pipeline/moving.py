@@ -138,7 +138,8 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
 
         told = replace(stack, notes=(*stack.notes, UNKNOWN))
         return compared(told, replace(job, deghost="auto"), on_step, spend=spend)
-    light = believed(radiance, load(device=job.device))
+    believer = load(device=job.device)
+    light = believed(radiance, believer)
     names = [path.name for path in stack.bracket.paths]
     frames = to_change(stack, spend=spend)
     found = [Ghost()] * FRAMES
@@ -153,7 +154,8 @@ def deghost(stack: Stack, job: Job, on_step: OnStep = silent, *, spend: bool = F
         frames[index] = frame
     on_step(Step("deghost", 1.0, f"{sum(len(one.boxes) for one in found)} regions"))
     notes = (*stack.notes, *much_moved(found, names[REFERENCE]))
-    return replace(stack, frames=frames, notes=notes, ghosts=Ghosts(REFERENCE, tuple(found)), reduced=None)
+    ghosts = Ghosts(REFERENCE, tuple(found), believer.sha256)
+    return replace(stack, frames=frames, notes=notes, ghosts=ghosts, reduced=None)
 
 
 def _radiance(stack: Stack) -> tuple[Radiance, bool]:

@@ -103,6 +103,7 @@ def result_object(result: Result) -> dict[str, Any]:
         "alignment": alignment_objects(result.bracket, result.alignment),
         "box_px": list(result.alignment.box) if result.alignment else None,
         "ghosts": ghost_objects(result.bracket, result.ghosts),
+        "deghost_weights_sha256": result.ghosts.weights_sha256 if result.ghosts else None,
         "sharp": sharp_objects(result.bracket, result.sharp),
         "gain_map": gain_map_object(result.gain_map),
         "seconds_total": round(result.seconds, 3),
@@ -126,6 +127,7 @@ _EMPTY: dict[str, Any] = {
     "alignment": None,
     "box_px": None,
     "ghosts": None,
+    "deghost_weights_sha256": None,
     "sharp": None,
     "gain_map": None,
     "seconds": {},
@@ -164,7 +166,7 @@ def done_before(bracket: Bracket, outputs: Sequence[Path], told: Mapping[str, An
         record,
         (width, height),
         _alignment(told["alignment"], told.get("box_px")),
-        _ghosts(told["ghosts"]),
+        _ghosts(told["ghosts"], told.get("deghost_weights_sha256")),
         float(told["seconds_total"]),
         before=True,
         sharp=_sharp(told.get("sharp")),
@@ -192,13 +194,12 @@ def _alignment(told: Any, box: Any) -> Alignment | None:
     return Alignment(placed, _box(box))
 
 
-def _ghosts(told: Any) -> Ghosts | None:
+def _ghosts(told: Any, weights_sha256: str | None) -> Ghosts | None:
     if told is None:
         return None
     reference = [bool(one["reference"]) for one in told].index(True)
-    return Ghosts(
-        reference, tuple(Ghost(float(one["share"]), tuple(map(_box, one["boxes"]))) for one in told)
-    )
+    frames = tuple(Ghost(float(one["share"]), tuple(map(_box, one["boxes"]))) for one in told)
+    return Ghosts(reference, frames, weights_sha256)
 
 
 def _sharp(told: Any) -> Sharp | None:

@@ -125,7 +125,12 @@ def _findings(
             (_regions(one.outlines, *size), f"{name}: {one.share:.1%} replaced")
             for name, one in zip(names, ghosts.frames, strict=True)
         ]
-        sections.append(Section("Ghosts", cards(figures)))
+        body = cards(figures)
+        if ghosts.weights_sha256:
+            body += (
+                f'<p class="small">Found by a network; its weights have SHA-256 {ghosts.weights_sha256}.</p>'
+            )
+        sections.append(Section("Ghosts", body))
     return sections
 
 

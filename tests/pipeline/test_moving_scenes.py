@@ -24,6 +24,7 @@ from mefcli.job import Job
 from mefcli.pipeline import light as stage
 from mefcli.pipeline import moving
 from mefcli.pipeline.deghost import deghost
+from mefcli.pipeline.results import done_before, result_object
 from mefnets import MODELS
 from mefnets.engine.fuser import build_network
 from mefnets.mgdn.light import LEAST as TAUGHT
@@ -183,6 +184,25 @@ def test_frames_show_the_walker_where_the_middle_one_does() -> None:
     assert done.ghosts is not None
     assert done.ghosts.reference == 1
     assert done.ghosts.frames[0].boxes
+
+
+def test_a_fusion_tells_the_weights_that_found_its_ghosts(
+    mef: Mef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what a batch reads back from its journal, and the page."""
+    monkeypatch.setattr(moving, "_radiance", lambda stack, known=moving._radiance: (known(stack)[0], True))
+    paths = written(tmp_path, bracket(WALKED))
+    out, page = tmp_path / "out.tif", tmp_path / "page.html"
+    chosen = ("--ev", "-2,0,2", "-o", out, "--deghost", "mgdn", "--report", page, "--json")
+    run = mef("fuse", *paths, *chosen)
+    assert run.code == 0, run.err
+    told = json.loads(run.out)
+    assert told["deghost_weights_sha256"] == moving.load(device="auto").sha256
+    assert told["deghost_weights_sha256"] in page.read_text(encoding="utf-8")
+    again = done_before(api.plan(paths), [out], told)
+    assert result_object(again)["deghost_weights_sha256"] == told["deghost_weights_sha256"]
+    old = {key: value for key, value in told.items() if key != "deghost_weights_sha256"}
+    assert result_object(done_before(api.plan(paths), [out], old))["deghost_weights_sha256"] is None
 
 
 def test_what_agrees_keeps_its_bits() -> None:
