@@ -22,6 +22,23 @@ from mefcli.errors import MefError
 from mefnets import MODELS
 
 
+@pytest.fixture(autouse=True)
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gigabytes of memory are not worth touching for a thumbnail."""
+    monkeypatch.setattr(measure, "MOST_WARMED", 1 << 20)
+
+
+def test_memory_is_warmed_before_each_program_and_never_more_than_half_of_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(measure.np, "ones", lambda count, kind: asked.append(count))
+    measure.run([sys.executable, "-c", "pass"], tmp_path)
+    monkeypatch.setattr(measure.os, "sysconf", {"SC_AVPHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}.__getitem__)
+    measure.warm_memory()
+    assert asked == [1 << 20, 50 * 4096]
+
+
 def test_a_process_costs_what_it_burns_and_holds(tmp_path: Path) -> None:
     idle = measure.run([sys.executable, "-c", "pass"], tmp_path)
     code = "import time as t; b = bytearray(200 << 20)\nwhile t.process_time() < 0.5: 0"
