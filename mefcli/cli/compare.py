@@ -44,7 +44,12 @@ def compare(
         Path | None, typer.Option("--report", help="Write a page with a before/after slider here, .html.")
     ] = None,
     models: Annotated[
-        str, typer.Option("--models", "-m", help="all (that have weights here), or names with commas.")
+        str,
+        typer.Option(
+            "--models",
+            "-m",
+            help="all (that have weights here), or with commas names and files of weights.",
+        ),
     ] = "all",
     task: Annotated[
         str | None,
@@ -158,15 +163,16 @@ def compare(
 def _fusers(names: Sequence[str], job: Job, left_out: dict[str, str] | None) -> dict[str, Fusion]:
     """Every model, loaded. `left_out` takes those that cannot be, where they were not asked for by name."""
     from mefcli import api
-    from mefcli.checkpoints import known_models
+    from mefcli.checkpoints import find_model
     from mefcli.errors import ModelError
+    from mefcli.evaluation.methods import labelled
     from mefcli.pipeline.check import check_model
 
     fusers: dict[str, Fusion] = {}
-    for name in names:
+    for label, name in labelled(names).items():
         try:
-            check_model(replace(job, model=name), known_models()[name].task)
-            fusers[name] = api.load_fuser(name, device=job.device, half=job.half)
+            check_model(replace(job, model=name), find_model(name).task)
+            fusers[label] = api.load_fuser(name, device=job.device, half=job.half)
         except ModelError as error:
             if left_out is None:
                 raise

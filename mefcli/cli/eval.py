@@ -22,7 +22,11 @@ def evaluate(
     ] = None,
     models: Annotated[
         str | None,
-        typer.Option("--models", "-m", help="Run and score these models: all, or names with commas."),
+        typer.Option(
+            "--models",
+            "-m",
+            help="Run and score these models: all, or with commas names and files of weights.",
+        ),
     ] = None,
     layout: Annotated[Layout, typer.Option("--layout", help="mefb: the benchmark's folders.")] = "plain",
     metrics: Annotated[

@@ -63,10 +63,15 @@ def scores(
     Examples:
     mef train scores SCENES
     """
+    from mefcli.checkpoints import is_file
+    from mefcli.errors import UsageError
     from mefcli.evaluation.methods import chosen_models
     from mefcli.quality import measure
 
     names = chosen_models(models) if models else None
+    files = [name for name in names or () if is_file(name)]
+    if files:
+        raise UsageError(f"{files[0]} is a file, not a model of the lists.", "mef eval scores files.")
     path = measure(
         folder, scenes, anew=anew, names=names, on_model=lambda name, words: say(f"{name}: {words}.")
     )

@@ -68,17 +68,23 @@ def all_models(task: Task = "exposure", *, quick: bool = False) -> tuple[list[st
 
 
 def chosen_models(text: str) -> list[str]:
-    """'all' (what can run here and leaves alignment to mef), or a list with commas."""
-    from mefcli.checkpoints import known_models
+    """'all' (what can run here and leaves alignment to mef), or a list with commas, of names and of files."""
+    from mefcli.checkpoints import find_model
 
     if text == "all":
         return all_models()[0]
-    known = known_models()
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ModelError(f"There is no model {unknown[0]!r}.", f"Known: {', '.join(known)}.")
+    for name in names:
+        find_model(name)
     return names
+
+
+def labelled(names: Sequence[str]) -> dict[str, str]:
+    """Every model by what a table calls it: a file of weights by its name alone, where no other has it."""
+    from mefcli.checkpoints import is_file
+
+    short = [Path(name).stem if is_file(name) else name for name in names]
+    return {one if short.count(one) == 1 else name: name for one, name in zip(short, names, strict=True)}
 
 
 def from_models(
@@ -91,7 +97,7 @@ def from_models(
     from mefcli import api
 
     makers: dict[str, Maker] = {}
-    for name in names:
+    for label, name in labelled(names).items():
         try:
             fuser = api.load_fuser(name, device=device)
         except ModelError as error:
@@ -104,7 +110,7 @@ def from_models(
             result: NDArray[Any] = fuser.fuse(frames, depth=8)
             return result
 
-        makers[name] = make
+        makers[label] = make
     if not makers:
         raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
     return makers

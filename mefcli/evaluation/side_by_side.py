@@ -38,14 +38,14 @@ class Material:
 
 def task_of_models(names: Sequence[str], task: Task | None) -> Task:
     """The one task of these models, which is the one asked for."""
-    from mefcli.checkpoints import known_models
+    from mefcli.checkpoints import find_model
 
-    known = known_models()
-    tasks = {known[name].task for name in names}
+    each = {name: find_model(name).task for name in names}
+    tasks = set(each.values())
     if task is not None:
         tasks.add(task)
     if len(tasks) > 1:
-        words = ", ".join(f"{name} ({known[name].task})" for name in names)
+        words = ", ".join(f"{name} ({its})" for name, its in each.items())
         raise ModelError(
             f"These models are not all for {task or 'one task'}: {words}.",
             f"Name models of one task, or leave out {named('models')}.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from toolkit import Mef
 
 from mefcli import errors
 from mefcli.evaluation.methods import all_models
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 @pytest.mark.usefixtures("undecoded")
@@ -67,3 +71,35 @@ def test_compare_tells_what_is_slow_and_fast_leaves_it_out(
     assert set(ran) == set(all_models(quick=True)[0])
     assert "mgdn is left out: it takes 44 CPU-s a megapixel" in done.err
     assert "Slow" not in done.err
+
+
+def test_models_may_be_files_of_weights(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
+    """A run of one's own beside what is shipped: called by the file's name where no other has it."""
+    mine, same = tmp_path / "mine.safetensors", tmp_path / "ffmef.safetensors"
+    for path in (mine, same):
+        shutil.copy(WEIGHTS / "ffmef.safetensors", path)
+    names = f"ffmef,{mine},{same}"
+    done = mef("compare", *jpegs, "--models", names, "--megapixels", "0.01", "--json")
+    assert done.code == 0, done.err
+    scores = {row["name"]: row["scores"] for row in json.loads(done.out)["models"]}
+    assert list(scores) == ["ffmef", "mine", str(same)]
+    assert scores["ffmef"] == scores["mine"] == scores[str(same)]
+    scene = tmp_path / "scenes" / "one"
+    scene.mkdir(parents=True)
+    for path in jpegs:
+        shutil.copy(path, scene)
+    scored = mef("eval", tmp_path / "scenes", "--models", f"average,{mine}", "--metrics", "Q_ABF", "--json")
+    assert scored.code == 0, scored.err
+    assert '"mine"' in scored.out
+    gone = mef("compare", *jpegs, "--models", str(tmp_path / "gone.safetensors"))
+    assert gone.code == 1
+    assert "gone.safetensors" in gone.err
+    lists = mef("train", "scores", tmp_path / "scenes", "--models", str(mine))
+    assert lists.code == 2
+    assert "not a model of the lists" in lists.err
+
+
+def test_a_misspelled_model_is_answered_with_the_near_one(mef: Mef, jpegs: list[Path]) -> None:
+    done = mef("compare", *jpegs, "--models", "hause,mertens")
+    assert done.code == 2
+    assert "Did you mean house" in done.err
