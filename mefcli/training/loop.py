@@ -263,6 +263,7 @@ class Trainer:
             seed=self.settings.seed,
             data=self.run.store.data_hash[:12],
             device=self.run.device_words,
+            asks=" ".join(self.state.objective.asks()),
         )
 
     def save(self, name: str = "last.pt") -> None:
