@@ -47,6 +47,10 @@ def reproduce(
     runs: Annotated[Path, typer.Option("--runs", help="Where trainings are kept; they continue.")] = Path(
         "runs"
     ),
+    vgg16: Annotated[
+        Path | None,
+        typer.Option("--vgg16", help="MEF-CL: torchvision's VGG-16 file, through which its paper compares."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
     megapixels: Annotated[
         float | None, typer.Option("--megapixels", help="Reduce the scenes to this size.", min=0.002)
@@ -62,8 +66,8 @@ def reproduce(
 
     The table needs the paper's pictures (--data); the claims are tested by training the recipe with and
     without a part, each for the same time (--train). They are judged on the scenes of --data, or on the
-    validation scenes of the training data. What a network is said to do with pictures of a kind (two under-
-    exposed ones, pairs that moved) is seen with the weights that are there, on such pictures of those scenes.
+    validation scenes of the training data. What a network is said to do with pairs that are too dark, too
+    bright, or moved is seen with the weights that are there, on such pairs of the validation scenes.
 
     Examples:
     mef reproduce ffmef                                       what the paper says
@@ -108,6 +112,7 @@ def reproduce(
             "steps": steps,
             "crop_px": crop,
             "threads": threads,
+            "vgg16": vgg16,
             "device": job.device,
         }
         findings = _tested(spec, chosen, train, runs / "reproduce", scenes, seeds, shared)

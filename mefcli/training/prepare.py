@@ -36,6 +36,9 @@ from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
 HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
+WITHOUT_VGG16 = (
+    "The paper compares through VGG-16; without its file this run does so through our own feature network."
+)
 SHORT = 12  # digits of a hash that name a file
 
 
@@ -154,7 +157,8 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
     objective = recipe.objective().to(device)
-    give_features(objective, settings, device)
+    if give_features(objective, settings, device) and settings.variant.startswith("paper"):
+        say(WITHOUT_VGG16)
     teacher = give_teacher(objective, settings, device)
     state = new_state(recipe, network, objective)
     dtype = precision.choose(settings.precision, recipe.wide, device)
@@ -224,11 +228,11 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
     return (sha256 or "")[:SHORT]
 
 
-def give_features(objective: Objective, settings: Settings, device: torch.device) -> None:
-    """The frozen feature network, for objectives that compare by one."""
+def give_features(objective: Objective, settings: Settings, device: torch.device) -> bool:
+    """The frozen feature network, for objectives that compare by one; whether it is ours."""
     use = getattr(objective, "use_features", None)
     if use is None:
-        return
+        return False
     from mefcli.training.features import load_features, untrained_features
 
     if settings.vgg16:
@@ -238,5 +242,6 @@ def give_features(objective: Objective, settings: Settings, device: torch.device
             use(load_vgg16(settings.vgg16).to(device))
         except (OSError, ValueError) as error:
             raise ModelError(str(error)) from error
-        return
+        return False
     use((untrained_features() if settings.smoke else load_features(settings.features)).to(device))
+    return True
