@@ -108,7 +108,7 @@ def held_of(
     stack: StackKind = "exposures",
 ) -> list[Held]:
     if isinstance(store, SceneStore):
-        return store.held(frames, short_side_px)
+        return store.held(frames, short_side_px, truth=stack == "focus")
     if stack == "focus":
         return focus.held_out(store, short_side_px, frames)
     if stack == "infrared":
@@ -120,8 +120,7 @@ def held_of(
 
 def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
     if isinstance(store, SceneStore):
-        if data.stack != "exposures":
-            raise InputError("These scenes are brackets of exposures.", "This needs mef's free pictures.")
+        store.check(data)
         return RecordedBrackets(store, data, seed=seed)
     if data.stack == "focus":
         return focus.FocusSimulator(store, data, seed=seed)

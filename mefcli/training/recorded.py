@@ -2,7 +2,9 @@
 
 Packed like the free pictures, into one zip whose bytes depend on the pictures alone; opened as one
 memory-mapped file of 8-bit pixels. `RecordedBrackets` hands out the same arrays as the simulator, drawn from
-what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it.
+what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it. Scenes whose
+frames are alike in light are focus stacks: they keep their order (near focus first), and their reference is
+the picture with everything in focus.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ FORMAT = 1
 LONG_SIDE_PX = 768  # larger pictures are reduced to this
 ENDS = 0.7  # share of pairs that are the darkest and the brightest frame
 GAMMA = 2.2  # of pictures whose exposures nobody tells
+ALIKE_EV = 0.5  # frames of a focus stack differ by less; by GAMMA this is a sixth of the light
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -63,7 +66,9 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
     frames = [_read(path) for path in scene.frames]
     light = [float((frame @ LUMA).mean()) for frame in frames]
     evs = scene.evs or tuple(GAMMA * float(np.log2(max(mean, 1.0) / 255)) for mean in light)
-    order = sorted(range(len(frames)), key=lambda k: (evs[k], light[k]))
+    order = list(range(len(frames)))
+    if not _alike(evs):
+        order.sort(key=lambda k: (evs[k], light[k]))
     pictures = [frames[k] for k in order] + ([_read(scene.reference)] if scene.reference else [])
     for k, picture in enumerate(pictures):
         if picture.shape != pictures[0].shape:
@@ -86,6 +91,10 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
     }
 
 
+def _alike(evs: tuple[float, ...]) -> bool:
+    return max(evs) - min(evs) < ALIKE_EV
+
+
 def _read(path: Path) -> Bytes:
     """RGB, at most LONG_SIDE_PX a side."""
     import cv2
@@ -104,7 +113,7 @@ def _read(path: Path) -> Bytes:
 class Entry:
     name: str
     part: Part
-    evs: tuple[float, ...]  # dark to bright
+    evs: tuple[float, ...]  # dark to bright; of focus stacks in the order of their names
     reference: bool
     height: int
     width: int
@@ -113,6 +122,11 @@ class Entry:
     @property
     def pictures(self) -> int:
         return len(self.evs) + self.reference
+
+    @property
+    def focus(self) -> bool:
+        """Whether its frames can only differ by their focus."""
+        return _alike(self.evs)
 
 
 class SceneStore:
@@ -138,10 +152,37 @@ class SceneStore:
     def of(self, part: Part) -> list[int]:
         return [k for k, entry in enumerate(self.entries) if entry.part == part]
 
-    def held(self, frames: int = 2, short_side_px: int = SHORT_SIDE_PX, most: int = 8) -> list[Held]:
-        """Scenes to judge by: their ends and what lies evenly between, reduced."""
+    def check(self, data: Data) -> None:
+        """Refuse a recipe for other frames than these, or one whose target they lack."""
+        if data.stack == "exposures":
+            return
+        if data.stack != "focus":
+            raise InputError(
+                "Scenes of your own are exposures or focus stacks; this recipe learns from neither.",
+                "It needs mef's free pictures.",
+            )
+        total = len(self.entries)
+        if exposures := sum(not entry.focus for entry in self.entries):
+            raise InputError(
+                f"The frames of {exposures} of {total} scenes differ in exposure: these are no focus stacks.",
+                "Train a model for exposures on them.",
+            )
+        missing = sum(not entry.reference for entry in self.entries)
+        if data.target and missing:
+            raise InputError(
+                f"{missing} of {total} scenes have no picture with everything in focus to learn from.",
+                "Lay one beside the frames (full_clear/, or SCENE/reference.png), or take the variant paper, "
+                "which needs none.",
+            )
+
+    def held(
+        self, frames: int = 2, short_side_px: int = SHORT_SIDE_PX, most: int = 8, *, truth: bool = False
+    ) -> list[Held]:
+        """Scenes to judge by: their ends and what lies evenly between, reduced. `truth`: beside what each
+        ought to become, where every one has it."""
         import cv2
 
+        truth = truth and all(self.entries[number].reference for number in self.of("val")[:most])
         found = []
         for number in self.of("val")[:most]:
             entry, shots = self.entries[number], self.frames(number)
@@ -151,7 +192,10 @@ class SceneStore:
             small = tuple(
                 np.asarray(cv2.resize(shots[k], size, interpolation=cv2.INTER_AREA), np.uint8) for k in chosen
             )
-            found.append(Held(entry.name, small))
+            known = None
+            if truth:
+                known = _unit(cv2.resize(self.pictures(number)[-1], size, interpolation=cv2.INTER_AREA))
+            found.append(Held(entry.name, small, known))
         return found
 
 

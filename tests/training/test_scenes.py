@@ -217,6 +217,77 @@ def test_a_network_learns_from_a_folder_of_scenes_and_its_weights_say_so(
     assert metadata["licence"] != "MIT"
 
 
+# ---- focus stacks ----------------------------------------------------------------------------------------
+
+
+def focused(folder: Path, references: bool = True) -> None:
+    """Pairs of one exposure, the left half sharp in the near one; the far one is a little brighter."""
+    for k in range(5):
+        shot(folder / "near" / f"{k}.png", k)
+        sharp = cv2.imread(str(folder / "near" / f"{k}.png"))
+        if references:
+            (folder / "full_clear").mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / "full_clear" / f"{k}.png"), sharp)
+        soft = cv2.GaussianBlur(sharp, (0, 0), 6)
+        half = sharp.shape[1] // 2
+        near, far = sharp.copy(), sharp.copy()
+        near[:, half:], far[:, :half] = soft[:, half:], soft[:, :half]
+        (folder / "far").mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / "near" / f"{k}.png"), np.clip(near * 1.02, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / "far" / f"{k}.png"), far)
+
+
+def test_a_focus_stack_keeps_its_order_and_its_truth(tmp_path: Path) -> None:
+    focused(tmp_path / "mine")
+    pack_scenes(find(tmp_path / "mine"), tmp_path / "mine.mefdata")
+    store = open_scenes(tmp_path / "mine.mefdata", tmp_path / "cache")
+    for number, entry in enumerate(store.entries):
+        assert entry.focus
+        near, far, truth = store.pictures(number).astype(int)
+        half = entry.width // 2
+        left, right = np.s_[:, : half - 8], np.s_[:, half + 8 :]
+        assert np.abs(near - truth)[right].mean() > 2 * np.abs(far - truth)[right].mean()
+        assert np.abs(far - truth)[left].mean() > np.abs(near - truth)[left].mean()
+    data = Data(stack="focus", crop_px=32, batch=2, target=True)
+    store.check(data)
+    batch = to_batch(RecordedBrackets(store, data).batch(0), "cpu")
+    assert batch.target is not None
+    held = store.held(truth=True)
+    assert held[0].truth is not None
+    assert held[0].truth.shape == held[0].frames[0].shape
+
+
+def test_a_focus_network_learns_from_focus_stacks_of_one_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focused(tmp_path / "mine")
+    words = ["--data", str(tmp_path / "mine"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 0
+    log = (Path(capsys.readouterr().out.strip()) / "log.csv").read_text()
+    assert "psnr" in log  # judged by the truth
+
+
+def test_focus_stacks_without_a_truth_suit_the_recipe_that_needs_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focused(tmp_path / "mine", references=False)
+    words = ["--data", str(tmp_path / "mine"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 1
+    assert "5 of 5 scenes have no picture with everything in focus" in capsys.readouterr().err
+    assert run(["train", "ffmef-focus", "--variant", "paper", *words]) == 0
+
+
+def test_exposures_are_no_focus_stacks_and_moving_scenes_are_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sice(tmp_path / "SICE")
+    words = ["--data", str(tmp_path / "SICE"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 1
+    assert "differ in exposure: these are no focus stacks" in capsys.readouterr().err
+    assert run(["train", "mgdn-moving", *words]) == 1
+    assert "exposures or focus stacks" in capsys.readouterr().err
+
+
 def test_a_pack_of_scenes_is_not_taken_for_free_pictures(store: SceneStore, tmp_path: Path) -> None:
     words = ["train", "features", "--data", str(tmp_path / "mine.mefdata"), "--runs", str(tmp_path / "runs")]
     assert run([*words, "--steps", "1"]) == 1
