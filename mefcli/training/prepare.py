@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mefcli.checkpoints import adapted
-from mefcli.errors import InputError, ModelError, named
+from mefcli.errors import InputError, ModelError, UsageError, named
 from mefcli.training import focus, infrared, moving, precision, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
@@ -219,6 +219,11 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
     Returns the hash of its weights; nothing where there is none."""
     use = getattr(objective, "use_teacher", None)
     if use is None:
+        if settings.teacher:
+            raise UsageError(
+                f"This recipe has no teacher: {named('teacher')} has no use here.",
+                f"Leave it out, or leave out {named('variant')}.",
+            )
         return ""
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
 
@@ -231,6 +236,11 @@ def give_features(objective: Objective, settings: Settings, device: torch.device
     """The frozen feature network, for objectives that compare by one; whether it is ours."""
     use = getattr(objective, "use_features", None)
     if use is None:
+        if given := "vgg16" if settings.vgg16 else "features" if settings.features else "":
+            raise UsageError(
+                f"This recipe compares through no feature network: {named(given)} has no use here.",
+                f"MEF-CL's variants untaught and paper do: name one with {named('variant')}.",
+            )
         return False
     from mefcli.training.features import load_features, untrained_features
 
