@@ -189,7 +189,8 @@ def _by_count(successes: int, trials: int) -> Verdict:
         raise InputError("There is no scene to judge by.", "Pack the whole training folder.")
 
     def chance(least: int) -> float:
-        return sum(math.comb(trials, k) for k in range(least, trials + 1)) / 2**trials
+        ways = sum(math.comb(trials, k) for k in range(least, trials + 1))
+        return float(ways / 2**trials)
 
     if chance(successes) < CERTAIN:
         return "holds"

@@ -12,7 +12,7 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, UsageError, named
-from mefcli.training import focus, infrared, moving, precision, scenes
+from mefcli.training import focus, infrared, moving, precision, recorded_moving, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -108,6 +108,8 @@ def held_of(
     stack: StackKind = "exposures",
 ) -> list[Held]:
     if isinstance(store, SceneStore):
+        if stack == "moving":
+            return recorded_moving.held_out(store, short_side_px, HELD_MOVING)
         return store.held(frames, short_side_px, truth=stack == "focus")
     if stack == "focus":
         return focus.held_out(store, short_side_px, frames)
@@ -121,7 +123,8 @@ def held_of(
 def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
     if isinstance(store, SceneStore):
         store.check(data)
-        return RecordedBrackets(store, data, seed=seed)
+        kind = recorded_moving.RecordedMoving if data.stack == "moving" else RecordedBrackets
+        return kind(store, data, seed=seed)
     if data.stack == "focus":
         return focus.FocusSimulator(store, data, seed=seed)
     if data.stack == "infrared":

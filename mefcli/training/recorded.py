@@ -4,7 +4,8 @@ Packed like the free pictures, into one zip whose bytes depend on the pictures a
 memory-mapped file of 8-bit pixels. `RecordedBrackets` hands out the same arrays as the simulator, drawn from
 what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it. Scenes whose
 frames are alike in light are focus stacks: they keep their order (near focus first), and their reference is
-the picture with everything in focus.
+the picture with everything in focus. Of moving scenes the light is kept beside the frames
+(`recorded_moving.py`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from mefcli.training.validate import SHORT_SIDE_PX, Held
 from mefnets.recipe import Data
 
 FORMAT = 1
+LIGHT, BRIGHTEST = "light.hdr", 6e4  # its member's name; what half floats hold
 LONG_SIDE_PX = 768  # larger pictures are reduced to this
 ENDS = 0.7  # share of pairs that are the darkest and the brightest frame
 GAMMA = 2.2  # of pictures whose exposures nobody tells
@@ -80,6 +82,11 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, PHOTO_QUALITY])[1]
         archive.writestr(zip_entry(f"{number:05d}/{k}.jpg"), coded.tobytes())
     height, width = pictures[0].shape[:2]
+    if scene.light:
+        # 1 at the white of the darkest frame, whatever the stops of the set count from.
+        light = _read_light(scene.light, height, width) * np.float32(2.0 ** evs[order[0]])
+        coded = cv2.imencode(".hdr", light[..., ::-1])[1]
+        archive.writestr(zip_entry(f"{number:05d}/{LIGHT}"), coded.tobytes())
     middle = (evs[order[0]] + evs[order[-1]]) / 2
     return {
         "name": scene.name,
@@ -88,7 +95,30 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         "reference": scene.reference is not None,
         "height": height,
         "width": width,
+        **({"light": True} if scene.light else {}),
     }
+
+
+def _read_light(path: Path, height: int, width: int) -> Floats:
+    import cv2
+
+    light = _hdr(path.read_bytes())
+    if light is None:
+        raise UnreadableError(f"{path} is not a readable radiance map.", "Remove it from the data.")
+    if abs(light.shape[0] / light.shape[1] - height / width) > 0.02 * height / width:
+        raise InputError(f"{path} has another shape than the frames beside it.", "Crop them alike.")
+    return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _hdr(data: bytes) -> Floats | None:
+    """Linear RGB of a Radiance file."""
+    import cv2
+
+    coded = np.frombuffer(data, np.uint8)
+    found = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR) if coded.size else None
+    if found is None or found.dtype != np.float32 or not np.isfinite(found).all():
+        return None
+    return np.ascontiguousarray(found[..., ::-1])
 
 
 def _alike(evs: tuple[float, ...]) -> bool:
@@ -118,6 +148,7 @@ class Entry:
     height: int
     width: int
     offset: int  # in bytes
+    light: int | None = None  # where that of the middle frame begins, in bytes of its own file
 
     @property
     def pictures(self) -> int:
@@ -140,6 +171,7 @@ class SceneStore:
         self.words = f"recorded scenes of one's own: {len(self.entries)}, {index['layout']}"
         self.licence = "that of the pictures it was trained on"
         self._pixels = np.memmap(folder / "pixels.u8", np.uint8, "r")
+        self._lights = folder / "lights.f16"
 
     def pictures(self, number: int) -> Bytes:  # (N or N + 1, H, W, 3): frames dark to bright, reference last
         entry = self.entries[number]
@@ -149,6 +181,12 @@ class SceneStore:
     def frames(self, number: int) -> Bytes:
         return self.pictures(number)[: len(self.entries[number].evs)]
 
+    def light(self, number: int) -> NDArray[np.float16]:  # (H, W, 3), 1 at the white of the darkest frame
+        entry = self.entries[number]
+        assert entry.light is not None
+        shape = (entry.height, entry.width, 3)
+        return np.memmap(self._lights, np.float16, "r", entry.light, shape)
+
     def of(self, part: Part) -> list[int]:
         return [k for k, entry in enumerate(self.entries) if entry.part == part]
 
@@ -156,12 +194,20 @@ class SceneStore:
         """Refuse a recipe for other frames than these, or one whose target they lack."""
         if data.stack == "exposures":
             return
+        total = len(self.entries)
+        if data.stack == "moving":
+            if dark := sum(entry.light is None or len(entry.evs) < 3 for entry in self.entries):
+                raise InputError(
+                    f"{dark} of {total} scenes are not three exposures with the light of the middle one.",
+                    "Lay them out as Kalantari's: SCENE/exposure.txt, three frames, SCENE/HDRImg.hdr.",
+                )
+            return
         if data.stack != "focus":
             raise InputError(
-                "Scenes of your own are exposures or focus stacks; this recipe learns from neither.",
+                "Scenes of your own are exposures, focus stacks or moving scenes; this recipe learns "
+                "from none.",
                 "It needs mef's free pictures.",
             )
-        total = len(self.entries)
         if exposures := sum(not entry.focus for entry in self.entries):
             raise InputError(
                 f"The frames of {exposures} of {total} scenes differ in exposure: these are no focus stacks.",
@@ -223,7 +269,11 @@ def open_scenes(packed: Path, cache: Path) -> SceneStore:
 
 
 def _decode(packed: Path, data_hash: str, partial: Path) -> None:
-    with zipfile.ZipFile(packed) as archive, (partial / "pixels.u8").open("wb") as file:
+    with (
+        zipfile.ZipFile(packed) as archive,
+        (partial / "pixels.u8").open("wb") as file,
+        (partial / "lights.f16").open("wb") as lights,
+    ):
         with damage_told(packed, "its list of scenes"):
             index = json.loads(archive.read("scenes.json"))
             check_format(packed, index["format"], FORMAT)
@@ -235,6 +285,13 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
                 with damage_told(packed, entry.name):
                     picture = shaped(jpeg_in(archive, f"{number:05d}/{k}.jpg"), entry.width, entry.height)
                 file.write(picture.tobytes())
+            if row.get("light"):
+                row["light"] = lights.tell()
+                with damage_told(packed, entry.name):
+                    found = _hdr(archive.read(f"{number:05d}/{LIGHT}"))
+                    assert found is not None
+                    light = shaped(found, entry.width, entry.height)
+                lights.write(np.clip(light, 0, BRIGHTEST).astype(np.float16).tobytes())
     words = json.dumps({"data_hash": data_hash, "layout": layout, "scenes": rows})
     (partial / "scenes.json").write_text(words, encoding="utf-8")
 
@@ -242,6 +299,7 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
 def _entry(row: dict[str, Any]) -> Entry:
     entry = Entry(**{**row, "evs": tuple(float(ev) for ev in row["evs"]), "offset": 0})
     known = entry.part in get_args(Part) and isinstance(entry.name, str) and type(entry.reference) is bool
+    known = known and entry.light in (None, True)
     if not known or len(entry.evs) < 2 or not sides(entry.height, entry.width):
         raise ValueError(f"a scene {row}")
     return entry
