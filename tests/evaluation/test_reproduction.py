@@ -153,6 +153,34 @@ def test_each_recipe_is_trained_once_for_all_claims(monkeypatch: pytest.MonkeyPa
     assert [one.verdict for one in found] == ["undecided", "undecided"]
 
 
+def test_claims_about_pairs_that_moved_are_judged_on_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mefcli.reproduction import ablations
+    from mefcli.training import export
+
+    seen: list[int] = []
+
+    def fused(weights: Path, scenes: list[Judged], device: str) -> list[np.ndarray]:
+        seen.append(len(scenes))
+        return [scene.frames[1] for scene in scenes]
+
+    monkeypatch.setattr(export, "export_run", lambda *words: (tmp_path, "", 0))
+    monkeypatch.setattr(ablations, "_fused", fused)
+    claim = Claim("a", "", "", without="a", full="all", measure="PSNR_GT", model="crmef-align", moved=True)
+    (found,) = check(
+        MODELS["crmef"],
+        [claim],
+        [],
+        lambda model, variant, seed: Settings(model, tmp_path, variant=variant, seed=seed),
+        2,
+        lambda settings: (tmp_path, 1),
+        moved=two_frames(60, 100)[:3],
+    )
+    assert seen == [3] * 4  # two recipes, two seeds
+    assert (found.verdict, found.measure) == ("undecided", "PSNR_GT")
+
+
 # ---- skills ----------------------------------------------------------------------------------------------
 
 
