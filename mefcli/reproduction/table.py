@@ -90,8 +90,8 @@ def _wanted(spec: ModelSpec, authors: Path | None, place: Path, absent: list[str
         wanted[literal] = literal
     else:
         absent.append(
-            f"the paper's own recipe is not trained ({literal}: mef train {spec.name} --variant paper, then "
-            f"mef train export {spec.name} --variant paper)"
+            f"the paper's own recipe is not trained here (mef train {spec.name}, variant paper; mef train "
+            f"export makes {literal} of it)"
         )
     if find_weights(spec):
         wanted[spec.name] = spec.name
