@@ -98,6 +98,11 @@ def find_weights(spec: ModelSpec) -> Path | None:
     return None
 
 
+def weights_of(name: str) -> Path | None:
+    """The file that a model's name stands for here, or that it is."""
+    return Path(name) if is_file(name) else find_weights(find_model(name))
+
+
 def is_ready(spec: ModelSpec) -> bool:
     """Whether `mef fuse --model` can run it on this machine."""
     return not spec.learned or find_weights(spec) is not None

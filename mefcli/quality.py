@@ -23,8 +23,12 @@ PICTURES = "darkest and brightest usable frame of {scenes} scenes, at most {mega
 DIGITS = 5
 
 
-def quality_of(spec: ModelSpec) -> Mapping[str, float] | None:
-    """The means of a model with the weights that are here; None where nobody measured them."""
+def quality_of(spec: ModelSpec, path: Path | None = None) -> Mapping[str, float] | None:
+    """The means of a model with the weights that are here; None where nobody measured them.
+
+    `path`: its weights, where they may be others than those that are found by its name."""
+    if path is not None and path != checkpoints.find_weights(spec):
+        return None
     for folder in checkpoints.weight_folders():
         row = _read(folder / SCORES).get("models", {}).get(spec.name)
         if row is None:

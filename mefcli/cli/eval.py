@@ -63,6 +63,7 @@ def evaluate(
     names = known_names(metrics.split(",")) if metrics else None
     scenes = find_scenes(folder, layout)
     makers = methods.from_folder(fused, scenes) if fused else {}
+    wanted: list[str] = []
     if models:
         wanted = methods.chosen_models(models)
         for name, why in methods.all_models()[1].items() if models == "all" else ():
@@ -75,12 +76,19 @@ def evaluate(
         rows.append(row)
         screen.say(f"{row.scene}: {row.method} scored ({len(rows)} of {len(scenes) * len(makers)}).")
     everything = ranking.to_object(rows)
+    table = ranking.means(rows)
+    asked = methods.trained_on(
+        [name for name in table if name in wanted], {name: 0 for s in table.values() for name in s}
+    )
+    everything["trained_on"] = {model: list(found) for model, found in asked.items()}
     if output is not None:
         _write(output, rows, everything, overwrite=job.overwrite)
     if talk.json:
         screen.put_json(everything)
         return
-    screen.stdout().print(_table(ranking.means(rows), len(scenes)))
+    screen.stdout().print(_table(table, len(scenes)))
+    for words in methods.trained_words(asked):
+        screen.say(f"{words}, by which it is judged here.")
     notes = ranking.published()
     if any(everything["published_places"].values()):
         screen.say(f"In brackets: place among published methods. {notes['caution']}")

@@ -65,20 +65,27 @@ def list_(json: o.Json = False) -> None:
 
 
 def show(name: Name, json: o.Json = False) -> None:
-    """Show what is known about a model.
+    """Show what is known about a model, or about a file of weights: where they come from, leg by leg.
 
     Examples:
     mef models show mertens
     mef models show ffmef --json
+    mef models show own.safetensors
     """
-    facts = _facts(checkpoints.find_model(name))
+    facts = _facts(checkpoints.find_model(name), checkpoints.weights_of(name))
+    legs = [lineage.Leg(**leg) for leg in facts["lineage"]]
+    facts["asked_for"] = list(lineage.asked(legs))
     if json:
         screen.put_json(facts)
         return
     for key, value in facts.items():
         if key == "lineage":
-            for number, leg in enumerate(value, 1):
-                screen.put(f"{f'leg {number}':<16} {lineage.Leg(**leg).words()}")
+            for number, leg in enumerate(legs, 1):
+                screen.put(f"{f'leg {number}':<16} {leg.words()}")
+            continue
+        if key == "asked_for":
+            if value:
+                screen.put(f"{'trained on':<16} {', '.join(value)}: scores by these flatter it")
             continue
         if isinstance(value, dict):
             screen.put(key)
@@ -189,8 +196,9 @@ def _verified(folder: Path, name: str) -> dict[str, Any]:
     return facts | {"state": "whole" if known else f"not in {checkpoints.HASHES}"}
 
 
-def _facts(spec: ModelSpec) -> dict[str, Any]:
-    path = checkpoints.find_weights(spec)
+def _facts(spec: ModelSpec, path: Path | None = None) -> dict[str, Any]:
+    """`path`: its weights, where they are not those that are found by its name."""
+    path = path or checkpoints.find_weights(spec)
     metadata = checkpoints.read_header(path.read_bytes()) if path else {}
     return {
         "name": spec.name,
@@ -204,8 +212,8 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "reach_px": spec.tiling.reach,
         "licence": spec.licence,
         "state": state_of(spec),
-        "quality": quality.quality_of(spec),
-        "merit": spec.merit or None,
+        "quality": quality.quality_of(spec, path),
+        "merit": spec.merit or None if path == checkpoints.find_weights(spec) else None,
         "cpu_s_per_megapixel": spec.cost.cpu_s if spec.cost else None,
         "weights": str(path) if path else spec.weights,
         "trained": {key: words for key, words in metadata.items() if key != lineage.LEGS} if path else None,

@@ -43,10 +43,14 @@ def reproduce(
     crop: Annotated[
         int | None, typer.Option("--crop-px", min=32, help="Side of the training pictures.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each recipe.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each recipe.")] = 2,
     runs: Annotated[Path, typer.Option("--runs", help="Where trainings are kept; they continue.")] = Path(
         "runs"
     ),
+    vgg16: Annotated[
+        Path | None,
+        typer.Option("--vgg16", help="MEF-CL: torchvision's VGG-16 file, through which its paper compares."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
     megapixels: Annotated[
         float | None, typer.Option("--megapixels", help="Reduce the scenes to this size.", min=0.002)
@@ -62,12 +66,14 @@ def reproduce(
 
     The table needs the paper's pictures (--data); the claims are tested by training the recipe with and
     without a part, each for the same time (--train). They are judged on the scenes of --data, or on the
-    validation scenes of the training data.
+    validation scenes of the training data. What a network is said to do with pairs that are too dark, too
+    bright, or moved is seen with the weights that are there, on such pairs of the validation scenes.
 
     Examples:
     mef reproduce ffmef                                       what the paper says
     mef reproduce ffmef --data MEFB --authors exposure.pth    its table beside ours
     mef reproduce lcndr --train train.mefdata --budget 1h --claims add-add,one-attention
+    mef reproduce mefcl --train train.mefdata --claims two-under,two-over    no training: of its weights
     """
     from mefcli.errors import UsageError, named
     from mefcli.evaluation import published
@@ -106,6 +112,7 @@ def reproduce(
             "steps": steps,
             "crop_px": crop,
             "threads": threads,
+            "vgg16": vgg16,
             "device": job.device,
         }
         findings = _tested(spec, chosen, train, runs / "reproduce", scenes, seeds, shared)
@@ -131,10 +138,20 @@ def _tested(
     spec: ModelSpec, chosen: Any, data: Path, runs: Path, scenes: Any, seeds: int, shared: dict[str, Any]
 ) -> list[Finding]:
     from mefcli.cli.train import run_shown
+    from mefcli.reproduction import skills as known
     from mefcli.reproduction.ablations import check, held_scenes, scenes_in
     from mefcli.training.settings import Settings
+    from mefnets.claims import Skill
 
-    judged = scenes_in(*scenes) if scenes else held_scenes(data, runs, screen.say)
+    claims = [one for one in chosen if not isinstance(one, Skill)]
+    skills = [one for one in chosen if isinstance(one, Skill)]
+    kinds: set[known.Kind] = {one.pictures for one in skills}
+    if any(one.moved for one in claims):
+        kinds.add("moved")
+    pictures = known.pictures(data, runs, kinds, screen.say)
+    judged = []
+    if any(not one.moved for one in claims):
+        judged = scenes_in(*scenes) if scenes else held_scenes(data, runs, screen.say)
 
     def settings(model: str, variant: str, seed: int) -> Settings:
         # Validation shows nothing that is asked for here: the scenes are judged at the end.
@@ -148,7 +165,12 @@ def _tested(
             raise KeyboardInterrupt
         return outcome.folder, outcome.step
 
-    return check(spec, chosen, judged, settings, seeds, trained, screen.say)
+    moved = pictures.get("moved", [])
+    found = [
+        *check(spec, claims, judged, settings, seeds, trained, screen.say, moved=moved),
+        *known.check(spec, skills, pictures, shared["device"], screen.say),
+    ]
+    return sorted(found, key=lambda one: [claim.name for claim in chosen].index(one.claim.name))
 
 
 def _write(output: Path, found: dict[str, Any], markdown: str, *, overwrite: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,25 @@ def from_models(
     if not makers:
         raise ModelError("None of the models could be loaded.", "mef models shows what is here.")
     return makers
+
+
+def trained_on(models: Iterable[str], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """By model, those of the measures `names` that its weights were trained on: a table flatters it there."""
+    from mefcli.checkpoints import weights_of
+    from mefcli.training.lineage import asked_of
+
+    table, found = tuple(names), {}
+    for model in models:
+        path = weights_of(model)
+        asked = asked_of(path) if path else ()
+        if shared := tuple(name for name in table if name in asked):
+            found[model] = shared
+    return found
+
+
+def trained_words(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each model that has seen some of a table's measures."""
+    return [f"{model} was trained on {', '.join(names)}" for model, names in found.items()]
 
 
 def evaluate(

@@ -2,14 +2,16 @@
 
 Both are judged on scenes that no training sees, by the paper's measure where the scenes allow it. A claim
 holds when the full recipe is better in the mean over scenes and seeds by more than twice the standard error
-of that mean, does not when it is worse by as much, and is undecided between. At budgets of minutes, much is.
+of that mean, does not when it is worse by as much, and is undecided between. The error is that over scenes or
+that over seeds, whichever is larger: two trainings of one recipe may differ by more than scenes do, so with
+one seed nothing is decided. At budgets of minutes, much is undecided.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +20,7 @@ import numpy as np
 from mefcli.evaluation.metrics import METRICS, REFERENCE_NAMES, score
 from mefcli.evaluation.scenes import Layout, find_scenes, read_pixels, read_scene, reduced
 from mefnets import ModelSpec
-from mefnets.claims import Claim
+from mefnets.claims import Claim, Skill
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,13 +49,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Finding:
-    claim: Claim
+    claim: Claim | Skill
     verdict: Verdict
     measure: str = ""  # by which it was judged
     without: float = math.nan
     full: float = math.nan
     error: float = math.nan  # standard error of the difference
     note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)  # of a skill
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ Train = Callable[["Settings"], tuple[Path, int]]  # a run -> its folder and how 
 Say = Callable[[str], None]
 
 
-def not_measured(claims: Sequence[Claim], why: str) -> list[Finding]:
+def not_measured(claims: Sequence[Claim | Skill], why: str) -> list[Finding]:
     return [Finding(claim, "not measured", note=why) for claim in claims]
 
 
@@ -92,24 +95,29 @@ def held_scenes(data: Path, runs: Path, say: Say) -> list[Judged]:
 def check(
     spec: ModelSpec,
     claims: Sequence[Claim],
-    scenes: Sequence[Judged],
+    still: Sequence[Judged],
     settings: Callable[[str, str, int], Settings],  # of model, variant and seed
     seeds: int,
     train: Train,
     say: Say = lambda words: None,
+    moved: Sequence[Judged] = (),
 ) -> list[Finding]:
-    """Every claim, each recipe trained once for all claims that name it."""
+    """Every claim, each recipe trained once for all claims that name it; those about pairs that `moved` are
+    judged on such, the others on scenes that stood `still`."""
     arms: dict[tuple[str, str], Arm] = {}
-    plain = _plain(scenes)
+    # The mean of frames that moved is no picture to compare with.
+    plain = {False: _plain(still) if any(not claim.moved for claim in claims) else 0.0, True: 0.0}
     found = []
     for claim in claims:
         model = claim.model or spec.name
+        scenes = moved if claim.moved else still
         for variant in (claim.full, claim.without):
             if (model, variant) not in arms:
                 wanted = {LEARNED, *(c for one in claims for c in (one.measure, one.instead) if c)}
                 runs = [settings(model, variant, seed) for seed in range(seeds)]
                 arms[model, variant] = _arm(variant, runs, scenes, sorted(wanted), train, say)
-        found.append(judge(claim, arms[model, claim.without], arms[model, claim.full], plain))
+        pair = arms[model, claim.without], arms[model, claim.full]
+        found.append(judge(claim, *pair, plain[claim.moved]))
     return found
 
 
@@ -128,14 +136,21 @@ def judge(claim: Claim, without: Arm, full: Arm, plain: float = 0.0) -> Finding:
     if measure not in full.scores:
         measure = claim.instead
         note = f"{claim.measure} needs reference pictures; read by {measure}"
+    elif claim.theirs:
+        note = f"the paper's figures are {claim.theirs}; read by {measure}"
     elif claim.measure is None:
         note = f"the paper shows pictures; read by {measure}"
     facts = METRICS[measure]
     pairs = zip(full.scores[measure], without.scores[measure], strict=True)
     gains = [facts.key(b) - facts.key(a) for a, b in pairs]
-    gain, error = float(np.mean(gains)), float(np.std(gains, ddof=1) / math.sqrt(len(gains)))
+    seeds = len(full.steps)
+    gain, error = float(np.mean(gains)), _error(gains)
+    if seeds > 1:
+        error = max(error, _error(np.mean(np.reshape(gains, (seeds, -1)), axis=1)))
     verdict: Verdict = "undecided"
-    if abs(gain) > CERTAIN * error:
+    if seeds == 1:
+        note = "; ".join(filter(None, (note, "one training of each: more seeds tell chance from gain")))
+    elif abs(gain) > CERTAIN * error:
         verdict = "holds" if gain > 0 else "does not hold"
     # Nothing can be read from a network that has not learned, or mixes its frames and does no more.
     learned = float(np.mean(full.scores[LEARNED]))
@@ -146,6 +161,13 @@ def judge(claim: Claim, without: Arm, full: Arm, plain: float = 0.0) -> Finding:
         verdict, note = "undecided", f"the full recipe has collapsed (residual {full.residual:.1f} levels)"
     means = float(np.mean(without.scores[measure])), float(np.mean(full.scores[measure]))
     return Finding(claim, verdict, measure, *means, error, note)
+
+
+def _error(values: Sequence[float] | NDArray[np.float64]) -> float:
+    """The standard error of their mean; of one value nobody knows it."""
+    if len(values) < 2:
+        return math.inf
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def _arm(

@@ -7,8 +7,8 @@ JPEG frames went through JPEG before they were measured, so do these.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Measured:
     scenes: int
     rows: dict[str, Scores]
     absent: tuple[str, ...]  # what could not be measured, in words
+    trained_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by row, measures of this table
 
 
 def measure(
@@ -51,7 +52,15 @@ def measure(
     names = tuple(table.row)
     absent: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mef-") as place:
-        makers = _makers(spec, authors, Path(place), device, absent)
+        wanted = _wanted(spec, authors, Path(place), absent)
+        makers = {
+            shown: methods.from_models([model], device=device)[model] for shown, model in wanted.items()
+        }
+        asked = {
+            shown: seen
+            for shown, model in wanted.items()
+            if (seen := methods.trained_on([model], names).get(model))
+        }
         if table.jpeg_quality:
             makers = {name: _through_jpeg(make, table.jpeg_quality) for name, make in makers.items()}
         rows = []
@@ -61,13 +70,12 @@ def measure(
     found: dict[str, Scores] = {PAPER: dict(table.row), **ranking.means(rows)}
     if any(scene.reference is None for scene in scenes) and any("_GT" in name for name in names):
         absent.append("scenes without a reference picture are left out of the measures that need one")
-    return Measured(len(scenes), found, tuple(absent))
+    return Measured(len(scenes), found, tuple(absent), asked)
 
 
-def _makers(
-    spec: ModelSpec, authors: Path | None, place: Path, device: str, absent: list[str]
-) -> dict[str, Maker]:
-    """The average, then what there is of: their weights, ours of the literal recipe, our best."""
+def _wanted(spec: ModelSpec, authors: Path | None, place: Path, absent: list[str]) -> dict[str, str]:
+    """Models or files by row: the average, then what there is of: their weights, ours of the literal recipe,
+    our best."""
     wanted: dict[str, str] = {AVERAGE: AVERAGE}
     if authors:
         from mefcli.importing import import_checkpoint
@@ -81,16 +89,15 @@ def _makers(
     if literal in known_models():
         wanted[literal] = literal
     else:
-        absent.append(f"there are no weights {literal}")
+        absent.append(
+            f"the paper's own recipe is not trained here (mef train {spec.name}, variant paper; mef train "
+            f"export makes {literal} of it)"
+        )
     if find_weights(spec):
         wanted[spec.name] = spec.name
     else:
         absent.append(f"{spec.name} has no weights here")
-    found: dict[str, Maker] = {}
-    for shown, model in wanted.items():
-        makers = methods.from_models([model], device=device)
-        found[shown] = makers[model]
-    return found
+    return wanted
 
 
 def _through_jpeg(make: Maker, quality: int) -> Maker:

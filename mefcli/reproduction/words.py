@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mefcli.checkpoints import SET
+from mefcli.evaluation.methods import trained_words
 from mefcli.evaluation.metrics import METRICS
 from mefcli.reproduction.ablations import Finding
-from mefcli.reproduction.table import Measured, order
+from mefcli.reproduction.table import AVERAGE, Measured, order
 from mefnets import ModelSpec
-from mefnets.claims import Table
+from mefnets.claims import Claim, Table
 
 
 def to_object(
@@ -28,6 +30,9 @@ def to_object(
             "scenes": measured.scenes if measured else 0,
             "measured": {m: _finite(s) for m, s in measured.rows.items() if m != "paper"} if measured else {},
             "absent": list(measured.absent) if measured else ["no folder of scenes was given"],
+            "trained_on": {row: list(names) for row, names in measured.trained_on.items()}
+            if measured
+            else {},
         },
         "claims": [_claim(one) for one in findings],
     }
@@ -35,18 +40,18 @@ def to_object(
 
 def _claim(one: Finding) -> dict[str, Any]:
     claim = one.claim
+    published = claim.published if isinstance(claim, Claim) else None
     return {
         "name": claim.name,
         "says": claim.says,
         "where": claim.where,
-        "published": dict(zip(("without", "full"), claim.published, strict=True))
-        if claim.published
-        else None,
-        "published_measure": claim.measure,
+        "published": dict(zip(("without", "full"), published, strict=True)) if published else None,
+        "published_measure": (claim.measure or claim.theirs or None) if isinstance(claim, Claim) else None,
         "verdict": one.verdict,
         "measure": one.measure or None,
         **_finite({"without": one.without, "full": one.full, "standard_error": one.error}),
         "note": one.note,
+        "figures": _finite(one.figures) if one.figures else None,
     }
 
 
@@ -62,7 +67,7 @@ def to_markdown(spec: ModelSpec, table: Table, measured: Measured | None, findin
         "",
         f"{spec.paper.authors}: *{spec.paper.title}*, {spec.paper.venue} {spec.paper.year}.",
         "",
-        f"## {table.where.capitalize()} ({table.pictures})",
+        f"## {table.where[0].upper()}{table.where[1:]} ({table.pictures})",
         "",
         _row(["", *(f"{name} {METRICS[name].arrow}" for name in names)]),
         _row(["---"] * (len(names) + 1)),
@@ -71,11 +76,12 @@ def to_markdown(spec: ModelSpec, table: Table, measured: Measured | None, findin
     lines += [_scores(f"{name}, published", scores, names) for name, scores in rows.items()]
     if measured:
         mine = [name for name in order(list(measured.rows)) if name != "paper"]
-        lines += [_scores(f"**{name}**, measured", measured.rows[name], names) for name in mine]
+        lines += [_scores(_shown(spec, name), measured.rows[name], names) for name in mine]
         words = f"Measured on {measured.scenes} scenes"
         if table.jpeg_quality:
             words += f"; results of scenes with JPEG frames went through JPEG quality {table.jpeg_quality}"
         lines += ["", f"{words}."]
+        lines += [f"{words}: a table of these flatters it." for words in trained_words(measured.trained_on)]
         lines += [f"Not here: {'; '.join(measured.absent)}."] if measured.absent else []
     else:
         lines += ["", "Not measured: no folder of scenes was given."]
@@ -87,6 +93,12 @@ def to_markdown(spec: ModelSpec, table: Table, measured: Measured | None, findin
     ]
     lines += [_row(["---"] * 5), *(_finding(one) for one in findings), ""]
     return "\n".join(lines)
+
+
+def _shown(spec: ModelSpec, name: str) -> str:
+    """A measured row, told apart."""
+    ours = {spec.name: ", our best", f"{spec.name}{SET}paper": ", the paper's recipe trained by us"}
+    return f"**{'mean of both frames' if name == AVERAGE else name}**{ours.get(name, '')}, measured"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -103,9 +115,11 @@ def _number(measure: str, value: float) -> str:
 
 def _finding(one: Finding) -> str:
     claim = one.claim
-    printed = "pictures" if claim.measure is None else "-"
-    if claim.published and claim.measure:
-        printed = f"{claim.measure} {claim.published[0]:g}, {claim.published[1]:g}"
+    printed = "pictures"
+    if isinstance(claim, Claim) and (claim.measure or claim.theirs):
+        printed = "-"
+        if claim.published:
+            printed = f"{claim.measure or claim.theirs} {claim.published[0]:g}, {claim.published[1]:g}"
     here = "-"
     if one.measure:
         pair = f"{_number(one.measure, one.without)}, {_number(one.measure, one.full)}"

@@ -31,6 +31,7 @@ class Leg:
     data: str = ""
     device: str = ""
     note: str = ""
+    asks: str = ""  # measures of a fusion that its loss had in it, with spaces between
 
     def words(self) -> str:
         """One line for people."""
@@ -43,6 +44,7 @@ class Leg:
             f"taught by {self.teacher}" if self.teacher else "",
             f"seed {self.seed}",
             self.commit,
+            f"asked for {', '.join(self.asks.split())}" if self.asks else "",
             self.note,
         ]
         return "; ".join(part for part in parts if part)
@@ -109,6 +111,35 @@ def joined(ours: Sequence[Leg], theirs: Sequence[Leg], note: str) -> tuple[Leg, 
         shared += 1
     blend = Leg(recipe="blend", steps=0, note=note)
     return (*theirs, *ours[shared:], blend)
+
+
+def asked(legs: Sequence[Leg]) -> tuple[str, ...]:
+    """The measures that any leg's loss had in it: tables of these flatter the weights."""
+    found = (name for leg in legs for name in (leg.asks.split() or _asked_of_recipe(leg)))
+    return tuple(dict.fromkeys(found))
+
+
+def asked_of(path: Path) -> tuple[str, ...]:
+    """Likewise, of a file of weights."""
+    from mefcli.checkpoints import read_header
+
+    return asked(of_metadata(read_header(path.read_bytes())))
+
+
+def _asked_of_recipe(leg: Leg) -> tuple[str, ...]:
+    """Of a leg that does not say so itself: those of its recipe. Before recipes were taught, one was called
+    what its untaught form is called today; such a leg has no teacher."""
+    from mefcli.errors import MefError
+    from mefcli.training.settings import find_recipe
+
+    model, _, variant = leg.recipe.partition(":")
+    try:
+        objective = find_recipe(model, variant).objective()
+        if hasattr(objective, "use_teacher") and not leg.teacher:
+            objective = find_recipe(model, "untaught").objective()
+    except MefError:  # a blend, the feature network, a recipe that is no more
+        return ()
+    return objective.asks()
 
 
 def table(folder: Path) -> str:

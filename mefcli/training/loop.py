@@ -263,6 +263,8 @@ class Trainer:
             seed=self.settings.seed,
             data=self.run.store.data_hash[:12],
             device=self.run.device_words,
+            note="compared through VGG-16" if self.settings.vgg16 else "",
+            asks=" ".join(self.state.objective.asks()),
         )
 
     def save(self, name: str = "last.pt") -> None:

@@ -8,6 +8,7 @@ light through the camera's response, as `mef hdr` recovers it: nearly right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,15 +81,8 @@ class MovingSimulator(Simulator):
         return Sample(shots, evs, "moving", name, target.astype(np.float32), moved, lights=lights)
 
     def batch(self, step: int) -> dict[str, NDArray[np.generic]]:
-        """Frames of six channels, float32: the picture and its light."""
         data = self.data
-        samples = [self.sample(step * data.batch + k, FRAMES) for k in range(data.batch)]
-        arrays: dict[str, NDArray[np.generic]] = {
-            "frames": np.stack([shown(one.frames, lights_of(one)) for one in samples]),
-            "evs": np.array([one.evs for one in samples], np.float32),
-            "target": np.stack([one.target for one in samples if one.target is not None]),
-        }
-        return arrays
+        return arrays_of([self.sample(step * data.batch + k, FRAMES) for k in range(data.batch)])
 
     # ---- what moves ------------------------------------------------------------------------------------
 
@@ -195,6 +189,15 @@ def response_table(camera: Camera) -> Floats:
 def shown(frames: Bytes, lights: Floats) -> Floats:
     """What the network sees: (N, H, W, 6)."""
     return np.concatenate((frames * np.float32(1 / 255), lights), axis=-1)
+
+
+def arrays_of(samples: Sequence[Sample]) -> dict[str, NDArray[np.generic]]:
+    """A batch: frames of six channels, float32, the picture and its light."""
+    return {
+        "frames": np.stack([shown(one.frames, lights_of(one)) for one in samples]),
+        "evs": np.array([one.evs for one in samples], np.float32),
+        "target": np.stack([one.target for one in samples if one.target is not None]),
+    }
 
 
 def lights_of(sample: Any) -> Floats:

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from mefcli.checkpoints import adapted
-from mefcli.errors import InputError, ModelError, named
-from mefcli.training import focus, infrared, moving, precision, scenes
+from mefcli.errors import InputError, ModelError, UsageError, named
+from mefcli.training import focus, infrared, moving, precision, recorded_moving, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -36,6 +36,9 @@ from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
 HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
+WITHOUT_VGG16 = (
+    "The paper compares through VGG-16; without its file this run does so through our own feature network."
+)
 SHORT = 12  # digits of a hash that name a file
 
 
@@ -105,7 +108,9 @@ def held_of(
     stack: StackKind = "exposures",
 ) -> list[Held]:
     if isinstance(store, SceneStore):
-        return store.held(frames, short_side_px)
+        if stack == "moving":
+            return recorded_moving.held_out(store, short_side_px, HELD_MOVING)
+        return store.held(frames, short_side_px, truth=stack == "focus")
     if stack == "focus":
         return focus.held_out(store, short_side_px, frames)
     if stack == "infrared":
@@ -117,9 +122,9 @@ def held_of(
 
 def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
     if isinstance(store, SceneStore):
-        if data.stack != "exposures":
-            raise InputError("These scenes are brackets of exposures.", "This needs mef's free pictures.")
-        return RecordedBrackets(store, data, seed=seed)
+        store.check(data)
+        kind = recorded_moving.RecordedMoving if data.stack == "moving" else RecordedBrackets
+        return kind(store, data, seed=seed)
     if data.stack == "focus":
         return focus.FocusSimulator(store, data, seed=seed)
     if data.stack == "infrared":
@@ -154,7 +159,8 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     earlier, began = start(network, settings.start_from) if settings.start_from else ((), "")
     objective = recipe.objective().to(device)
-    give_features(objective, settings, device)
+    if give_features(objective, settings, device) and settings.variant.startswith("paper"):
+        say(WITHOUT_VGG16)
     teacher = give_teacher(objective, settings, device)
     state = new_state(recipe, network, objective)
     dtype = precision.choose(settings.precision, recipe.wide, device)
@@ -216,6 +222,11 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
     Returns the hash of its weights; nothing where there is none."""
     use = getattr(objective, "use_teacher", None)
     if use is None:
+        if settings.teacher:
+            raise UsageError(
+                f"This recipe has no teacher: {named('teacher')} has no use here.",
+                f"Leave it out, or leave out {named('variant')}.",
+            )
         return ""
     from mefcli.checkpoints import build_with_weights, load_fuser_weights
 
@@ -224,11 +235,16 @@ def give_teacher(objective: Objective, settings: Settings, device: torch.device)
     return (sha256 or "")[:SHORT]
 
 
-def give_features(objective: Objective, settings: Settings, device: torch.device) -> None:
-    """The frozen feature network, for objectives that compare by one."""
+def give_features(objective: Objective, settings: Settings, device: torch.device) -> bool:
+    """The frozen feature network, for objectives that compare by one; whether it is ours."""
     use = getattr(objective, "use_features", None)
     if use is None:
-        return
+        if given := "vgg16" if settings.vgg16 else "features" if settings.features else "":
+            raise UsageError(
+                f"This recipe compares through no feature network: {named(given)} has no use here.",
+                f"MEF-CL's variants untaught and paper do: name one with {named('variant')}.",
+            )
+        return False
     from mefcli.training.features import load_features, untrained_features
 
     if settings.vgg16:
@@ -238,5 +254,6 @@ def give_features(objective: Objective, settings: Settings, device: torch.device
             use(load_vgg16(settings.vgg16).to(device))
         except (OSError, ValueError) as error:
             raise ModelError(str(error)) from error
-        return
+        return False
     use((untrained_features() if settings.smoke else load_features(settings.features)).to(device))
+    return True

@@ -2,7 +2,10 @@
 
 Packed like the free pictures, into one zip whose bytes depend on the pictures alone; opened as one
 memory-mapped file of 8-bit pixels. `RecordedBrackets` hands out the same arrays as the simulator, drawn from
-what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it.
+what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it. Scenes whose
+frames are alike in light are focus stacks: they keep their order (near focus first), and their reference is
+the picture with everything in focus. Of moving scenes the light is kept beside the frames
+(`recorded_moving.py`).
 """
 
 from __future__ import annotations
@@ -40,9 +43,11 @@ from mefcli.training.validate import SHORT_SIDE_PX, Held
 from mefnets.recipe import Data
 
 FORMAT = 1
+LIGHT, BRIGHTEST = "light.hdr", 6e4  # its member's name; what half floats hold
 LONG_SIDE_PX = 768  # larger pictures are reduced to this
 ENDS = 0.7  # share of pairs that are the darkest and the brightest frame
 GAMMA = 2.2  # of pictures whose exposures nobody tells
+ALIKE_EV = 0.5  # frames of a focus stack differ by less; by GAMMA this is a sixth of the light
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -63,7 +68,9 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
     frames = [_read(path) for path in scene.frames]
     light = [float((frame @ LUMA).mean()) for frame in frames]
     evs = scene.evs or tuple(GAMMA * float(np.log2(max(mean, 1.0) / 255)) for mean in light)
-    order = sorted(range(len(frames)), key=lambda k: (evs[k], light[k]))
+    order = list(range(len(frames)))
+    if not _alike(evs):
+        order.sort(key=lambda k: (evs[k], light[k]))
     pictures = [frames[k] for k in order] + ([_read(scene.reference)] if scene.reference else [])
     for k, picture in enumerate(pictures):
         if picture.shape != pictures[0].shape:
@@ -75,6 +82,11 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, PHOTO_QUALITY])[1]
         archive.writestr(zip_entry(f"{number:05d}/{k}.jpg"), coded.tobytes())
     height, width = pictures[0].shape[:2]
+    if scene.light:
+        # 1 at the white of the darkest frame, whatever the stops of the set count from.
+        light = _read_light(scene.light, height, width) * np.float32(2.0 ** evs[order[0]])
+        coded = cv2.imencode(".hdr", light[..., ::-1])[1]
+        archive.writestr(zip_entry(f"{number:05d}/{LIGHT}"), coded.tobytes())
     middle = (evs[order[0]] + evs[order[-1]]) / 2
     return {
         "name": scene.name,
@@ -83,7 +95,34 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         "reference": scene.reference is not None,
         "height": height,
         "width": width,
+        **({"light": True} if scene.light else {}),
     }
+
+
+def _read_light(path: Path, height: int, width: int) -> Floats:
+    import cv2
+
+    light = _hdr(path.read_bytes())
+    if light is None:
+        raise UnreadableError(f"{path} is not a readable radiance map.", "Remove it from the data.")
+    if abs(light.shape[0] / light.shape[1] - height / width) > 0.02 * height / width:
+        raise InputError(f"{path} has another shape than the frames beside it.", "Crop them alike.")
+    return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _hdr(data: bytes) -> Floats | None:
+    """Linear RGB of a Radiance file."""
+    import cv2
+
+    coded = np.frombuffer(data, np.uint8)
+    found = cv2.imdecode(coded, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR) if coded.size else None
+    if found is None or found.dtype != np.float32 or not np.isfinite(found).all():
+        return None
+    return np.ascontiguousarray(found[..., ::-1])
+
+
+def _alike(evs: tuple[float, ...]) -> bool:
+    return max(evs) - min(evs) < ALIKE_EV
 
 
 def _read(path: Path) -> Bytes:
@@ -104,15 +143,21 @@ def _read(path: Path) -> Bytes:
 class Entry:
     name: str
     part: Part
-    evs: tuple[float, ...]  # dark to bright
+    evs: tuple[float, ...]  # dark to bright; of focus stacks in the order of their names
     reference: bool
     height: int
     width: int
     offset: int  # in bytes
+    light: int | None = None  # where that of the middle frame begins, in bytes of its own file
 
     @property
     def pictures(self) -> int:
         return len(self.evs) + self.reference
+
+    @property
+    def focus(self) -> bool:
+        """Whether its frames can only differ by their focus."""
+        return _alike(self.evs)
 
 
 class SceneStore:
@@ -126,6 +171,7 @@ class SceneStore:
         self.words = f"recorded scenes of one's own: {len(self.entries)}, {index['layout']}"
         self.licence = "that of the pictures it was trained on"
         self._pixels = np.memmap(folder / "pixels.u8", np.uint8, "r")
+        self._lights = folder / "lights.f16"
 
     def pictures(self, number: int) -> Bytes:  # (N or N + 1, H, W, 3): frames dark to bright, reference last
         entry = self.entries[number]
@@ -135,13 +181,54 @@ class SceneStore:
     def frames(self, number: int) -> Bytes:
         return self.pictures(number)[: len(self.entries[number].evs)]
 
+    def light(self, number: int) -> NDArray[np.float16]:  # (H, W, 3), 1 at the white of the darkest frame
+        entry = self.entries[number]
+        assert entry.light is not None
+        shape = (entry.height, entry.width, 3)
+        return np.memmap(self._lights, np.float16, "r", entry.light, shape)
+
     def of(self, part: Part) -> list[int]:
         return [k for k, entry in enumerate(self.entries) if entry.part == part]
 
-    def held(self, frames: int = 2, short_side_px: int = SHORT_SIDE_PX, most: int = 8) -> list[Held]:
-        """Scenes to judge by: their ends and what lies evenly between, reduced."""
+    def check(self, data: Data) -> None:
+        """Refuse a recipe for other frames than these, or one whose target they lack."""
+        if data.stack == "exposures":
+            return
+        total = len(self.entries)
+        if data.stack == "moving":
+            if dark := sum(entry.light is None or len(entry.evs) < 3 for entry in self.entries):
+                raise InputError(
+                    f"{dark} of {total} scenes are not three exposures with the light of the middle one.",
+                    "Lay them out as Kalantari's: SCENE/exposure.txt, three frames, SCENE/HDRImg.hdr.",
+                )
+            return
+        if data.stack != "focus":
+            raise InputError(
+                "Scenes of your own are exposures, focus stacks or moving scenes; this recipe learns "
+                "from none.",
+                "It needs mef's free pictures.",
+            )
+        if exposures := sum(not entry.focus for entry in self.entries):
+            raise InputError(
+                f"The frames of {exposures} of {total} scenes differ in exposure: these are no focus stacks.",
+                "Train a model for exposures on them.",
+            )
+        missing = sum(not entry.reference for entry in self.entries)
+        if data.target and missing:
+            raise InputError(
+                f"{missing} of {total} scenes have no picture with everything in focus to learn from.",
+                "Lay one beside the frames (full_clear/, or SCENE/reference.png), or take the variant paper, "
+                "which needs none.",
+            )
+
+    def held(
+        self, frames: int = 2, short_side_px: int = SHORT_SIDE_PX, most: int = 8, *, truth: bool = False
+    ) -> list[Held]:
+        """Scenes to judge by: their ends and what lies evenly between, reduced. `truth`: beside what each
+        ought to become, where every one has it."""
         import cv2
 
+        truth = truth and all(self.entries[number].reference for number in self.of("val")[:most])
         found = []
         for number in self.of("val")[:most]:
             entry, shots = self.entries[number], self.frames(number)
@@ -151,7 +238,10 @@ class SceneStore:
             small = tuple(
                 np.asarray(cv2.resize(shots[k], size, interpolation=cv2.INTER_AREA), np.uint8) for k in chosen
             )
-            found.append(Held(entry.name, small))
+            known = None
+            if truth:
+                known = _unit(cv2.resize(self.pictures(number)[-1], size, interpolation=cv2.INTER_AREA))
+            found.append(Held(entry.name, small, known))
         return found
 
 
@@ -179,7 +269,11 @@ def open_scenes(packed: Path, cache: Path) -> SceneStore:
 
 
 def _decode(packed: Path, data_hash: str, partial: Path) -> None:
-    with zipfile.ZipFile(packed) as archive, (partial / "pixels.u8").open("wb") as file:
+    with (
+        zipfile.ZipFile(packed) as archive,
+        (partial / "pixels.u8").open("wb") as file,
+        (partial / "lights.f16").open("wb") as lights,
+    ):
         with damage_told(packed, "its list of scenes"):
             index = json.loads(archive.read("scenes.json"))
             check_format(packed, index["format"], FORMAT)
@@ -191,6 +285,13 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
                 with damage_told(packed, entry.name):
                     picture = shaped(jpeg_in(archive, f"{number:05d}/{k}.jpg"), entry.width, entry.height)
                 file.write(picture.tobytes())
+            if row.get("light"):
+                row["light"] = lights.tell()
+                with damage_told(packed, entry.name):
+                    found = _hdr(archive.read(f"{number:05d}/{LIGHT}"))
+                    assert found is not None
+                    light = shaped(found, entry.width, entry.height)
+                lights.write(np.clip(light, 0, BRIGHTEST).astype(np.float16).tobytes())
     words = json.dumps({"data_hash": data_hash, "layout": layout, "scenes": rows})
     (partial / "scenes.json").write_text(words, encoding="utf-8")
 
@@ -198,6 +299,7 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
 def _entry(row: dict[str, Any]) -> Entry:
     entry = Entry(**{**row, "evs": tuple(float(ev) for ev in row["evs"]), "offset": 0})
     known = entry.part in get_args(Part) and isinstance(entry.name, str) and type(entry.reference) is bool
+    known = known and entry.light in (None, True)
     if not known or len(entry.evs) < 2 or not sides(entry.height, entry.width):
         raise ValueError(f"a scene {row}")
     return entry

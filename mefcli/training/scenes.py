@@ -4,7 +4,8 @@ Recognised, in this order:
 
 * SICE              numbered folders of exposures beside `Label/` with the chosen fusion of each (also in
                     `Dataset_Part1/`, `Dataset_Part2/`)
-* Kalantari         a folder a scene with `exposure.txt` (stops), exposures, and `HDRImg.hdr`
+* Kalantari         a folder a scene with `exposure.txt` (stops), exposures, and `HDRImg.hdr`, the light of
+                    the middle one
 * parallel folders  `under/` and `over/` (or `A/` and `B/`, `source_1/`, `near/` ...) with the same names in
                     both, references in `gt/`, `label/` ... where there are any: DeepFuse's pairs, multi-focus
 * named pairs       `NAME_A` and `NAME_B` (or `-1`, `-2`, `_under`, `_over` ...) in one folder: Lytro
@@ -73,6 +74,7 @@ class Scene:
     frames: tuple[Path, ...]  # as named; they are sorted by their light when they are read
     reference: Path | None = None
     evs: tuple[float, ...] = ()  # of `frames`, in stops, where the data set tells them
+    light: Path | None = None  # linear, 1 at the white of an exposure of 0 stops; of the middle frame
     part: Part = "train"
 
 
@@ -88,9 +90,11 @@ class Found:
         references = sum(scene.reference is not None for scene in self.scenes)
         held = sum(scene.part == "val" for scene in self.scenes)
         told = {0: "no references", len(self.scenes): "a reference each"}
+        lit = sum(scene.light is not None for scene in self.scenes)
+        light = f", {'their' if lit == len(self.scenes) else f'of {lit} the'} light" if lit else ""
         return (
             f"{self.layout}: {len(self.scenes)} scenes of {frames} frames, "
-            f"{told.get(references, f'{references} with a reference')}, {held} held out."
+            f"{told.get(references, f'{references} with a reference')}{light}, {held} held out."
         )
 
 
@@ -204,7 +208,9 @@ def _kalantari(folder: Path) -> Iterator[Scene]:
         if len(frames) >= 2:
             if len(evs) != len(frames):
                 raise InputError(f"{table} has {len(evs)} exposures for {len(frames)} frames.", "Mend it.")
-            yield Scene(place.name, tuple(frames), evs=evs)
+            light = sorted(path for path in place.iterdir() if path.suffix.lower() == ".hdr")
+            frames = [path for path in frames if path not in light]
+            yield Scene(place.name, tuple(frames), evs=evs, light=light[0] if light else None)
 
 
 def _parallel(folder: Path) -> Iterator[Scene]:

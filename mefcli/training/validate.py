@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,18 +41,25 @@ class Held:
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
     """One bracket of each validation scene: darkest near mean 30, brightest near 185, mildly noisy JPEGs."""
     found: list[Held] = []
-    for index in store.indices("val", "panorama", "radiance"):
+    for index, view in one_of_each(store, short_side_px):
         entry = store.entries[index]
-        if any(held.scene == entry.scene for held in found):
-            continue
         rng = rng_of("held", entry.name)
         camera = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
         means = mean_by_ev(camera, store.thumbs[index])
         ends = ev_for_mean(means, rng.uniform(16, 50)), ev_for_mean(means, rng.uniform(165, 215))
-        view = _reduced(store, index, short_side_px)
         shots = tuple(camera.shoot(view, ev, rng) for ev in np.linspace(*ends, frames))
         found.append(Held(entry.scene, shots))
     return found
+
+
+def one_of_each(store: Store, short_side_px: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """One view of each validation scene, linear light, and its number."""
+    scenes = set()
+    for index in store.indices("val", "panorama", "radiance"):
+        scene = store.entries[index].scene
+        if scene not in scenes:
+            scenes.add(scene)
+            yield index, _reduced(store, index, short_side_px)
 
 
 def _reduced(store: Store, index: int, short_side_px: int) -> NDArray[np.float32]:

@@ -1,13 +1,15 @@
 """What a paper says that can be checked: its table of results, and what its ablations show.
 
-A paper's `claims.py` holds `TABLE`, where the paper has one that a person can measure, and `CLAIMS`;
-`mef reproduce` measures both. Names of measures are those of `mef eval`.
+A paper's `claims.py` holds `TABLE`, where the paper has one that a person can measure, and `CLAIMS`: what
+its ablations show, and what it says its network can do. `mef reproduce` measures all of it. Names of measures
+are those of `mef eval`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 Scores = Mapping[str, float]
 
@@ -39,4 +41,22 @@ class Claim:
     measure: str | None = None  # the paper's; None: it shows pictures
     published: tuple[float, float] | None = None  # without, full
     instead: str = "MEF_SSIM"
+    theirs: str = ""  # what `published` are figures of, where it is no measure of ours
     model: str = ""  # whose recipe, where it is not the system's own
+    moved: bool = False  # it is about pairs that are not aligned
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What a network is said to do with pictures of a kind: seen with the weights that are there, untrained.
+
+    Two under-exposed frames must become a picture brighter than both, two over-exposed ones a darker one; of
+    pairs that moved, `model` must come nearer to the reference than `against`.
+    """
+
+    name: str
+    says: str
+    where: str
+    pictures: Literal["two-under", "two-over", "moved"]
+    model: str = ""  # whose weights, where they are not the system's own
+    against: str = ""

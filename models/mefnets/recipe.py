@@ -39,6 +39,11 @@ class Objective(nn.Module):
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         raise TypeError(f"{type(self).__name__} must define forward(network, batch, progress)")
 
+    def asks(self) -> tuple[str, ...]:
+        """The measures of a fusion that are in this loss, by their names in tables of scores: a table of
+        those flatters what was trained on them, and says so."""
+        return ()
+
     def critic_loss(self, network: nn.Module, batch: Batch) -> Tensor | None:
         """The critic's loss on this batch, or None when there is no critic."""
         return None

@@ -111,6 +111,11 @@ class TaughtObjective(Objective):
         teacher.eval().requires_grad_(False)
         self.teach = teacher.__call__
 
+    def asks(self) -> tuple[str, ...]:
+        measures = ("MEF_SSIM", "Q_ABF", "Q_W") if self.measures else ()
+        tone = ("Q_CV",) if self.tone else ()
+        return (*measures, *tone, *(("crushed", "blown") if self.kept else ()))
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         if self.teach is None:
             raise ValueError("This objective has no teacher. Call use_teacher() first.")

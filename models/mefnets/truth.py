@@ -34,6 +34,9 @@ class TruthObjective(Objective):
         self.sees = sees
         self.gradient, self.structure, self.edges, self.rising = gradient, structure, edges, rising
 
+    def asks(self) -> tuple[str, ...]:
+        return ("Q_ABF",) if self.edges else ()
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         if batch.target is None:
             raise ValueError("A network that learns from the truth needs it: set Data.target.")

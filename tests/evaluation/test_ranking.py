@@ -164,6 +164,14 @@ def test_eval_runs_models_and_prints_a_table(folder, capsys) -> None:
     assert "average" in out
 
 
+def test_a_table_says_which_weights_were_trained_on_its_measures(folder, capsys) -> None:
+    words = ["eval", str(folder / "scenes"), "--models", "average,lcndr", "--metrics", "MEF_SSIM,VIF"]
+    assert run(words) == 0
+    assert "lcndr was trained on MEF_SSIM, by which it is judged here." in capsys.readouterr().err
+    assert run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trained_on"] == {"lcndr": ["MEF_SSIM"]}
+
+
 def test_eval_without_anything_to_score_is_a_usage_error(folder, capsys) -> None:
     assert run(["eval", str(folder / "scenes")]) == 2
     assert "--fused" in capsys.readouterr().err

@@ -8,21 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mefcli.api import load_fuser
 from mefcli.evaluation.metrics import METRICS
 from mefcli.evaluation.published import claims_of, systems, table_of
-from mefcli.reproduction.ablations import Arm, Judged, check, judge
-from mefcli.reproduction.table import AVERAGE, PAPER, measure, through_jpeg
+from mefcli.reproduction import skills
+from mefcli.reproduction.ablations import Arm, Judged, check, judge, not_measured
+from mefcli.reproduction.table import AVERAGE, PAPER, Measured, measure, through_jpeg
+from mefcli.reproduction.words import to_markdown
 from mefcli.training.settings import Settings, find_recipe
 from mefnets import MODELS
-from mefnets.claims import Claim, Table
+from mefnets.claims import Claim, Skill, Table
 from tests.toolkit import Mef
 
 CLAIM = Claim("less", "Less is less.", "table 1", without="less", measure="PSNR_GT", instead="Q_CV")
 
 
 def arm(residual: float = 9.0, **scores: list[float]) -> Arm:
-    measured = {"MEF_SSIM": (0.9,), **{name: tuple(values) for name, values in scores.items()}}
-    return Arm("x", measured, (10,), residual)
+    """Of two scenes and two seeds."""
+    measured = {"MEF_SSIM": (0.9,) * 4, **{name: tuple(values) for name, values in scores.items()}}
+    return Arm("x", measured, (10, 10), residual)
 
 
 def test_every_system_with_a_paper_says_what_its_paper_says() -> None:
@@ -37,29 +41,50 @@ def test_claims_name_recipes_and_measures_that_exist(name: str) -> None:
     claims = claims_of(MODELS[name])
     assert len({claim.name for claim in claims}) == len(claims)
     for claim in claims:
+        if isinstance(claim, Skill):
+            assert {claim.model or name, claim.against or name} <= set(MODELS)
+            continue
         for variant in (claim.full, claim.without):
             find_recipe(claim.model or name, variant)
         assert METRICS[claim.instead].compare is None  # needs no reference
         assert claim.measure is None or claim.measure in METRICS
+        assert claim.published is None or claim.measure or claim.theirs  # figures of what?
+        # An ablation of the paper is one of its own recipe.
+        assert claim.full == "paper"
+        assert claim.without.startswith(("paper-", "paper_"))
 
 
 def test_a_claim_holds_when_the_full_recipe_is_better_by_more_than_chance() -> None:
-    less, full = arm(PSNR_GT=[20.0, 21.0, 22.0]), arm(PSNR_GT=[21.0, 22.1, 23.0])
+    less, full = arm(PSNR_GT=[20.0, 21.0, 20.0, 21.0]), arm(PSNR_GT=[21.0, 22.1, 21.0, 22.0])
     assert judge(CLAIM, less, full).verdict == "holds"
     assert judge(CLAIM, full, less).verdict == "does not hold"
-    assert judge(CLAIM, less, arm(PSNR_GT=[19.0, 21.1, 23.2])).verdict == "undecided"
+    assert judge(CLAIM, less, arm(PSNR_GT=[19.0, 21.1, 20.5, 21.2])).verdict == "undecided"
+
+
+def test_what_two_trainings_disagree_about_is_undecided() -> None:
+    """Scenes agree, seeds do not: another training would say something else."""
+    less, full = arm(PSNR_GT=[20.0, 20.0, 20.0, 20.0]), arm(PSNR_GT=[22.0, 22.0, 20.1, 20.1])
+    assert judge(CLAIM, less, full).verdict == "undecided"
+
+
+def test_one_training_of_each_decides_nothing() -> None:
+    less = Arm("less", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (20.0, 21.0)}, (10,), 9.0)
+    full = Arm("full", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (22.0, 23.1)}, (10,), 9.0)
+    found = judge(CLAIM, less, full)
+    assert found.verdict == "undecided"
+    assert "more seeds" in found.note
 
 
 def test_where_lower_is_better_lower_holds() -> None:
-    found = judge(CLAIM, arm(Q_CV=[300.0, 310.0, 305.0]), arm(Q_CV=[250.0, 255.0, 262.0]))
+    found = judge(CLAIM, arm(Q_CV=[300.0, 310.0, 305.0, 301.0]), arm(Q_CV=[250.0, 255.0, 262.0, 255.0]))
     assert (found.verdict, found.measure) == ("holds", "Q_CV")
     assert "needs reference pictures" in found.note
 
 
 def test_a_network_that_has_not_learned_or_collapsed_decides_nothing() -> None:
-    less, full = arm(PSNR_GT=[20.0, 21.0, 22.0]), arm(PSNR_GT=[21.0, 22.1, 23.0])
+    less, full = arm(PSNR_GT=[20.0, 21.0, 20.0, 21.0]), arm(PSNR_GT=[21.0, 22.1, 21.0, 22.0])
     assert judge(CLAIM, less, full, plain=0.95).verdict == "undecided"
-    flat = arm(residual=0.4, PSNR_GT=[21.0, 22.1, 23.0])
+    flat = arm(residual=0.4, PSNR_GT=[21.0, 22.1, 21.0, 22.0])
     found = judge(CLAIM, less, flat)
     assert found.verdict == "undecided"
     assert "collapsed" in found.note
@@ -73,7 +98,23 @@ def test_the_paper_s_table_beside_ours(scenes: Path) -> None:
     assert 0.3 < found.rows["ffmef"]["MEF_SSIM"] <= 1
     assert np.isnan(found.rows["ffmef"].get("PSNR_GT", np.nan))
     assert any("authors" in words for words in found.absent)
+    assert any("the paper's own recipe is not trained" in words for words in found.absent)
+    assert found.trained_on == {"ffmef": ("MEF_SSIM",)}
     assert any("reference" in words for words in found.absent)
+
+
+def test_the_page_tells_rows_apart_and_keeps_names_as_they_are_spelled() -> None:
+    spec = MODELS["mgdn"]
+    table = Table("results on MEFB", "MEFB, 100 pairs", row={"MEF_SSIM": 0.9})
+    measured = Measured(
+        3, {"mgdn": {"MEF_SSIM": 0.95}, AVERAGE: {"MEF_SSIM": 0.9}}, (), {"mgdn": ("MEF_SSIM",)}
+    )
+    page = to_markdown(spec, table, measured, not_measured(claims_of(spec), "no time"))
+    assert "## Results on MEFB (MEFB, 100 pairs)" in page
+    assert "| **mgdn**, our best, measured | 0.9500 |" in page
+    assert "| **mean of both frames**, measured | 0.9000 |" in page
+    assert "mgdn was trained on MEF_SSIM: a table of these flatters it." in page
+    assert "| PSNR-mu of moving brackets 44.16, 44.46 | - | **not measured**: no time |" in page
 
 
 def test_results_go_through_jpeg_where_the_paper_s_did() -> None:
@@ -112,11 +153,102 @@ def test_each_recipe_is_trained_once_for_all_claims(monkeypatch: pytest.MonkeyPa
     assert [one.verdict for one in found] == ["undecided", "undecided"]
 
 
+def test_claims_about_pairs_that_moved_are_judged_on_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mefcli.reproduction import ablations
+    from mefcli.training import export
+
+    seen: list[int] = []
+
+    def fused(weights: Path, scenes: list[Judged], device: str) -> list[np.ndarray]:
+        seen.append(len(scenes))
+        return [scene.frames[1] for scene in scenes]
+
+    monkeypatch.setattr(export, "export_run", lambda *words: (tmp_path, "", 0))
+    monkeypatch.setattr(ablations, "_fused", fused)
+    claim = Claim("a", "", "", without="a", full="all", measure="PSNR_GT", model="crmef-align", moved=True)
+    (found,) = check(
+        MODELS["crmef"],
+        [claim],
+        [],
+        lambda model, variant, seed: Settings(model, tmp_path, variant=variant, seed=seed),
+        2,
+        lambda settings: (tmp_path, 1),
+        moved=two_frames(60, 100)[:3],
+    )
+    assert seen == [3] * 4  # two recipes, two seeds
+    assert (found.verdict, found.measure) == ("undecided", "PSNR_GT")
+
+
+# ---- skills ----------------------------------------------------------------------------------------------
+
+
+class Gain:
+    """A fusion: the mean of the frames, brightened."""
+
+    def __init__(self, gain: float) -> None:
+        self.gain = gain
+
+    def fuse(self, frames: list[np.ndarray], depth: int) -> np.ndarray:
+        mean = np.mean(np.stack(frames).astype(np.float64), axis=0)
+        return np.clip(mean * self.gain + 0.5, 0, 255).astype(np.uint8)
+
+
+def two_frames(low: int, high: int) -> list[Judged]:
+    rng = np.random.default_rng(2)
+    flat = [np.full((48, 48, 3), value) for value in (low, high, 117)]
+    found = []
+    for _ in range(8):
+        dark, bright, well = (np.uint8(one + rng.integers(-6, 6, one.shape)) for one in flat)
+        found.append(Judged((dark, bright), well))
+    return found
+
+
+def test_a_picture_that_leaves_both_frames_breaks_the_limits_of_exposure() -> None:
+    skill = Skill("two-under", "", "", "two-under")
+    found = skills.beyond(skill, two_frames(15, 40), Gain(3.0))
+    assert found.verdict == "holds"
+    assert found.figures["beyond_both"] == 8
+    assert found.figures["result"] == pytest.approx(3 * 27.5 / 255, abs=0.01)
+    assert "brighter than both in 8 of 8" in found.note
+    assert skills.beyond(skill, two_frames(15, 40), Gain(1.0)).verdict == "does not hold"
+    darker = skills.beyond(Skill("two-over", "", "", "two-over"), two_frames(180, 220), Gain(0.6))
+    assert (darker.verdict, darker.figures["beyond_both"]) == ("holds", 8)
+    assert darker.figures["psnr_to_well_exposed"] > 25  # 0.6 of 200 is 120
+
+
+def test_who_comes_nearer_is_counted_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(skills, "_behind_flow", lambda scene, fuser: scene.frames[0])
+    skill = Skill("misaligned", "", "", "moved", model="a", against="b")
+    found = skills.nearer(skill, two_frames(60, 100), Gain(117 / 80), Gain(1.0))
+    assert (found.verdict, found.figures["better"], found.figures["scenes"]) == ("holds", 8, 8)
+    assert found.figures["psnr"] > found.figures["psnr_against"]
+
+
+def test_behind_flow_a_pair_that_moved_is_fused_as_one_that_did_not() -> None:
+    import cv2
+
+    rng = np.random.default_rng(4)
+    picture = cv2.resize(rng.integers(0, 255, (16, 20, 3)).astype(np.uint8), (120, 96))
+    bright = cv2.convertScaleAbs(picture[:, 8:], alpha=1.0, beta=10)
+    moved = cv2.convertScaleAbs(picture[:, 4:-4], alpha=0.8)
+    still = cv2.convertScaleAbs(picture[:, 8:], alpha=0.8)
+    wanted = Gain(1.0).fuse([still, bright], 8)
+    fused = skills._behind_flow(Judged((moved, bright)), load_fuser("average"))
+    left, unaligned = (
+        np.abs(one[16:-16, 16:-16].astype(int) - wanted[16:-16, 16:-16]).mean()
+        for one in (fused, Gain(1.0).fuse([moved, bright], 8))
+    )
+    assert left < unaligned / 2
+
+
 @pytest.fixture
-def scenes(jpegs: list[Path]) -> Path:
-    room = jpegs[0].parent.parent / "scenes" / "room"
-    room.parent.mkdir()
-    jpegs[0].parent.rename(room)
+def scenes(jpegs: list[Path], tmp_path: Path) -> Path:
+    room = tmp_path / "scenes" / "room"
+    room.mkdir(parents=True)
+    for path in jpegs:
+        path.rename(room / path.name)
     return room.parent
 
 

@@ -15,6 +15,8 @@ from mefcli.training.lineage import (
     LEGS,
     UNRECORDED,
     Leg,
+    asked,
+    asked_of,
     from_json,
     joined,
     legs_of,
@@ -89,6 +91,40 @@ def test_a_blend_counts_what_both_sides_share_once() -> None:
     assert legs[-1].note == "0.6 of this run"
     exported = replace(FIRST, commit="abc")  # the same leg, once it was shipped
     assert [leg.steps for leg in joined((FIRST, ours), (exported,), "")] == [100, 50, 0]
+
+
+def test_the_measures_a_loss_asked_for_are_those_of_every_leg() -> None:
+    assert asked((FIRST,)) == ("MEF_SSIM",)  # no teacher: what is called `untaught` today
+    taught = Leg(recipe="lcndr", steps=9, teacher="ab12")
+    assert asked((FIRST, taught)) == ("MEF_SSIM", "Q_ABF", "Q_W", "crushed", "blown")
+    assert asked((Leg(recipe="ffmef:untaught", steps=9), Leg(recipe="blend", steps=0))) == ()
+    assert asked((Leg(recipe="ffmef:measured", steps=9),)) == ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV")
+    assert asked((Leg(recipe="a recipe that is no more", steps=9),)) == ()
+    assert asked((Leg(recipe="ffmef", steps=9, asks="SD"),)) == ("SD",)  # what a leg says itself goes first
+
+
+@pytest.mark.parametrize("name", ["ffmef", "crmef", "mefcl", "lcndr", "mgdn", "crmef-align", "house"])
+def test_no_shipped_weights_hide_that_structure_was_asked_of_them(name: str) -> None:
+    assert "MEF_SSIM" in asked_of(WEIGHTS / f"{name}.safetensors")
+
+
+def test_a_file_of_weights_is_shown_itself_and_not_the_shipped_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mefcli.cli.app import run
+
+    path = tmp_path / "own.safetensors"
+    network = build_network(MODELS["ffmef"])
+    write_weights(network.state_dict(), path, {"model": "ffmef", LEGS: to_json([replace(FIRST, steps=77)])})
+    assert run(["models", "show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "lcndr: 77 steps" in out
+    assert str(path) in out
+    assert "quality" not in out  # that of the shipped file
+    assert "trained on       MEF_SSIM" in out
+    assert run(["models", "show", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["asked_for"], facts["quality"]) == (["MEF_SSIM"], None)
 
 
 def test_the_table_adds_up_all_legs_and_says_where_some_are_missing(tmp_path: Path) -> None:

@@ -160,6 +160,40 @@ def test_the_memory_of_mef_cls_contrastive_term_survives_a_checkpoint() -> None:
     assert float(forgetful(network, later, 0.0)[0]) != loss
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_the_papers_recipe_of_mefcl_says_through_what_it_compares(
+    given: bool, packed: Path, tmp_path: Path
+) -> None:
+    from mefcli.training.prepare import WITHOUT_VGG16, prepare
+    from mefnets.mefcl.features import VGG16Features
+
+    file = tmp_path / "vgg16.pth"
+    torch.save(VGG16Features().state_dict(), file)
+    told: list[str] = []
+    run = prepare(
+        Settings(
+            "mefcl", packed, tmp_path, variant="paper", crop_px=32, steps=1, vgg16=file if given else None
+        ),
+        told.append,
+    )
+    assert (WITHOUT_VGG16 in told) != given
+    assert Trainer(run).leg().note == ("compared through VGG-16" if given else "")
+
+
+@pytest.mark.parametrize(
+    ("model", "variant", "given"),
+    [("mefcl", "", "vgg16"), ("mefcl", "", "features"), ("ffmef", "untaught", "teacher")],
+)
+def test_a_file_that_a_recipe_has_no_use_for_is_refused(
+    model: str, variant: str, given: str, packed: Path, tmp_path: Path
+) -> None:
+    from mefcli.training.prepare import prepare
+
+    words = {given: tmp_path / "x.pth"}
+    with pytest.raises(UsageError, match="no use here"):
+        prepare(Settings(model, packed, tmp_path, variant=variant, steps=1, **words))  # type: ignore[arg-type]
+
+
 def test_a_checkpoint_of_another_network_is_refused(store: Store, tmp_path: Path) -> None:
     Trainer(make_run(store, tmp_path, 2)).train()
     run = make_run(store, tmp_path, 2)

@@ -13,14 +13,12 @@ import torch
 from toolkit import Mef
 
 from mefcli.bench.moving import measure
-from mefcli.errors import InputError
 from mefcli.pipeline.moving import load
 from mefcli.training import moving, preview
 from mefcli.training.camera import SRGB, Camera, response_curve
 from mefcli.training.loader import to_batch
 from mefcli.training.moving import REFERENCE, MovingSimulator, response_table
 from mefcli.training.prepare import held_of, simulator_for
-from mefcli.training.recorded import SceneStore
 from mefcli.training.settings import find_recipe
 from mefcli.training.store import Store
 from mefcli.training.validate import judge
@@ -135,12 +133,6 @@ def test_a_contact_sheet_shows_the_light_after_mu_law(store: Store) -> None:
     row = preview.row(sample, 64)
     assert row.shape == (64 + 16, 4 * 64, 3)
     assert row[16:, 3 * 64 :].mean() > 255 * sample.target.mean()  # linear light would be darker
-
-
-def test_recorded_scenes_hold_no_truth_of_what_moved() -> None:
-    scenes = object.__new__(SceneStore)
-    with pytest.raises(InputError, match="brackets of exposures"):
-        simulator_for(scenes, DATA, seed=0)
 
 
 def test_mgdn_learns_from_moving_scenes(store: Store) -> None:

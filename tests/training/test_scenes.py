@@ -20,6 +20,7 @@ from mefcli.errors import InputError, UnreadableError
 from mefcli.training.export import export_run
 from mefcli.training.loader import to_batch
 from mefcli.training.recorded import RecordedBrackets, SceneStore, open_scenes, pack_scenes
+from mefcli.training.recorded_moving import RecordedMoving, held_out
 from mefcli.training.scenes import Found, find
 from mefnets.recipe import Data
 
@@ -48,7 +49,8 @@ def kalantari(folder: Path) -> None:
             for number, stops in enumerate((-2, 0, 2)):
                 shot(place / f"26290{number}.tif", k, stops)
             (place / "exposure.txt").write_text("-2.0\n0.0\n2.0\n")
-            (place / "HDRImg.hdr").write_bytes(b"linear, and not used")
+            light = (cv2.imread(str(place / "262901.tif")) / 255.0) ** 2.2
+            cv2.imwrite(str(place / "HDRImg.hdr"), light.astype(np.float32))
 
 
 def parallel(folder: Path) -> None:
@@ -215,6 +217,122 @@ def test_a_network_learns_from_a_folder_of_scenes_and_its_weights_say_so(
     metadata = read_weights(path)[2]
     assert "recorded scenes" in metadata["data"]
     assert metadata["licence"] != "MIT"
+
+
+# ---- focus stacks ----------------------------------------------------------------------------------------
+
+
+def focused(folder: Path, references: bool = True) -> None:
+    """Pairs of one exposure, the left half sharp in the near one; the far one is a little brighter."""
+    for k in range(5):
+        shot(folder / "near" / f"{k}.png", k)
+        sharp = cv2.imread(str(folder / "near" / f"{k}.png"))
+        if references:
+            (folder / "full_clear").mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / "full_clear" / f"{k}.png"), sharp)
+        soft = cv2.GaussianBlur(sharp, (0, 0), 6)
+        half = sharp.shape[1] // 2
+        near, far = sharp.copy(), sharp.copy()
+        near[:, half:], far[:, :half] = soft[:, half:], soft[:, :half]
+        (folder / "far").mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / "near" / f"{k}.png"), np.clip(near * 1.02, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / "far" / f"{k}.png"), far)
+
+
+def test_a_focus_stack_keeps_its_order_and_its_truth(tmp_path: Path) -> None:
+    focused(tmp_path / "mine")
+    pack_scenes(find(tmp_path / "mine"), tmp_path / "mine.mefdata")
+    store = open_scenes(tmp_path / "mine.mefdata", tmp_path / "cache")
+    for number, entry in enumerate(store.entries):
+        assert entry.focus
+        near, far, truth = store.pictures(number).astype(int)
+        half = entry.width // 2
+        left, right = np.s_[:, : half - 8], np.s_[:, half + 8 :]
+        assert np.abs(near - truth)[right].mean() > 2 * np.abs(far - truth)[right].mean()
+        assert np.abs(far - truth)[left].mean() > np.abs(near - truth)[left].mean()
+    data = Data(stack="focus", crop_px=32, batch=2, target=True)
+    store.check(data)
+    batch = to_batch(RecordedBrackets(store, data).batch(0), "cpu")
+    assert batch.target is not None
+    held = store.held(truth=True)
+    assert held[0].truth is not None
+    assert held[0].truth.shape == held[0].frames[0].shape
+
+
+def test_a_focus_network_learns_from_focus_stacks_of_one_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focused(tmp_path / "mine")
+    words = ["--data", str(tmp_path / "mine"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 0
+    log = (Path(capsys.readouterr().out.strip()) / "log.csv").read_text()
+    assert "psnr" in log  # judged by the truth
+
+
+def test_focus_stacks_without_a_truth_suit_the_recipe_that_needs_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focused(tmp_path / "mine", references=False)
+    words = ["--data", str(tmp_path / "mine"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 1
+    assert "5 of 5 scenes have no picture with everything in focus" in capsys.readouterr().err
+    assert run(["train", "ffmef-focus", "--variant", "paper", *words]) == 0
+
+
+def test_exposures_are_no_focus_stacks_and_moving_scenes_are_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sice(tmp_path / "SICE")
+    words = ["--data", str(tmp_path / "SICE"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "ffmef-focus", *words]) == 1
+    assert "differ in exposure: these are no focus stacks" in capsys.readouterr().err
+    assert run(["train", "mgdn-moving", *words]) == 1
+    assert "6 of 6 scenes are not three exposures with the light" in capsys.readouterr().err
+    assert run(["train", "ffmef-infrared", *words]) == 1
+    assert "this recipe learns from none" in capsys.readouterr().err
+
+
+# ---- moving scenes ---------------------------------------------------------------------------------------
+
+
+def test_a_moving_scene_keeps_the_light_of_its_middle_frame(tmp_path: Path) -> None:
+    kalantari(tmp_path / "K")
+    found = find(tmp_path / "K")
+    assert "no references, their light, 2 held out" in found.words()
+    pack_scenes(found, tmp_path / "k.mefdata")
+    store = open_scenes(tmp_path / "k.mefdata", tmp_path / "cache")
+    data = Data(frames=(3, 3), stack="moving", crop_px=32, batch=2, target=True)
+    store.check(data)
+    batch = to_batch(RecordedMoving(store, data).batch(0), "cpu")
+    assert batch.frames.shape == (2, 3, 6, 32, 32)
+    assert batch.target is not None
+    # Nothing moved here, so each frame's light is the target, where it is neither clipped nor too dark.
+    for index in range(3):
+        picture, light = batch.frames[:, index, :3], batch.frames[:, index, 3:]
+        shown = (picture > 0.1) & (picture < 0.95)
+        assert shown.any()
+        assert (light - batch.target).abs()[shown].mean() < 0.03 * batch.target[shown].mean()
+    assert float(batch.target.max()) <= 1
+    held = held_out(store, 64, 9)
+    assert len(held) == 2
+    assert held[0].lights is not None
+    assert held[0].lights.shape == (3, *held[0].frames[0].shape)
+
+
+def test_a_network_for_moving_scenes_learns_from_such_of_one_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kalantari(tmp_path / "K")
+    words = ["--data", str(tmp_path / "K"), "--runs", str(tmp_path / "runs"), "--smoke"]
+    assert run(["train", "mgdn-moving", *words]) == 0
+    assert "psnr_mu" in (Path(capsys.readouterr().out.strip()) / "log.csv").read_text()
+
+
+def test_a_radiance_map_that_is_none_is_named(tmp_path: Path) -> None:
+    kalantari(tmp_path / "K")
+    (tmp_path / "K" / "Test" / "000" / "HDRImg.hdr").write_bytes(b"none")
+    with pytest.raises(UnreadableError, match=r"HDRImg\.hdr is not a readable radiance map"):
+        pack_scenes(find(tmp_path / "K"), tmp_path / "k.mefdata")
 
 
 def test_a_pack_of_scenes_is_not_taken_for_free_pictures(store: SceneStore, tmp_path: Path) -> None:

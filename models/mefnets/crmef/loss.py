@@ -79,6 +79,9 @@ class CRMEFObjective(Objective):
         self.structure, self.fidelity, self.colour = structure, fidelity, colour
         self.critic = PatchCritic() if discriminative else None
 
+    def asks(self) -> tuple[str, ...]:
+        return ("MEF_SSIM",) if self.fidelity else ()
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         reference = _reference(batch)
         y = network(batch.frames)  # (B, 3, H, W)

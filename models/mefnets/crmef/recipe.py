@@ -82,24 +82,46 @@ GENOTYPES: dict[str, dict[str, Any]] = {
 }
 
 
+RELIGHTINGS: dict[str, dict[str, Any]] = {
+    "no-relighting": {"options": {"relightings": 0}},
+    "one-relighting": {"options": {"relightings": 1}},
+    "three-relightings": {"options": {"relightings": 3}},
+}
+ALIGNMENTS: dict[str, dict[str, Any]] = {
+    "no-alignment": {"options": {"alignment": "none"}},
+    "alignment-first": {"options": {"alignment": "before"}},
+}
+
+
+def _of_paper(literal: dict[str, Any], ablations: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Ablations of the literal recipe: `paper-NAME`. What is called so without `paper-` changes ours."""
+    found = {}
+    for name, changes in ablations.items():
+        options = {**literal["options"], **changes.get("options", {})}
+        found[f"paper-{name}"] = {**literal, **changes, "options": options}
+    return found
+
+
 def _whole(width: int) -> dict[str, dict[str, Any]]:
+    literal = paper(PAIRS, floor=1e-5)
+    ablations = {**RELIGHTINGS, **_uniform(width)}
+    losses = {name: changes for name, changes in LOSSES.items() if name != "critic"}
     return {
-        "paper": paper(PAIRS, floor=1e-5),
+        "paper": literal,
+        **_of_paper(literal, {**ablations, **losses}),
         **LOSSES,
-        "no-relighting": {"options": {"relightings": 0}},
-        "one-relighting": {"options": {"relightings": 1}},
-        "three-relightings": {"options": {"relightings": 3}},
-        **_uniform(width),
+        **ablations,
         **GENOTYPES,
     }
 
 
+_ALIGNED = paper(MISALIGNED_PAIRS, misaligned=1.0, anchored=False, bounded=False)
 ALIGNING = {
-    "paper": paper(MISALIGNED_PAIRS, misaligned=1.0, anchored=False, bounded=False),
+    "paper": _ALIGNED,
+    **_of_paper(_ALIGNED, ALIGNMENTS),
     "code": paper(MISALIGNED_PAIRS, misaligned=1.0, variant="align-code", bounded=False),
     **LOSSES,
-    "no-alignment": {"options": {"alignment": "none"}},
-    "alignment-first": {"options": {"alignment": "before"}},
+    **ALIGNMENTS,
     **{name: changes for name, changes in GENOTYPES.items() if genotypes.read(name).dasm},
 }
 

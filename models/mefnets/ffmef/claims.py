@@ -1,8 +1,4 @@
-"""What the FFMEF paper says: its table 1 and the ablations of its tables 2 and figures.
-
-The ablations are changes to our own recipe of the paper's loss (`untaught`), since the literal one differs
-from it only in size of pictures and normalisation.
-"""
+"""What the FFMEF paper says: its table 1 and the ablations of its table 2 and figures."""
 
 from mefnets.claims import Claim, Table
 
@@ -42,8 +38,7 @@ def _filters(name: str, sides: str, published: float) -> Claim:
         name=f"filters-{name}",
         says=f"Filters of {sides} have less structure than those of 1, 3 and 5 px.",
         where="table 2",
-        without=f"filters-{name}",
-        full="untaught",
+        without=f"paper-filters-{name}",
         measure="MEF_SSIM",
         published=(published, 0.9621),
     )
@@ -58,40 +53,35 @@ CLAIMS = (
         name="no-global",
         says="Without the gradient loss over the whole picture there are seams.",
         where="figure, ablation of the loss",
-        without="no-global",
-        full="untaught",
+        without="paper-no-global",
         instead="Q_ABF",
     ),
     Claim(
         name="plain-mean",
         says="A plain mean in place of saturation weights lowers contrast.",
         where="figure, ablation of the loss",
-        without="plain-mean",
-        full="untaught",
+        without="paper-plain-mean",
         instead="SD",
     ),
     Claim(
         name="raw-masks",
         says="Weights from raw gradients in place of masks lose detail.",
         where="figure, ablation of the loss",
-        without="raw-masks",
-        full="untaught",
+        without="paper-raw-masks",
         instead="Q_ABF",
     ),
     Claim(
         name="structure-loss",
         says="The loss of MEF-SSIM fails in extreme places.",
         where="figure, comparison of losses",
-        without="structure-loss",
-        full="untaught",
+        without="paper-structure-loss",
         instead="Q_CV",
     ),
     Claim(
         name="proportional-loss",
         says="PMGI's proportional loss keeps less.",
         where="figure, comparison of losses",
-        without="proportional-loss",
-        full="untaught",
+        without="paper-proportional-loss",
         instead="MEF_SSIM",
     ),
 )

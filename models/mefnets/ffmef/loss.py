@@ -146,6 +146,10 @@ class GIFObjective(Objective):
         self.gif = gif or GIF()
         self.tone, self.measures, self.border = tone, measures, border
 
+    def asks(self) -> tuple[str, ...]:
+        tone = ("Q_CV",) if self.tone else ()
+        return (*(("MEF_SSIM", "Q_ABF", "Q_W") if self.measures else ()), *tone)
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         ycbcr = rgb_to_ycbcr(batch.frames)  # (B, N, 3, H, W)
         sources, chroma = ycbcr[:, :, :1], ycbcr[:, :, 1:] - 0.5
@@ -172,6 +176,9 @@ class GIFObjective(Objective):
 
 class StructureObjective(Objective):
     """1 - MEF-SSIM of luminance, and nothing else."""
+
+    def asks(self) -> tuple[str, ...]:
+        return ("MEF_SSIM",)
 
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         sources = rgb_to_ycbcr(batch.frames)[:, :, :1]

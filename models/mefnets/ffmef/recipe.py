@@ -64,7 +64,20 @@ def _literal(objective: Callable[[], Objective], crop_px: int) -> dict[str, Any]
     }
 
 
-PAPER = _literal(partial(_authors, temperature=PRINTED), 128)
+_printed = partial(_authors, temperature=PRINTED)
+PAPER = _literal(_printed, 128)
+
+# The paper's ablations: of its own recipe (`paper-NAME`), and, under the name alone, of ours.
+LOSSES: dict[str, dict[str, Any]] = {
+    "raw-masks": {"masks": "raw"},
+    "plain-mean": {"smooth_target": "mean"},
+    "no-global": {"weights": (1.25, 1.0, 0.0)},
+}
+OTHERS: dict[str, Callable[[], Objective]] = {
+    "structure-loss": StructureObjective,
+    "proportional-loss": ProportionalObjective,
+}
+KERNELS = {f"filters-{name}": {"kernels": list(sides)} for name, sides in FILTERS.items()}
 
 RECIPE = Recipe(
     model="ffmef",
@@ -80,14 +93,15 @@ RECIPE = Recipe(
     variants={
         "paper": PAPER,
         "code": _literal(partial(_authors, masks="code", smooth_target="code"), 320),
-        # The paper's ablations of the loss.
-        "raw-masks": {"objective": partial(_gif, masks="raw")},
-        "plain-mean": {"objective": partial(_gif, smooth_target="mean")},
-        "no-global": {"objective": partial(_gif, weights=(1.25, 1.0, 0.0))},
-        "structure-loss": {"objective": StructureObjective},
-        "proportional-loss": {"objective": ProportionalObjective},
-        # Its ablation of the filters.
-        **{f"filters-{name}": {"options": {"kernels": list(sides)}} for name, sides in FILTERS.items()},
+        **{f"paper-{n}": {**PAPER, "objective": partial(_printed, **off)} for n, off in LOSSES.items()},
+        **{f"paper-{name}": {**PAPER, "objective": other} for name, other in OTHERS.items()},
+        **{
+            f"paper-{name}": {**PAPER, "options": {**PAPER["options"], **kernels}}
+            for name, kernels in KERNELS.items()
+        },
+        **{name: {"objective": partial(_gif, **off)} for name, off in LOSSES.items()},
+        **{name: {"objective": other} for name, other in OTHERS.items()},
+        **{name: {"options": kernels} for name, kernels in KERNELS.items()},
         # Chroma counted in 8-bit levels, as equation 9 has it.
         "firm-saturation": {"objective": partial(_gif, temperature=PRINTED)},
         # Ours: with a term for the tone of large shapes.

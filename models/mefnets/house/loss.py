@@ -104,6 +104,11 @@ class MeasuresObjective(Objective):
         # A buffer, so that a continued run goes on with the same channel.
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
+    def asks(self) -> tuple[str, ...]:
+        tone = ("Q_CV",) if self.tone else ()
+        shown = ("crushed", "blown") if self.shown else ()
+        return ("MEF_SSIM", "Q_ABF", "Q_W", *tone, *shown, *(("colour",) if self.vivid else ()))
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         fused = network(batch.frames)  # (B, 3, H, W)
         B, N, _, H, W = batch.frames.shape

@@ -51,6 +51,9 @@ class LCNDRObjective(Objective):
         self.ssim_weight, self.mse_weight = ssim_weight, mse_weight
         self.fidelity_weight = fidelity_weight
 
+    def asks(self) -> tuple[str, ...]:
+        return ("MEF_SSIM",) if self.fidelity_weight else ()
+
     def forward(self, network: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
         pair = luminance(batch.frames[:, [0, -1]]).unsqueeze(2)  # (B, 2, 1, H, W)
         under, over = pair.unbind(1)

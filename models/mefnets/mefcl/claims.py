@@ -1,6 +1,7 @@
-"""What the MEF-CL paper says: its row on SICE, and the ablation of its losses."""
+"""What the MEF-CL paper says: its row on SICE, the ablation of its losses, and that two under- or two
+over-exposed pictures suffice."""
 
-from mefnets.claims import Claim, Table
+from mefnets.claims import Claim, Skill, Table
 
 FULL = 0.911
 
@@ -30,6 +31,18 @@ def _without(part: str, says: str, published: float) -> Claim:
 
 
 CLAIMS = (
+    Skill(
+        name="two-under",
+        says="Two under-exposed pictures become one that is brighter than both.",
+        where="figures, breaking exposure limits",
+        pictures="two-under",
+    ),
+    Skill(
+        name="two-over",
+        says="Two over-exposed pictures become one that is darker than both.",
+        where="figures, breaking exposure limits",
+        pictures="two-over",
+    ),
     _without("mse", "Without the square error brightness is wrong.", 0.889),
     _without("ssim", "Without SSIM the result is blurred.", 0.907),
     _without("contrast", "Without the contrastive term colour is dull and detail weak.", 0.875),

@@ -134,6 +134,9 @@ class MEFCLObjective(Objective):
         if features is not None:
             self.use_features(features)
 
+    def asks(self) -> tuple[str, ...]:
+        return ("MEF_SSIM",) if self.fidelity_weight else ()
+
     def use_features(self, features: Taps) -> None:
         """Take `FeatureNet` with its trained weights, or VGG-16; it is frozen here."""
         if isinstance(features, nn.Module):

@@ -1,11 +1,11 @@
-"""How MEF-CL is trained: `mef train mefcl`, or `mef train mefcl --vgg16 PATH` with the paper's features.
+"""How MEF-CL is trained: `mef train mefcl`.
 
 Paper: 479 SICE sequences, 64 px patches, batch 20, 2 epochs, RMSProp 1e-4, VGG-16 features, 360 negatives:
 `--variant paper --vgg16 PATH`, with nothing of ours (what it does not state is listed in README.md). Ours is
 taught (`mefnets/teaching.py`). `--variant untaught`: simulated pairs, a third of them all under- or all
-over-exposed (the paper's claim of breaking exposure limits needs them), our own frozen features; whole views
-reduced to 96 px, for a picture of one patch cannot tell well from badly exposed. A short run of 350 steps is
-about 15 CPU minutes on two cores.
+over-exposed (the paper's claim of breaking exposure limits needs them), our own frozen features (or, with
+`--vgg16`, the paper's); whole views reduced to 96 px, for a picture of one patch cannot tell well from badly
+exposed. A short run of 350 steps is about 15 CPU minutes on two cores.
 """
 
 from __future__ import annotations

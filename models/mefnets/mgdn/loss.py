@@ -111,6 +111,9 @@ class MGDNObjective(Objective):
         self.masked_mi = nn.ModuleList(MaskedMI(C) for _ in range(stages if mi_weight else 0))
         self.seen: list[list[Tensor]] = []  # the last step's features, for the critic
 
+    def asks(self) -> tuple[str, ...]:
+        return ("MEF_SSIM",) if self.fidelity_weight else ()
+
     def mutual_information(self, kept: list[list[Tensor]]) -> Tensor:
         """Over the stages; with a reference stream, of the reference against either side."""
         values = []

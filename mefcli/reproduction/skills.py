@@ -1,0 +1,211 @@
+"""What a network is said to do with pictures of a kind, seen with the weights that are there.
+
+Pictures are simulated from the validation scenes of the training data: two under-exposed or two over-exposed
+frames of each, whose middle exposure is the reference; and pairs that moved, with the reference picture that
+the supervised networks learn from.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mefcli.errors import InputError
+from mefcli.evaluation.metrics import score
+from mefcli.reproduction.ablations import Finding, Judged, Say, Verdict
+from mefcli.values import Pixels
+from mefnets import ModelSpec
+from mefnets.claims import Skill
+
+if TYPE_CHECKING:
+    from mefcli.training.store import Store
+    from mefnets.engine.fusion import Fusion
+
+Kind = Literal["two-under", "two-over", "moved"]
+MEANS = {  # of the darker and the brighter frame, of 255
+    "two-under": ((12.0, 25.0), (36.0, 52.0)),
+    "two-over": ((178.0, 195.0), (212.0, 226.0)),
+}
+WELL_EXPOSED = 117.0
+MOVED, MOVED_PX = 32, 160
+CERTAIN = 0.05  # a verdict is wrong by chance in so many cases at most
+
+
+def pictures(data: Path, runs: Path, kinds: set[Kind], say: Say) -> dict[Kind, list[Judged]]:
+    """Those of the kinds that are asked for."""
+    from mefcli.training.prepare import data_at
+
+    if not kinds:
+        return {}
+    store = data_at(data, runs / "cache", say)
+    return {kind: moved(store) if kind == "moved" else lopsided(store, kind) for kind in sorted(kinds)}
+
+
+def lopsided(store: Store, kind: Kind, short_side_px: int = 224) -> list[Judged]:
+    """Of each validation scene, two frames that are both too dark or both too bright."""
+    from mefcli.training.camera import SRGB, Camera
+    from mefcli.training.exposure import ev_for_mean, mean_by_ev
+    from mefcli.training.validate import one_of_each
+    from mefcli.training.views import rng_of
+
+    found = []
+    for index, view in one_of_each(store, short_side_px):
+        rng = rng_of(kind, store.entries[index].name)
+        camera = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
+        means = mean_by_ev(camera, store.thumbs[index])
+        wanted = (*(rng.uniform(*ends) for ends in MEANS[kind]), WELL_EXPOSED)
+        dark, bright, well = (camera.shoot(view, ev_for_mean(means, mean), rng) for mean in wanted)
+        found.append(Judged((dark, bright), well))
+    return found
+
+
+def moved(store: Store, count: int = MOVED) -> list[Judged]:
+    """Hand-held pairs with something that moves; the brighter frame stands where the reference does."""
+    from mefcli.training.simulator import Simulator
+    from mefcli.training.targets import TargetBook
+    from mefnets.recipe import Data
+
+    data = Data(crop_px=MOVED_PX, misaligned=1.0, target=True)
+    simulator = Simulator(store, data, part="val", targets=TargetBook(store))
+    found = []
+    for sample in (simulator.sample(number) for number in range(count)):
+        assert sample.target is not None
+        reference = (np.clip(sample.target, 0, 1) * 255 + 0.5).astype(np.uint8)
+        found.append(Judged((sample.frames[0], sample.frames[-1]), reference))
+    return found
+
+
+def check(
+    spec: ModelSpec,
+    skills: Sequence[Skill],
+    scenes: Mapping[Kind, Sequence[Judged]],
+    device: str,
+    say: Say = lambda words: None,
+) -> list[Finding]:
+    from mefcli import api
+    from mefcli.checkpoints import find_model, is_ready
+
+    found = []
+    for skill in skills:
+        names = [name for name in (skill.model or spec.name, skill.against) if name]
+        missing = [name for name in names if not is_ready(find_model(name))]
+        if missing:
+            found.append(Finding(skill, "not measured", note=f"{missing[0]} has no weights here"))
+            continue
+        say(f"{' and '.join(names)}: {skill.pictures} pairs of {len(scenes[skill.pictures])} scenes.")
+        fusers = [api.load_fuser(name, device=device) for name in names]
+        if skill.pictures == "moved":
+            found.append(nearer(skill, scenes["moved"], *fusers))
+        else:
+            found.append(beyond(skill, scenes[skill.pictures], fusers[0]))
+    return found
+
+
+def beyond(skill: Skill, scenes: Sequence[Judged], fuser: Fusion) -> Finding:
+    """Whether results leave the brightness of both frames, and how far they come towards a good exposure."""
+    rows = []
+    for scene in scenes:
+        fused = np.asarray(fuser.fuse(list(scene.frames), depth=8))
+        means = [float(picture.mean()) / 255 for picture in (*scene.frames, fused)]
+        assert scene.reference is not None
+        rows.append((*means, _psnr(fused, scene), _explained(fused, scene)))
+    dark, bright, result, psnr, residual = np.array(rows).T
+    left = result > bright if skill.pictures == "two-under" else result < dark
+    figures = {
+        "scenes": float(len(rows)),
+        "beyond_both": float(left.sum()),
+        "darker_frame": float(dark.mean()),
+        "brighter_frame": float(bright.mean()),
+        "result": float(result.mean()),
+        "least": float(result.min()),
+        "most": float(result.max()),
+        "psnr_to_well_exposed": float(psnr.mean()),
+        "residual_levels": float(residual.mean()),
+    }
+    word = "brighter" if skill.pictures == "two-under" else "darker"
+    note = (
+        f"{word} than both in {left.sum()} of {len(rows)} simulated scenes: frames of {dark.mean():.2f} and "
+        f"{bright.mean():.2f} in the mean, results of {result.mean():.2f} ({result.min():.2f} to "
+        f"{result.max():.2f}; well exposed is {WELL_EXPOSED / 255:.2f}), {psnr.mean():.1f} dB from the well "
+        f"exposed picture; a mix of the frames leaves {residual.mean():.0f} levels of them unexplained"
+    )
+    return Finding(skill, _by_count(int(left.sum()), len(rows)), note=note, figures=figures)
+
+
+def nearer(skill: Skill, scenes: Sequence[Judged], fuser: Fusion, other: Fusion) -> Finding:
+    """Whether one model comes nearer to the reference than the other, alone and behind optical flow."""
+    rows = []
+    for scene in scenes:
+        fused = [np.asarray(one.fuse(list(scene.frames), depth=8)) for one in (fuser, other)]
+        rows.append([_psnr(picture, scene) for picture in (*fused, _behind_flow(scene, other))])
+    ours, theirs, flow = np.array(rows).T
+    better, than_flow = int((ours > theirs).sum()), int((ours > flow).sum())
+    figures = {
+        "scenes": float(len(rows)),
+        "better": float(better),
+        "better_than_behind_flow": float(than_flow),
+        "psnr": float(ours.mean()),
+        "psnr_against": float(theirs.mean()),
+        "psnr_behind_flow": float(flow.mean()),
+    }
+    note = (
+        f"{skill.model} {ours.mean():.2f} dB to the reference, {skill.against} {theirs.mean():.2f}, behind "
+        f"optical flow {flow.mean():.2f}; better in {better} of {len(rows)} simulated pairs, than behind "
+        f"flow in {than_flow}"
+    )
+    return Finding(skill, _by_count(better, len(rows)), note=note, figures=figures)
+
+
+def _behind_flow(scene: Judged, fuser: Fusion) -> Pixels:
+    """What `mef fuse --align flow` makes of the pair with this model."""
+    import cv2
+
+    from mefcli import api
+
+    with tempfile.TemporaryDirectory(prefix="mef-") as place:
+        paths = [Path(place) / f"{number}.png" for number in range(len(scene.frames))]
+        for path, frame in zip(paths, scene.frames, strict=True):
+            cv2.imwrite(str(path), frame[..., ::-1])
+        fused = api.fuse(
+            paths,
+            ev=[float(number) for number in range(len(paths))],
+            fuser=fuser,
+            align="flow",
+            crop="reference",
+            deghost="off",
+            reference=paths[-1].name,
+        )
+    return np.asarray(np.clip(fused, 0, 1) * 255 + 0.5, np.uint8)
+
+
+def _by_count(successes: int, trials: int) -> Verdict:
+    """By the sign test."""
+    if trials == 0:
+        raise InputError("There is no scene to judge by.", "Pack the whole training folder.")
+
+    def chance(least: int) -> float:
+        ways = sum(math.comb(trials, k) for k in range(least, trials + 1))
+        return float(ways / 2**trials)
+
+    if chance(successes) < CERTAIN:
+        return "holds"
+    return "does not hold" if chance(trials - successes) < CERTAIN else "undecided"
+
+
+def _psnr(picture: Pixels, scene: Judged) -> float:
+    return float(score(picture, scene.frames, names=["PSNR_GT"], reference=scene.reference)["PSNR_GT"])
+
+
+def _explained(picture: Pixels, scene: Judged) -> float:
+    """What the best mix of both frames leaves of the result, in levels."""
+    import torch
+
+    from mefcli.training.validate import linear_residual
+
+    frames = torch.from_numpy(np.stack([frame.mean(-1) for frame in scene.frames])) / 255
+    return linear_residual(frames, torch.from_numpy(picture.mean(-1)) / 255)
