@@ -54,9 +54,10 @@ class _Correlate(Function):
         padded, taps = ctx.saved_tensors
         k = ctx.k
         B, _, H, W = taps.shape
-        planes = {"memory_format": torch.contiguous_format}
-        grad_padded = torch.zeros_like(padded, **planes) if ctx.needs_input_grad[0] else None
-        grad_taps = torch.empty_like(taps, **planes) if ctx.needs_input_grad[1] else None
+        planes = torch.contiguous_format
+        wants_padded, wants_taps, _ = ctx.needs_input_grad
+        grad_padded = torch.zeros_like(padded, memory_format=planes) if wants_padded else None
+        grad_taps = torch.empty_like(taps, memory_format=planes) if wants_taps else None
         for b in range(B):
             own_grad, own_taps = grad[b].contiguous(), taps[b].contiguous()
             for index in range(k * k):
