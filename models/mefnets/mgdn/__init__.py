@@ -46,6 +46,17 @@ MOVING = replace(
     merit="36.8 dB on 40 simulated moving scenes, ghosts told by comparing 34.7",
     cost=Cost(cpu_s=10.5, held_bytes=1250),
 )
+DEPTH = replace(
+    SPEC,
+    name="mgdn-depth",
+    title="MGDN for depth",
+    task="depth",
+    max_frames=1,
+    options={"task": "guided"},
+    weights="mgdn-depth.safetensors",
+    summary="MGDN taught to enlarge depth by a colour picture's word",
+    cost=Cost(cpu_s=2, held_bytes=400),
+)
 
 
 def adapt(spec: ModelSpec) -> ModelSpec:
