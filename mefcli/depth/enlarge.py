@@ -36,7 +36,7 @@ def nearest(length: int, own: int) -> NDArray[np.intp]:
 
 
 def _along(picture: Floats, axis: int, length: int, span: Span) -> Floats:
-    """Resampled along one axis to `length`, of which `span` is wanted; beyond the ends the last pixel counts."""
+    """Along one axis at `length`, of which `span` is wanted; beyond the ends the last pixel counts."""
     own = picture.shape[axis]
     scale = own / length
     stretch = max(1.0, scale)

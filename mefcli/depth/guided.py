@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mefcli.depth.enlarge import Floats, Span, bounds, resized
 from mefnets.engine.frames import Frame, as_floats, mirrored
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from mefnets.engine.tiles import Tile
 
 TILE_PX, FADE_PX, MULTIPLE, LEAST_PX, MIRROR_PX = 512, 32, 16, 32, 16
-FILTER = (1.0, 1e-3)  # of the guided filter: radius in pixels of the small map, ridge; docs/depth.md
+FILTER = (0.5, 1e-4)  # of the guided filter: radius in pixels of the small map, ridge; docs/depth.md
 CHANNELS = 4  # of what is known of the depth
 
 OnDone = Callable[[float], None]

@@ -191,8 +191,8 @@ def make(
     notes = list(low.notes)
     if holes.any():
         notes.append(
-            f"{pair.low.name}: {100 * holes.mean():.2g} % of its pixels are 0 or no numbers, so without depth; "
-            "they stay so."
+            f"{pair.low.name}: {100 * holes.mean():.2g} % of its pixels have no depth (0, or no number), "
+            "and stay so."
         )
     start = Record(job.model, sha256, job.settings, {}, None, (), (pair.low.name, pair.colour.path.name))
     share = float(holes.mean())

@@ -176,7 +176,7 @@ def _body(cover: Floats, near: float, rng: np.random.Generator) -> Floats:
 
 
 def _beside(light: Floats, rng: np.random.Generator) -> Floats:
-    """Moved a little, otherwise in each corner: two cameras, and a mapping between them that is nearly right."""
+    """Moved a little, here otherwise than there: two cameras, and a mapping between them nearly right."""
     import cv2
 
     size = light.shape[0]
