@@ -29,9 +29,8 @@ class DepthMap:
     @property
     def holes(self) -> NDArray[np.bool_]:
         """Where there is no depth."""
-        if self.numbers.dtype.kind == "f":
-            return ~np.isfinite(self.numbers) | (self.numbers == 0)
-        return self.numbers == 0
+        holes: NDArray[np.bool_] = self.numbers == 0
+        return holes | ~np.isfinite(self.numbers)
 
 
 def size_of(path: Path, max_pixels: int) -> tuple[int, int]:

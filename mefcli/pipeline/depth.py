@@ -87,10 +87,7 @@ def _check_sizes(pair: Pair) -> None:
     (h, w), (height, width) = pair.low_size, pair.size
     low, colour = f"{pair.low.name} ({w}x{h})", f"{pair.colour.path.name} ({width}x{height})"
     if min(h, w) < LEAST_PX:
-        raise MismatchError(
-            f"{low} is too small to be enlarged: a side has less than {LEAST_PX} pixels.",
-            "Give a larger map.",
-        )
+        raise MismatchError(f"{low} has less than {LEAST_PX} pixels along a side.", "Give a larger map.")
     down, right = height / h, width / w
     # A map's side may be rounded either way.
     if abs(down * w - width) > down * ROUNDING_PX and abs(right * h - height) > right * ROUNDING_PX:
@@ -269,8 +266,7 @@ def enlarged_object(found: Enlarged, outputs: Sequence[Path]) -> dict[str, Any]:
     """For `--json`."""
     (height, width), record = found.pair.size, found.record
     return {
-        "status": "done",
-        "files": [str(found.pair.low), str(found.pair.colour.path)],
+        "inputs": [str(found.pair.low), str(found.pair.colour.path)],
         "outputs": [str(path) for path in outputs],
         "size_px": [width, height],
         "factor": round(found.pair.factor, 3),

@@ -71,7 +71,7 @@ class DepthSimulator(Simulator):
         for k, one in enumerate(samples):
             assert one.low is not None
             assert one.target is not None
-            part = self.rng(6, step * data.batch + k).uniform(*PART)
+            part = float(self.rng(6, step * data.batch + k).uniform(*PART))
             known = Known(one.low, one.target.shape[:2], part)
             frames.append(shown(one.frames[0], known)[None])
             targets.append((one.target - np.float32(known.offset)) / np.float32(known.span))
@@ -113,14 +113,15 @@ class DepthSimulator(Simulator):
             for plane in range(1, int(which.max()) + 1):
                 if rng.random() < 0.7:
                     light = np.where((which == plane)[..., None], self._like(middle, rng, size), light)
-            return light, 1 / near
+            return light, np.asarray(1 / near, np.float32)
         high = 1.0 if kind < ROOM + FLAT else rng.uniform(1.0, 3.0)
         return light, defocus.smooth_depth(size, 1.0, high, rng)
 
     def _like(self, middle: float, rng: np.random.Generator, size: int) -> Floats:
         """A piece of another picture, about as bright."""
         other = self.piece(self._pick(rng), rng, size)
-        return other * np.float32(middle / max(float(np.median(other)), 1e-4) * 2 ** rng.normal(0, 0.8))
+        brightness = middle / max(float(np.median(other)), 1e-4) * 2 ** rng.normal(0, 0.8)
+        return np.asarray(other * np.float32(brightness), np.float32)
 
 
 def outline(size: int, rng: np.random.Generator) -> Floats:

@@ -47,7 +47,7 @@ class GuidedDepth(MGDN):
         """
         H, W = frames.shape[-2:]
         seen = F.pad(frames[:, 0], (0, W % FOLD, 0, H % FOLD), mode="replicate")
-        colour, depth, least, most, factor = torch.split(seen, (3, 1, 1, 1, 1), 1)
+        colour, depth, least, most, factor = torch.split(seen, [3, 1, 1, 1, 1], 1)
         span = (most - least).clamp_min(0)
         within = (depth - least) / (span + LEAST_SPAN)
         width = torch.log1p(span / LEAST_SPAN) / math.log1p(1 / LEAST_SPAN)
@@ -55,7 +55,7 @@ class GuidedDepth(MGDN):
         said = self._joined([F.pixel_unshuffle(colour, FOLD), F.pixel_unshuffle(known, FOLD)])
         said = F.pixel_shuffle(said, FOLD)
         marks = torch.cat((colour * self.colour.exp(), said[:, :MARKS]), 1)
-        steps = [round(max(1.0, APART * 16 ** float(one))) for one in factor[:, 0, 0, 0]]
+        steps = [round(max(1.0, APART * 16**one)) for one in factor[:, 0, 0, 0].tolist()]
         lent = torch.cat(
             [
                 self._lent(
