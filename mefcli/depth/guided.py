@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TILE_PX, FADE_PX, MULTIPLE, LEAST_PX, MIRROR_PX = 512, 32, 16, 32, 16
 FILTER = (0.5, 1e-4)  # of the guided filter: radius in pixels of the small map, ridge; docs/depth.md
+BAND_ROWS = 256
 CHANNELS = 4  # of what is known of the depth
 
 OnDone = Callable[[float], None]
@@ -104,7 +105,23 @@ class Guide:
 
         with shortage_told(), torch.no_grad(), THREADS.settled():
             run_tiles([colour], run, grid, store, on_done, at.append)
-        return out
+        return faithful(out, low)
+
+
+def faithful(found: Floats, low: Floats) -> Floats:
+    """What was found, in place, moved so that made small again it is nearly the map that was measured.
+
+    A pixel of the map is taken for the mean of what it covers; no depth leaves the bounds around it.
+    """
+    size = (found.shape[0], found.shape[1])
+    lacking = low - resized(found, (low.shape[0], low.shape[1]))
+    least, most = bounds(low)
+    for top in range(0, size[0], BAND_ROWS):
+        rows = (top, min(size[0], top + BAND_ROWS))
+        part = found[rows[0] : rows[1]]
+        part += resized(lacking, size, rows)
+        np.clip(part, resized(least, size, rows), resized(most, size, rows), out=part)
+    return found
 
 
 def filtered(low: Floats, colour: Frame, radius: float = FILTER[0], ridge: float = FILTER[1]) -> Floats:

@@ -13,7 +13,7 @@ from toolkit import Mef
 
 import mefcli
 from mefcli.depth.enlarge import resized
-from mefcli.depth.guided import TILE_PX, Guide, filtered
+from mefcli.depth.guided import TILE_PX, Guide, faithful, filtered
 
 SIZE = (96, 128)
 EDGE = 61  # column of the border, which no pixel of the small maps ends at
@@ -37,7 +37,7 @@ def marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scene(size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """A dark thing before a light wall, both with texture: colour (H, W, 3) uint8, depth (H, W) metres."""
-    height, width = size
+    width = size[1]
     near = np.arange(width)[None] < round(EDGE * width / SIZE[1])
     near = np.broadcast_to(near, size)
     rng = np.random.default_rng(1)
@@ -210,7 +210,7 @@ def test_what_cannot_be_enlarged_is_told_in_a_sentence(
 @pytest.mark.parametrize("name", ["map.npy", "map.png", "map.tif"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_a_map_that_is_cut_off_is_refused(mef: Mef, tmp_path: Path, name: str, share: float) -> None:
-    _, picture, depth = saved(tmp_path)
+    _, picture, _ = saved(tmp_path)
     rng = np.random.default_rng(0)
     put(tmp_path / name, rng.integers(900, 9000, (24, 32)).astype(np.uint16))
     data = (tmp_path / name).read_bytes()
@@ -224,7 +224,7 @@ def test_a_map_that_is_cut_off_is_refused(mef: Mef, tmp_path: Path, name: str, s
 def test_colours_and_palettes_are_no_depth(mef: Mef, tmp_path: Path) -> None:
     from PIL import Image
 
-    small, picture, _ = saved(tmp_path)
+    _, picture, _ = saved(tmp_path)
     colours = Image.fromarray(np.zeros((24, 32, 3), np.uint8))
     colours.save(tmp_path / "rgb.png")
     colours.save(tmp_path / "rgb.tif")
@@ -297,6 +297,20 @@ def test_large_pictures_are_enlarged_in_tiles_that_show_no_seam(marking: Path) -
     assert max(map(max, seen)) < 300
     assert np.abs(tiled - whole).max() < 0.02 * np.ptp(depth)
     assert TILE_PX >= 256
+
+
+def test_made_small_again_it_is_nearly_the_map_that_was_measured() -> None:
+    _, depth = scene((200, 300))
+    low = resized(depth, (25, 37))
+    blurred = cv2.GaussianBlur(depth, (0, 0), 9)
+    before = off(resized(blurred, low.shape), low)
+    moved = faithful(blurred.copy(), low)
+    assert off(resized(moved, low.shape), low) < 0.6 * before
+    assert off(moved, depth) < off(blurred, depth)
+    assert moved.min() >= low.min() - 1e-4
+    assert moved.max() <= low.max() + 1e-4
+    flat = np.full((200, 300), 2.0, np.float32)
+    np.testing.assert_allclose(faithful(flat.copy(), np.full((25, 37), 2.0, np.float32)), flat, atol=1e-5)
 
 
 def test_the_guided_filter_follows_colour() -> None:
