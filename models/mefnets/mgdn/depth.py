@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefnets.layers.blocks import in_strips
 from mefnets.mgdn.network import MGDN
 from mefnets.recipe import Batch, Objective
 
@@ -29,6 +30,7 @@ APART = 0.5
 COLOUR = 5.0  # how much colours count against marks, at the start
 NEARER = 0.35  # how much less a neighbour counts for each pixel of the small map, squared, at the start
 DOUBT = -1.0  # at the start: sigmoid of how far the neighbours' word counts
+STRIP_ROWS = 96  # without gradients
 ABSOLUTE = 0.3  # of the loss, beside the root mean square
 
 
@@ -56,29 +58,30 @@ class GuidedDepth(MGDN):
         said = F.pixel_shuffle(said, FOLD)
         marks = torch.cat((colour * self.colour.exp(), said[:, :MARKS]), 1)
         steps = [round(max(1.0, APART * 16**one)) for one in factor[:, 0, 0, 0].tolist()]
-        lent = torch.cat(
-            [
-                self._lent(
-                    marks[b : b + 1], said[b : b + 1, PULLED], within[b : b + 1, 0], depth[b : b + 1], step
-                )
-                for b, step in enumerate(steps)
-            ]
-        )
+        seen = torch.cat((marks, said[:, PULLED : PULLED + 1], within, depth), 1)
+        lent = torch.cat([self._lent(seen[b : b + 1], step) for b, step in enumerate(steps)])
         counts = torch.sigmoid(said[:, COUNTS : COUNTS + 1] + DOUBT)
         return (depth + counts * (lent - depth))[..., :H, :W]
 
-    def _lent(self, marks: Tensor, pulled: Tensor, within: Tensor, depth: Tensor, step: int) -> Tensor:
+    def _lent(self, seen: Tensor, step: int) -> Tensor:
         """The neighbours' depth, by how like their marks are: (1, 1, H, W)."""
-        H, W = depth.shape[-2:]
+        if torch.is_grad_enabled():
+            return self._lent_in(seen, step)
+        halo = REACH * step + step // 2
+        return in_strips(lambda strip: self._lent_in(strip, step), seen, halo=halo, rows=STRIP_ROWS)
+
+    def _lent_in(self, seen: Tensor, step: int) -> Tensor:
+        H, W = seen.shape[-2:]
+        marks, pulled, within, depth = torch.split(seen, [seen.shape[1] - 3, 1, 1, 1], 1)
         reach = REACH * step
         around = F.avg_pool2d(F.pad(marks, (step // 2,) * 4, mode="replicate"), step // 2 * 2 + 1, 1)
-        kept = F.pad(torch.cat((around, within[:, None], depth), 1), (reach,) * 4, mode="replicate")
+        kept = F.pad(torch.cat((around, within, depth), 1), (reach,) * 4, mode="replicate")
         places = [(y * step, x * step) for y in range(2 * REACH + 1) for x in range(2 * REACH + 1)]
         likeness, depths = [], []
         for index, (y, x) in enumerate(places):
             one = kept[:, :, y : y + H, x : x + W]
             far = (marks - one[:, :-2]).square().sum(1)
-            likeness.append(self.place[index] - far + pulled * (one[:, -2] - within))
+            likeness.append(self.place[index] - far + (pulled * (one[:, -2:-1] - within))[:, 0])
             depths.append(one[:, -1])
         weights = torch.softmax(torch.stack(likeness, 1), 1)
         return (weights * torch.stack(depths, 1)).sum(1, keepdim=True)
