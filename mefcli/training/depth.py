@@ -91,7 +91,8 @@ class DepthSimulator(Simulator):
         for _ in range(int(rng.integers(0, MOST_POSTERS + 1))):
             light = _over(light, self._like(middle, rng, size), outline(size, rng))
         things = int(rng.integers(1, MOST_THINGS + 1))
-        for gap in np.sort(np.exp(rng.uniform(*np.log(GAP), things))):
+        low, high = np.log(GAP)
+        for gap in np.sort(np.exp(rng.uniform(low, high, things))):
             cover = outline(size, rng)
             inside = cover > 0.5
             if not inside.any():

@@ -14,6 +14,7 @@ from toolkit import Mef
 import mefcli
 from mefcli.depth.enlarge import resized
 from mefcli.depth.guided import TILE_PX, Guide, faithful, filtered
+from mefcli.errors import ModelError
 
 SIZE = (96, 128)
 EDGE = 61  # column of the border, which no pixel of the small maps ends at
@@ -273,6 +274,12 @@ def test_a_wrong_model_is_told(mef: Mef, tmp_path: Path) -> None:
     done = mef("fuse", picture, other, "--ev", "0,1", "-m", "mgdn-depth", "-o", tmp_path / "o.tif")
     assert done.code == 1
     assert "mgdn-depth enlarges depth maps. Use mef depth" in done.err
+    for model, told in (("mgdn-depth", "mgdn-depth enlarges"), ("mgdn-moving", "mgdn-moving finds")):
+        done = mef("compare", picture, other, "--ev", "0,1", "--models", model, "-o", tmp_path / "o.png")
+        assert done.code == 1
+        assert told in done.err
+    with pytest.raises(ModelError, match="enlarges depth maps"):
+        mefcli.load_fuser("mgdn-depth")
 
 
 def test_large_pictures_are_enlarged_in_tiles_that_show_no_seam(marking: Path) -> None:

@@ -55,7 +55,7 @@ DEPTH = replace(
     options={"task": "guided"},
     weights="mgdn-depth.safetensors",
     summary="MGDN taught to enlarge depth by a colour picture's word",
-    cost=Cost(cpu_s=2, held_bytes=400),
+    cost=Cost(cpu_s=2.6, held_bytes=750),
 )
 
 
