@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from toolkit import Mef
 
 from mefcli.bench.depth import in_folder, measure, simulated
 from mefcli.depth.enlarge import resized
+from mefcli.depth.guided import Guide
 from mefcli.errors import InputError
 from mefcli.training import depth, preview
 from mefcli.training.depth import FACTORS, DepthSimulator
@@ -113,6 +115,22 @@ def test_mgdn_learns_from_simulated_depth(store: Store) -> None:
         optimiser.step()
         losses.append(loss.item())
     assert min(losses[-3:]) < losses[0] - 0.005
+
+
+def test_the_papers_network_learns_from_the_same_and_enlarges_by_the_same(store: Store) -> None:
+    recipe = find_recipe("mgdn-depth", "paper")
+    spec = replace(MODELS["mgdn-depth"], options={**MODELS["mgdn-depth"].options, **recipe.options})
+    network = build_network(spec).requires_grad_(True).train()
+    data = replace(recipe.data, crop_px=32, batch=1)
+    loss, terms = recipe.objective()(
+        network, to_batch(simulator_for(store, data, seed=0).batch(0), torch.device("cpu")), 0.5
+    )
+    loss.backward()
+    assert set(terms) == {"l1", "mi"}
+    low = np.linspace(1, 2, 64, dtype=np.float32).reshape(8, 8)
+    found = Guide(network).enlarged(low, np.zeros((32, 32, 3), np.uint8))
+    assert found.shape == (32, 32)
+    assert 0.9 < found.min() <= found.max() < 2.1
 
 
 def saved_pair(folder: Path, size: tuple[int, int] = (32, 48)) -> None:

@@ -313,8 +313,8 @@ class MGDN(nn.Module):
         self.tail2.weight[:, :first] *= 0.1  # what is carried there is no sign of anything yet
 
     def _streams(self, frames: Tensor) -> list[Tensor]:
-        if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth
-            return [frames[:, 0, :3], frames[:, 0, 3:]]
+        if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth, and what others look at
+            return [frames[:, 0, :3], frames[:, 0, 3:4]]
         return list(frames.unbind(1))
 
     def _stem(self, index: int, picture: Tensor) -> Tensor:

@@ -125,7 +125,8 @@ MOVING = Recipe(
     },
 )
 
-# Depth: what colour tells of the edges of a depth map, at any factor.
+# Depth: what colour tells of the edges of a depth map, at any factor. `--variant paper` is the paper's
+# network for x4 and x8, which paints the depth, at any factor too; how long it learns nobody states.
 DEPTH = Recipe(
     model="mgdn-depth",
     data=Data(frames=(1, 1), stack="depth", crop_px=96, batch=2, misaligned=0.6, target=True),
@@ -135,5 +136,14 @@ DEPTH = Recipe(
     lr=1e-3,
     ema=0.995,
     wide=False,
+    variants={
+        "paper": {
+            **PAPER,
+            "data": Data(frames=(1, 1), stack="depth", crop_px=64, batch=4, misaligned=0.6, target=True),
+            "objective": partial(paper, "depth"),
+            "steps": 62_000,
+            "options": {**OPTIONS, "task": "depth"},
+        },
+    },
 )
 RECIPES = {"mgdn": RECIPE, "mgdn-focus": FOCUS, "mgdn-moving": MOVING, "mgdn-depth": DEPTH}
