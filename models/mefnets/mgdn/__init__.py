@@ -55,6 +55,7 @@ DEPTH = replace(
     options={"task": "guided"},
     weights="mgdn-depth.safetensors",
     summary="MGDN taught to enlarge depth by a colour picture's word",
+    merit="3.7, 6.6, 12.7 cm at x4, x8, x16 on three real rooms, bicubic 5.4, 9.1, 15.3",
     cost=Cost(cpu_s=2.6, held_bytes=750),
 )
 
