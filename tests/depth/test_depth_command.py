@@ -12,10 +12,14 @@ import tifffile
 from toolkit import Mef
 
 import mefcli
+from mefcli.bench.depth import in_folder, measure
 from mefcli.depth.enlarge import resized
 from mefcli.depth.guided import TILE_PX, Guide, faithful, filtered
 from mefcli.errors import ModelError
+from mefcli.job import Job
+from mefcli.pipeline.depth import load
 
+ROOMS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/rgb_depth"
 SIZE = (96, 128)
 EDGE = 61  # column of the border, which no pixel of the small maps ends at
 
@@ -339,3 +343,12 @@ def test_cubic_interpolation_is_pillows() -> None:
         np.testing.assert_allclose(resized(large, size)[inner], np.asarray(expected)[inner], atol=2e-5)
     part = resized(large, (74, 159), (10, 20), (100, 140))
     np.testing.assert_array_equal(part, resized(large, (74, 159))[10:20, 100:140])
+
+
+@pytest.mark.skipif(not ROOMS.is_dir(), reason="no views of real rooms here")
+@pytest.mark.parametrize("factor", [4, 8, 16])
+def test_real_rooms_come_nearer_to_the_truth_than_by_the_classics(factor: int) -> None:
+    scenes = in_folder(ROOMS)[:1]
+    guide, _ = load(Job(model="mgdn-depth", device="cpu"))
+    rows = {row.method: row.rmse for row in measure("rooms", scenes, guide, factors=[factor])}
+    assert rows["model"] < 0.9 * min(rows["bicubic"], rows["guided"])
