@@ -24,6 +24,7 @@ from mefcli.values import OnStep, Pixels, Record, Shot, Step, silent
 if TYPE_CHECKING:
     from mefcli.depth.guided import Guide
 
+Ready = tuple["Guide | None", "str | None"]  # a network, and its weights' SHA-256
 CLASSIC = ("bicubic", "guided")  # ways that need no network
 LEAST_FACTOR, MOST_FACTOR = 2, 16
 LEAST_PX = 4  # of a map's shorter side
@@ -121,19 +122,19 @@ def check_model(job: Job) -> None:
 
 
 def run(pair: Pair, outputs: Sequence[Path], job: Job, on_step: OnStep = silent) -> Enlarged:
-    """From files to files. Outputs and model are checked before the first pixel is decoded."""
+    """From files to files. Outputs, model and device are checked before the first pixel is decoded."""
     from mefcli.depth import files
     from mefcli.formats.table import DEPTH
     from mefcli.pipeline.write import check_outputs
 
     check_outputs(outputs, (pair.low, pair.colour.path), overwrite=job.overwrite, formats=DEPTH)
-    check_model(job)
     clock = Clock()
+    guide = ready(job, clock)
     with clock("read"):
         on_step(Step("read", 0.0, pair.low.name))
         low = files.read(pair.low, int(job.max_pixels * 1e6))
         files.check_kind(list(outputs), low.numbers)
-    found = make(pair, job, on_step, low=low, clock=clock)
+    found = make(pair, job, on_step, low=low, guide=guide, clock=clock)
     notes = list(found.record.notes)
     with clock("write"):
         on_step(Step("write", 0.0))
@@ -153,13 +154,14 @@ def make(
     on_step: OnStep = silent,
     *,
     low: DepthMap | None = None,
+    guide: Ready | None = None,
     clock: Clock | None = None,
 ) -> Enlarged:
     """The enlarged map, in memory."""
     from mefcli.depth import files
 
     clock = clock or Clock()
-    check_model(job)
+    network, sha256 = guide or ready(job, clock)
     with clock("read"):
         low = low or files.read(pair.low, int(job.max_pixels * 1e6))
         on_step(Step("read", 0.5, pair.colour.path.name))
@@ -173,17 +175,13 @@ def make(
         raise UnreadableError(
             f"{pair.low} holds no depth: all its pixels are 0 or no numbers.", "Give another map."
         )
-    sha256, guide = None, None
-    with clock("load"):
-        if job.model not in CLASSIC:
-            guide, sha256 = load(job)
 
     def told(done: float) -> None:
         on_step(Step("fuse", done))
 
     told(0.0)
     with clock("fuse"):
-        found = _enlarged(filled(low.numbers, holes), colour, job, guide, told)
+        found = _enlarged(filled(low.numbers, holes), colour, job, network, told)
         numbers = stored(found, low.numbers, holes)
     notes = list(low.notes)
     if holes.any():
@@ -200,6 +198,13 @@ def _record(job: Job, record: Record, clock: Clock, notes: Sequence[str]) -> Rec
     from dataclasses import replace
 
     return replace(record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb(), notes=tuple(notes))
+
+
+def ready(job: Job, clock: Clock) -> Ready:
+    """The job's network, none where it needs none; or a refusal."""
+    check_model(job)
+    with clock("load"):
+        return (None, None) if job.model in CLASSIC else load(job)
 
 
 def load(job: Job) -> tuple[Guide, str | None]:
