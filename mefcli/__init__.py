@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mefcli.api import (
+        enlarge_depth,
         focus,
         fuse,
         fuse_folder,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MefError",
     "__version__",
+    "enlarge_depth",
     "focus",
     "fuse",
     "fuse_folder",
@@ -36,10 +38,9 @@ __all__ = [
     "radiance",
 ]
 
-_HOMES = {"MefError": "mefcli.errors"} | dict.fromkeys(
-    ("focus", "fuse", "fuse_folder", "infrared", "list_models", "load_fuser", "load_settings", "radiance"),
-    "mefcli.api",
-)
+_HOMES = {"MefError": "mefcli.errors"} | {
+    name: "mefcli.api" for name in __all__ if name not in ("MefError", "__version__")
+}
 
 
 def __getattr__(name: str) -> object:

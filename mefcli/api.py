@@ -15,12 +15,13 @@ from mefcli.job import Job, job_of
 from mefcli.options import of_keywords, stops_of
 from mefcli.pipeline.results import Done, Result
 from mefcli.values import Bracket, Fused, GainMapFacts, OnStep, Shot, Stack, silent
-from mefnets import DEFAULT_FOCUS_MODEL, DEFAULT_INFRARED_MODEL, DEFAULT_MODEL, ModelSpec
+from mefnets import DEFAULT_DEPTH_MODEL, DEFAULT_FOCUS_MODEL, DEFAULT_INFRARED_MODEL, DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mefcli.pipeline.depth import Enlarged, Pair
     from mefcli.pipeline.light import Lit
     from mefnets.engine.fusion import Fusion
 
@@ -322,6 +323,41 @@ def infrared(
     job = job_of(job, options)
     pixels: Any = make(plan_infrared(visible, thermal), job, on_step, fuser, depth=32).pixels
     return pixels  # type: ignore[no-any-return]
+
+
+def enlarge_depth(
+    low: str | Path,
+    colour: str | Path,
+    *,
+    model: str = DEFAULT_DEPTH_MODEL,
+    weights: str | None = None,
+    device: str = "auto",
+    max_pixels: float = 400.0,
+    on_step: OnStep = silent,
+) -> NDArray[Any]:
+    """A depth map at the size of a colour picture of the same view: (H, W), in the map's own numbers.
+
+    As by `mef depth`: 16 bits stay 16 bits, floating point stays floating point, holes stay holes. `model` is
+    one for depth, or "bicubic" or "guided".
+    """
+    from mefcli.pipeline.depth import make
+
+    job = Job(model=model, weights=weights, device=device, max_pixels=max_pixels)  # which checks each value
+    return make(plan_depth(low, colour, job=job), job, on_step).numbers
+
+
+def plan_depth(low: str | Path, colour: str | Path, *, job: Job) -> Pair:
+    """What `enlarge_depth` would do with these files, or a refusal."""
+    from mefcli.pipeline.depth import plan
+
+    return plan(Path(low), Path(colour), job)
+
+
+def depth_files(pair: Pair, outputs: Sequence[str | Path], *, job: Job, on_step: OnStep = silent) -> Enlarged:
+    """Enlarge a depth map that `plan_depth` has looked at into one or more files: TIFF, PNG, .npy."""
+    from mefcli.pipeline.depth import run
+
+    return run(pair, _outputs(outputs, pair.low, ending="depth"), job, on_step)
 
 
 def prepare(bracket: Bracket, *, job: Job | None = None, on_step: OnStep = silent) -> Stack:

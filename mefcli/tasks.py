@@ -42,6 +42,7 @@ ABOUT: dict[Task, About] = {
     "moving": About(
         "moving scenes", "moving scene", "finds the light of moving scenes", "mef hdr", "docs/hdr.md"
     ),
+    "depth": About("depth maps", "depth map", "enlarges depth maps", "mef depth", "docs/depth.md"),
 }
 OF_EXPOSURES = ("strategy", "crop", "deghost", "debug_dir", "hdr", "headroom")
 UNUSED: dict[Task, tuple[str, ...]] = {
@@ -49,6 +50,7 @@ UNUSED: dict[Task, tuple[str, ...]] = {
     "focus": (*OF_EXPOSURES, "resolution", "working_size"),
     "infrared": (*OF_EXPOSURES, "reference", "strict", "raw_or_jpeg"),
     "moving": (),
+    "depth": (),
 }
 OTHER_ALIGNS = ("auto", "off")  # what is to say of stacks and pairs
 
@@ -98,8 +100,8 @@ def for_task(task: Task, job: Job, settings: Settings) -> Job:
 
 
 def refuse_light(task: Task, model: str) -> None:
-    """Where pictures are made, a model that makes light."""
-    if task == "moving":
+    """Where pictures are made, a model that makes light or depth."""
+    if task in ("moving", "depth"):
         raise other_task(model, task)
 
 

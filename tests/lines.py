@@ -49,12 +49,14 @@ def definition(arguments: Sequence[str]) -> str:
             "alignment": "displacement",
             "radiance": "light_error",
             "moving": "ghosts_left",
+            "depth": "depth_error",
             "models": "model_cost",
         }
         return next((ways[word] for word in arguments if word in ways), "cost")
     of_commands = {
         "align": "aligned",
         "hdr": "radiance",
+        "depth": "depth",
         "compare": "comparison",
         "eval": "evaluation",
         "reproduce": "reproduction",

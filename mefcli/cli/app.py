@@ -36,6 +36,7 @@ COMMANDS = (
         "Fuse a visible and an infrared picture into one.",
         PHOTOGRAPHS,
     ),
+    Entry("depth", "mefcli.cli.depth:depth", "Enlarge a depth map by a colour picture.", PHOTOGRAPHS),
     Entry("batch", "mefcli.cli.batch:batch", "Fuse every bracket of a card.", PHOTOGRAPHS),
     Entry("hdr", "mefcli.cli.hdr:hdr", "Merge a bracket into linear light: OpenEXR, Radiance.", PHOTOGRAPHS),
     Entry("align", "mefcli.cli.align:align", "Align the frames of a bracket, without fusing.", PHOTOGRAPHS),

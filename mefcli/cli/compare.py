@@ -18,13 +18,14 @@ from mefcli.formats.table import suffixes_of
 from mefcli.job import Job, Look
 from mefcli.options import stops_of
 from mefcli.settings import Settings
-from mefcli.tasks import check_task, for_task, parse_task
-from mefnets import DEFAULT_MODEL, DEFAULT_MODELS
+from mefcli.tasks import check_task, for_task, parse_task, refuse_light
+from mefnets import DEFAULT_MODEL
 from mefnets.spec import Task
 
 if TYPE_CHECKING:
     from mefnets.engine.fusion import Fusion
 
+KNOWN: tuple[Task, ...] = ("exposure", "focus", "infrared")  # tasks that make pictures
 WRITTEN = ("bit_depth", "compression", "quality", "hdr", "headroom")  # of files that are no contact sheet
 
 
@@ -94,9 +95,11 @@ def compare(
     from mefcli.report.comparison import compare as run
     from mefcli.report.files import check_target
 
-    wanted = parse_task(task, DEFAULT_MODELS)
+    wanted = parse_task(task, KNOWN)
     names = [] if models == "all" else chosen_models(models)
     chosen: Task = task_of_models(names, wanted) if names else wanted or "exposure"
+    if names:
+        refuse_light(chosen, names[0])
     job = settings.job
     if chosen != "exposure":
         job = for_task(chosen, job, settings)

@@ -187,6 +187,10 @@ def complete_moving_models(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from _models(incomplete, "moving")
 
 
+def complete_depth_models(incomplete: str) -> Iterator[tuple[str, str]]:
+    yield from _models(incomplete, "depth")
+
+
 def _models(incomplete: str, task: Task) -> Iterator[tuple[str, str]]:
     from mefcli.checkpoints import known_models
 

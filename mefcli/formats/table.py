@@ -144,9 +144,25 @@ RADIANCE = (
     ),
 )
 
+# Maps of depth, by `mef depth` alone: one channel, numbers that are no colours.
+DEPTH_MAPS = (
+    Format(
+        "TIFF, depth",
+        "tiff",
+        (".tif", ".tiff"),
+        "8 and 16 bits, floating point",
+        "8 and 16 bits, 32-bit floating point; deflate",
+        "depth",
+        (8, 16, 32),
+    ),
+    Format("PNG, depth", "png", (".png",), "8 and 16 bits", "8 and 16 bits", "depth", (8, 16)),
+    Format("NumPy", None, (".npy",), "8 and 16 bits, floating point", "as read", "depth", (8, 16, 32)),
+)
+
 READ = tuple(format for format in FORMATS if format.kind is not None)
 WRITTEN = {suffix: format for format in FORMATS if format.name for suffix in format.suffixes}
 LIGHT = {suffix: format for format in RADIANCE for suffix in format.suffixes}
+DEPTH = {suffix: format for format in DEPTH_MAPS for suffix in format.suffixes}
 BY_NAME = {format.name: format for format in FORMATS if format.name}
 PICTURES = frozenset(suffix for format in READ for suffix in format.suffixes)
 RAW_SUFFIXES = frozenset(  # believed where content alone does not decide

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mefcli import storage
 from mefcli.errors import OutputError, UsageError, named
-from mefcli.formats.table import LIGHT, WRITTEN, Format
+from mefcli.formats.table import DEPTH, LIGHT, WRITTEN, Format
 from mefcli.job import Job
 from mefcli.naming import same_name, trouble_on_windows
 from mefcli.storage import OnNote
@@ -73,8 +73,9 @@ def check_outputs(
     """Everything that can be known to fail before the work begins."""
     for output in outputs:
         if output.suffix.lower() not in formats:
-            what = "radiance" if formats is LIGHT else "pictures"
-            elsewhere = " mef hdr writes it." if output.suffix.lower() in LIGHT else ""
+            what = "radiance" if formats is LIGHT else "depth" if formats is DEPTH else "pictures"
+            told = output.suffix.lower() in LIGHT and formats is not DEPTH
+            elsewhere = " mef hdr writes it." if told else ""
             raise UsageError(
                 f"{output} has a suffix that is no format for {what} here.",
                 f"Use one of: {', '.join(formats)}.{elsewhere}",

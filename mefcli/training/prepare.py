@@ -12,7 +12,7 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, UsageError, named
-from mefcli.training import focus, infrared, moving, precision, recorded_moving, scenes
+from mefcli.training import depth, focus, infrared, moving, precision, recorded_moving, scenes
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -117,6 +117,8 @@ def held_of(
         return infrared.held_out(store, short_side_px)
     if stack == "moving":
         return moving.held_out(store, short_side_px, HELD_MOVING)
+    if stack == "depth":
+        return depth.held_out(store, short_side_px)
     return held_out(store, frames, short_side_px)
 
 
@@ -131,6 +133,8 @@ def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator
         return infrared.InfraredSimulator(store, data, seed=seed)
     if data.stack == "moving":
         return moving.MovingSimulator(store, data, seed=seed)
+    if data.stack == "depth":
+        return depth.DepthSimulator(store, data, seed=seed)
     return Simulator(store, data, seed=seed, targets=_book(store, data))
 
 

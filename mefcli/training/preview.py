@@ -24,6 +24,9 @@ def row(sample: Sample, height_px: int) -> NDArray[np.uint8]:
         tiles.append(shown)
     if sample.target is not None:
         target = sample.target if sample.lights is None else compressed(sample.target)
+        if sample.low is not None:
+            grey = (target - target.min()) / max(float(np.ptp(target)), 1e-9)
+            target = np.repeat(grey, 3, axis=2)
         tiles.append((np.clip(target, 0, 1) * 255 + 0.5).astype(np.uint8))
     resized = [cv2.resize(tile, (height_px, height_px), interpolation=cv2.INTER_AREA) for tile in tiles]
     strip = np.hstack(resized)

@@ -43,6 +43,7 @@ class Sample:
     clean: Floats | None = None  # (N, H, W, 3) display values before noise, rounding, compression, motion
     # (N, H, W, 3), of moving scenes: each frame's light, linear, as `target` then is
     lights: Floats | None = None
+    low: Floats | None = None  # (h, w), of depth: what is measured of it; `target` is (H, W, 1) then
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Held:
     truth: NDArray[np.float32] | None = None  # (H, W, 3), where it is known
     lights: NDArray[np.float32] | None = None  # (N, H, W, 3), of moving scenes; their truth is light, too
     evs: tuple[float, ...] = ()  # likewise
+    low: NDArray[np.float32] | None = None  # (h, w), of depth; the truth is (H, W, 1)
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
@@ -93,6 +94,8 @@ def fuse_all(
     """Every bracket through the engine, as a user would."""
     if brackets[0].lights is not None:
         return [_light(network, held, device) for held in brackets]
+    if brackets[0].low is not None:
+        return [_depth(network, held, device) for held in brackets]
     fuser = Fuser(spec, network, device)
     return [
         np.asarray(fuser.fuse(held.frames, range(len(held.frames)), resolution="native", depth=32))
@@ -108,12 +111,23 @@ def _light(network: nn.Module, held: Held, device: str) -> NDArray[np.float32]:
     return Merger(network, device).light(np.stack(held.frames), held.lights)
 
 
+def _depth(network: nn.Module, held: Held, device: str) -> NDArray[np.float32]:
+    """The depth of a scene in full."""
+    from mefcli.depth.guided import Guide
+
+    assert held.low is not None
+    return Guide(network, device).enlarged(held.low, held.frames[0])[..., None]
+
+
 def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
     """Mean scores; `score` is the one number that picks the best checkpoint (higher is better)."""
     if brackets[0].lights is not None:
         pairs = zip(brackets, fused, strict=True)
         values = [psnr_mu(picture, held.truth) for held, picture in pairs if held.truth is not None]
         return {"psnr_mu": float(np.mean(values)), "score": float(np.mean(values))}
+    if brackets[0].low is not None:
+        errors = [_error(held.truth, found) for held, found in zip(brackets, fused, strict=True)]
+        return {"rmse": float(np.mean(errors)), "score": -float(np.mean(errors))}
     if brackets[0].truth is not None:
         return _against_truth(brackets, fused)
     rows = []
@@ -147,6 +161,12 @@ def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, f
     return scores
 
 
+def _error(truth: NDArray[np.float32] | None, found: NDArray[np.float32]) -> float:
+    """Of depth: the root of the mean square error, in per cent of the range."""
+    assert truth is not None
+    return float(100 * np.sqrt(np.square(found - truth).mean()) / np.ptp(truth))
+
+
 def _against_truth(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, float]:
     """PSNR of RGB in dB, and Q_ABF of luminance; ten times the one counts beside the other."""
     rows = []
@@ -174,6 +194,8 @@ def save_sheet(
     rows = []
     for held, picture in zip(brackets, fused, strict=True):
         seen = picture if held.lights is None else compressed(picture)
+        if held.low is not None:
+            seen = np.repeat((picture - picture.min()) / max(float(np.ptp(picture)), 1e-9), 3, axis=2)
         shown = (np.clip(seen, 0, 1) * 255 + 0.5).astype(np.uint8)
         tiles = [held.frames[0], held.frames[-1], shown]
         scale = height_px / shown.shape[0]

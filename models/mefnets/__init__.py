@@ -10,6 +10,7 @@ from mefnets import classic, crmef, ffmef, focus, house, infrared, lcndr, mefcl,
 from mefnets.spec import Cost, ModelSpec, Paper, Task, Tiling
 
 __all__ = [
+    "DEFAULT_DEPTH_MODEL",
     "DEFAULT_FOCUS_MODEL",
     "DEFAULT_INFRARED_MODEL",
     "DEFAULT_MODEL",
@@ -35,6 +36,7 @@ MODELS: dict[str, ModelSpec] = {
     "mgdn": mgdn.SPEC,
     "mgdn-focus": mgdn.FOCUS,
     "mgdn-moving": mgdn.MOVING,
+    "mgdn-depth": mgdn.DEPTH,
     "mertens": classic.MERTENS,
     "average": classic.AVERAGE,
     "focus": focus.SPEC,
@@ -45,8 +47,10 @@ MODELS: dict[str, ModelSpec] = {
 DEFAULT_MODEL = "house"
 DEFAULT_FOCUS_MODEL = "focus"  # the evidence is in docs/focus.md
 DEFAULT_INFRARED_MODEL = "infrared"  # likewise in docs/infrared.md
+DEFAULT_DEPTH_MODEL = "mgdn-depth"  # likewise in docs/depth.md
 DEFAULT_MODELS: dict[Task, str] = {
     "exposure": DEFAULT_MODEL,
     "focus": DEFAULT_FOCUS_MODEL,
     "infrared": DEFAULT_INFRARED_MODEL,
+    "depth": DEFAULT_DEPTH_MODEL,
 }

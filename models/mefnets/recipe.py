@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-StackKind = Literal["exposures", "focus", "infrared", "moving"]
+StackKind = Literal["exposures", "focus", "infrared", "moving", "depth"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Batch:
     """What the simulator hands to an objective. Everything float32 in [0, 1], display-referred RGB.
 
     Of moving scenes: frames of six channels, each frame's light beside it; the target is linear light, too.
+    Of depth: one frame of seven channels, colour and what is known of the depth, and a target of one.
     """
 
     frames: Tensor  # (B, N, 3, H, W), dark to bright; near focus first; visible, then infrared

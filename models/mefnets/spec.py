@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Colour = Literal["luma", "rgb"]
-Task = Literal["exposure", "focus", "infrared", "moving"]
+Task = Literal["exposure", "focus", "infrared", "moving", "depth"]
 
 
 @dataclass(frozen=True)

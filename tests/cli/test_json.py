@@ -30,6 +30,7 @@ TESTED = {
     "batch --dry-run": ("FOLDER", "-o", "OUT"),
     "align": ("FRAMES", "-o", "OUT", "--align", "flow", "--deghost", "auto"),
     "hdr": ("FRAMES", "-o", "OUT.exr", "--deghost", "auto"),
+    "depth": ("MAP", "PICTURE", "-o", "OUT.tif", "--model", "guided"),
     "info": ("FOLDER",),
     "info --groups": ("FOLDER",),
     "eval": ("SCENES", "--models", "average,mertens"),
@@ -49,6 +50,15 @@ TESTED = {
 }
 
 
+def _map_for(picture: Path, path: Path) -> Path:
+    """A depth map a quarter as large, in a file."""
+    import cv2
+
+    height, width = cv2.imread(str(picture)).shape[:2]
+    cv2.imwrite(str(path), np.full((height // 4, width // 4), 900, np.uint16))
+    return path
+
+
 @pytest.mark.parametrize("command", TESTED)
 def test_lines_are_as_the_schema_says(mef: Mef, jpegs: list[Path], tmp_path: Path, command: str) -> None:
     scenes = tmp_path / "scenes" / "room"
@@ -59,6 +69,8 @@ def test_lines_are_as_the_schema_says(mef: Mef, jpegs: list[Path], tmp_path: Pat
             "FRAMES": [*jpegs],
             "STACK": [jpegs[1], scenes / jpegs[1].name],
             "FOLDER": [scenes],
+            "PICTURE": [jpegs[0]],
+            "MAP": [_map_for(jpegs[0], tmp_path / "map.png")],
             "SCENES": [scenes.parent],
             **{name: [tmp_path / name.lower()] for name in ("OUT", "OUT.tif", "OUT.png", "OUT.exr")},
         }

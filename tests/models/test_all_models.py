@@ -30,8 +30,9 @@ def _code_file(spec: ModelSpec) -> Path:
 
 
 NAMES = [name for name, spec in MODELS.items() if _code_file(spec).exists()]
-# Networks for moving scenes make light of light: `mef hdr` asks them, not the engine that makes pictures.
-PICTURES = [name for name in NAMES if MODELS[name].task != "moving"]
+# Networks for moving scenes and for depth make light of light and depth of depth: `mef hdr` and `mef depth`
+# ask them, not the engine that makes pictures.
+PICTURES = [name for name in NAMES if MODELS[name].task not in ("moving", "depth")]
 LEARNED = [name for name in NAMES if MODELS[name].learned]
 LOCAL = [name for name in LEARNED if MODELS[name].tiling.reach is not None]
 GLOBAL = [name for name in PICTURES if MODELS[name].tiling.sees == "means"]
@@ -52,7 +53,8 @@ def side(spec: ModelSpec, least: int = 32) -> int:
 
 def frames_for(spec: ModelSpec, batch: int = 1, height: int = 0, width: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(2)
-    count, channels = (3, 6) if spec.task == "moving" else (2, 1 if spec.colour == "luma" else 3)
+    special = {"moving": (3, 6), "depth": (1, 7)}
+    count, channels = special.get(spec.task, (2, 1 if spec.colour == "luma" else 3))
     shape = (batch, count, channels, height or side(spec), width or side(spec, 40))
     return torch.rand(shape, generator=generator)
 
@@ -105,7 +107,8 @@ def test_output_has_the_shape_and_type_of_one_frame(name: str):
     frames = frames_for(MODELS[name], batch=2)
     with torch.inference_mode():
         fused = network(name)(frames)
-    assert fused.shape == frames[:, 0, :3].shape
+    channels = 1 if MODELS[name].task == "depth" else 3
+    assert fused.shape == frames[:, 0, :channels].shape
     assert fused.dtype == torch.float32
     assert torch.isfinite(fused).all()
 

@@ -39,7 +39,9 @@ SHAPES = {
     "depth16": (1, 1, 4, 8, 8),
     "bracket": (1, 5, 3, 16, 16),
     "moving": (1, 3, 6, 16, 16),
+    "guided": (1, 1, 7, 18, 15),
 }
+OF_DEPTH = ("depth", "depth16", "guided")
 
 
 def parameters(**options: object) -> int:
@@ -65,7 +67,7 @@ def test_every_task_builds_runs_and_learns(task: str):
     network = build(task=task).train()
     frames = torch.rand(SHAPES[task])
     fused = network(frames)
-    channels = 1 if task.startswith("depth") else 3
+    channels = 1 if task in OF_DEPTH else 3
     assert fused.shape == (1, channels, *SHAPES[task][-2:])
     fused.square().mean().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
@@ -271,7 +273,7 @@ def test_every_task_has_an_objective(task: str):
     """Widths and stages are the task's: with those of exposures, every other one failed."""
     network, objective = build(task=task).train(), MGDNObjective(task)
     frames = torch.rand(SHAPES[task])
-    channels = 1 if task.startswith("depth") else 3
+    channels = 1 if task in OF_DEPTH else 3
     target = torch.rand(1, channels, *SHAPES[task][-2:])
     loss, terms = objective(network, Batch(frames, torch.zeros(1, 2), target=target), 0.0)
     loss.backward()

@@ -27,7 +27,7 @@ from mefnets.mgdn.mgdf import (
 )
 from mefnets.mgdn.pff import PFF
 
-Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket", "moving"]
+Task = Literal["exposure", "focus", "deghosting", "depth", "depth16", "bracket", "moving", "guided"]
 
 # Widths as in the authors' test scripts; `inputs` are the channels of each stem.
 TASKS: dict[str, dict[str, Any]] = {
@@ -88,6 +88,18 @@ TASKS: dict[str, dict[str, Any]] = {
         "reference": True,
         "sees": "mu",
         "gives": "weights",
+    },
+    # Ours: depth at any factor, narrower and shallower, two by two pixels as one (`depth.py`).
+    "guided": {
+        "C": 24,
+        "stages": 1,
+        "blocks": 2,
+        "window": 8,
+        "heads": 3,
+        "ratio": 2,
+        "inputs": (12, 16),
+        "outputs": 40,
+        "gives": "depth",
     },
 }
 GUIDANCE_HEADS = 6
@@ -214,7 +226,7 @@ class MGDN(nn.Module):
         scale: Scale = "multiply",
         filters: Filters = "dynamic",
         sees: Literal["linear", "mu"] = "linear",
-        gives: Literal["picture", "weights"] = "picture",
+        gives: Literal["picture", "weights", "depth"] = "picture",
     ) -> None:
         super().__init__()
         self.sees, self.gives = sees, gives
@@ -235,7 +247,7 @@ class MGDN(nn.Module):
         self.tail1 = nn.Conv2d((3 if reference else 2) * C, C, 3, padding=1)
         self.tail2 = nn.Conv2d(C, outputs, 3, padding=1)
         # The stream whose stem features return before the last layer: under, the reference, or the depth.
-        self.residual = 1 if reference or inputs == (3, 1) else 0
+        self.residual = 1 if reference or inputs == (3, 1) or gives == "depth" else 0
         if start == "mean":
             self._start_as_mean()
 
@@ -301,8 +313,8 @@ class MGDN(nn.Module):
         self.tail2.weight[:, :first] *= 0.1  # what is carried there is no sign of anything yet
 
     def _streams(self, frames: Tensor) -> list[Tensor]:
-        if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth
-            return [frames[:, 0, :3], frames[:, 0, 3:]]
+        if self.inputs == (3, 1):  # the depth task: one frame of R, G, B and depth, and what others look at
+            return [frames[:, 0, :3], frames[:, 0, 3:4]]
         return list(frames.unbind(1))
 
     def _stem(self, index: int, picture: Tensor) -> Tensor:
@@ -324,10 +336,13 @@ class MGDN(nn.Module):
         return TRUST * torch.tanh(FIRMNESS / TRUST * self._felt(frames))
 
     def _felt(self, frames: Tensor) -> Tensor:  # the last layer's output
-        H, W = frames.shape[-2:]
         if self.sees == "mu":
             frames = torch.cat((frames[:, :, :3], mu_law(frames[:, :, 3:])), 2)
-        inputs = [self._padded(x) for x in self._streams(frames)]
+        return self._joined(self._streams(frames))
+
+    def _joined(self, pictures: list[Tensor]) -> Tensor:
+        H, W = pictures[0].shape[-2:]
+        inputs = [self._padded(x) for x in pictures]
         if self.reference and len(inputs) < 3:
             raise ValueError(f"This MGDN takes three frames or more, not {len(inputs)}. Use the pair form.")
         streams = [self._stem(i, x) for i, x in enumerate(inputs)]
@@ -377,4 +392,9 @@ def build(
     *, task: Task = "exposure", padding: Literal["mirror", "zeros"] = "mirror", **options: Any
 ) -> nn.Module:
     """`padding`: what lies beyond the picture; "zeros" is the authors'. The package's `adapt` heeds it."""
-    return MGDN(**{**TASKS[task], **options})
+    settings = {**TASKS[task], **options}
+    if settings.get("gives") == "depth":
+        from mefnets.mgdn.depth import GuidedDepth
+
+        return GuidedDepth(**settings)
+    return MGDN(**settings)

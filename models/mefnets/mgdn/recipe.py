@@ -15,6 +15,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from mefnets.mgdn.depth import DepthObjective
 from mefnets.mgdn.loss import MGDNObjective
 from mefnets.recipe import Data, Recipe, Stage
 from mefnets.teaching import taught
@@ -123,4 +124,26 @@ MOVING = Recipe(
         },
     },
 )
-RECIPES = {"mgdn": RECIPE, "mgdn-focus": FOCUS, "mgdn-moving": MOVING}
+
+# Depth: what colour tells of the edges of a depth map, at any factor. `--variant paper` is the paper's
+# network for x4 and x8, which paints the depth, at any factor too; how long it learns nobody states.
+DEPTH = Recipe(
+    model="mgdn-depth",
+    data=Data(frames=(1, 1), stack="depth", crop_px=96, batch=2, misaligned=0.6, target=True),
+    objective=DepthObjective,
+    stages=(Stage(0.6, {"crop_px": 160, "batch": 1}),),
+    steps=20_000,
+    lr=1e-3,
+    ema=0.995,
+    wide=False,
+    variants={
+        "paper": {
+            **PAPER,
+            "data": Data(frames=(1, 1), stack="depth", crop_px=64, batch=4, misaligned=0.6, target=True),
+            "objective": partial(paper, "depth"),
+            "steps": 62_000,
+            "options": {**OPTIONS, "task": "depth"},
+        },
+    },
+)
+RECIPES = {"mgdn": RECIPE, "mgdn-focus": FOCUS, "mgdn-moving": MOVING, "mgdn-depth": DEPTH}
