@@ -194,6 +194,12 @@ class SceneStore:
         """Refuse a recipe for other frames than these, or one whose target they lack."""
         if data.stack == "exposures":
             return
+        if data.stack not in ("moving", "focus"):
+            raise InputError(
+                "Scenes of your own are exposures, focus stacks or moving scenes; this recipe learns "
+                "from none.",
+                "It needs mef's free pictures.",
+            )
         total = len(self.entries)
         if data.stack == "moving":
             if dark := sum(entry.light is None or len(entry.evs) < 3 for entry in self.entries):
@@ -202,12 +208,6 @@ class SceneStore:
                     "Lay them out as Kalantari's: SCENE/exposure.txt, three frames, SCENE/HDRImg.hdr.",
                 )
             return
-        if data.stack != "focus":
-            raise InputError(
-                "Scenes of your own are exposures, focus stacks or moving scenes; this recipe learns "
-                "from none.",
-                "It needs mef's free pictures.",
-            )
         if exposures := sum(not entry.focus for entry in self.entries):
             raise InputError(
                 f"The frames of {exposures} of {total} scenes differ in exposure: these are no focus stacks.",

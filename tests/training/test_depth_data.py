@@ -97,7 +97,7 @@ def test_a_contact_sheet_shows_colour_and_depth(store: Store) -> None:
 
 
 def test_recorded_scenes_hold_no_depth() -> None:
-    with pytest.raises(InputError, match="brackets of exposures"):
+    with pytest.raises(InputError, match="this recipe learns from none"):
         simulator_for(object.__new__(SceneStore), DATA, seed=0)
 
 
