@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 import torch
@@ -265,3 +266,33 @@ def test_a_short_real_search_learns_and_its_genotype_builds(tmp_path):
     network = build("general", genotype=path).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 2, 3, 33, 47)).shape == (1, 3, 33, 47)
+
+
+# ---- the search that is shipped ------------------------------------------------------------------------
+
+SEARCHES = Path(genotypes.__file__).parent / "searches"
+
+
+def test_the_shipped_genotype_is_what_its_log_ends_with_and_its_table_is_complete():
+    first, *steps = map(json.loads, (SEARCHES / "eta-0.02.jsonl").read_text().splitlines())
+    assert first["settings"]["eta"] == 0.02
+    assert steps[-1]["step"] == first["settings"]["steps"] == 1500
+    chosen = {"srsm": [], "drm": []}
+    for place, row in steps[-1]["alpha"].items():
+        part = place.rstrip("0123456789")
+        chosen[part].append(SPACES[part][row.index(max(row))])
+    found = genotypes.read("searched")
+    assert (list(found.srsm), list(found.drm)) == (chosen["srsm"], chosen["drm"])
+    latency = Latency(layers(32), table_from(json.loads((SEARCHES / "latency.json").read_text())))
+    costs = [cost_of(latency, genotypes.read(name)) for name in ("searched", "fast")]
+    assert costs == pytest.approx([0.457, 0.423], abs=0.001)  # as README.md says
+
+
+def cost_of(latency, genotype):
+    """R of a decided architecture."""
+    names = {"srsm": genotype.srsm * (12 // len(genotype.srsm)), "drm": genotype.drm}
+    return sum(
+        float(latency.costs[f"{part}{index}"][SPACES[part].index(name)])
+        for part, of in names.items()
+        for index, name in enumerate(of)
+    )
