@@ -16,7 +16,7 @@ from mefcli.estimate import estimate
 from mefcli.evaluation.methods import chosen_models
 from mefcli.job import Job
 from mefcli.values import Step
-from mefnets import DEFAULT_MODEL, MODELS
+from mefnets import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared/data/dev/checkpoints"
@@ -74,7 +74,8 @@ def test_compare_takes_models_with_weights_and_self_aligning_ones_only_when_aske
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(checkpoints, "find_weights", lambda spec: None if spec.name == "mgdn" else Path("x"))
-    of_exposures = {name for name, spec in MODELS.items() if spec.task == "exposure"}
+    of_exposures = set(checkpoints.known_models("exposure"))
+    assert {"house", "ffmef", "ffmef@paper", "mertens"} <= of_exposures
     assert set(chosen_models("all")) == of_exposures - {"mgdn", "crmef-align"}
     assert chosen_models("crmef-align,mgdn") == ["crmef-align", "mgdn"]
 
