@@ -163,7 +163,12 @@ def test_models_say_their_task_and_how_good_their_pictures_are(mef: Mef) -> None
     assert (told["task"], told["default"], told["quality"]) == ("infrared", True, None)
     assert "VIF" in told["merit"]
     listed = json.loads(mef("models", "list", "--json").out)
-    assert sorted(one["task"] for one in listed if one["default"]) == ["depth", "exposure", "focus", "infrared"]
+    assert sorted(one["task"] for one in listed if one["default"]) == [
+        "depth",
+        "exposure",
+        "focus",
+        "infrared",
+    ]
 
 
 def test_in_a_folder_the_picture_is_named_after_the_visible_one(tmp_path: Path) -> None:
