@@ -32,6 +32,10 @@ COMMANDS = (
 
 Megapixels = Annotated[str, typer.Option(help="Picture sizes, with commas between.")]
 OnlyMef = Annotated[bool, typer.Option("--only-mef", help="Leave the other programs out.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a row, on standard output.")]
 Repeats = Annotated[int, typer.Option(help="Runs of each.", min=1)]
 
@@ -173,10 +177,8 @@ def moving(
     model: Annotated[
         str, typer.Option("--model", "-m", help="The network, by name or file.")
     ] = "mgdn-moving",
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
-    ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")] = Path("runs"),
+    weights: Weights = None,
+    runs: Runs = Path("runs"),
     json: Json = False,
 ) -> None:
     """Measure ghost removal: the light of simulated moving scenes beside the truth, PSNR after mu-law, in dB.
@@ -230,10 +232,8 @@ def depth(
     ] = "bicubic,guided,model",
     factors: Annotated[str, typer.Option(help="How many times smaller, with commas between.")] = "4,8,16",
     model: Annotated[str, typer.Option("--model", "-m", help="The network, by name or file.")] = "mgdn-depth",
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
-    ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")] = Path("runs"),
+    weights: Weights = None,
+    runs: Runs = Path("runs"),
     json: Json = False,
 ) -> None:
     """Measure how near enlarged depth comes to the truth: root mean square error.
