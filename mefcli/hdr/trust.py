@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.hdr.merge import Floats, Places, Radiance, as_levels, by_plane, planes_of
-from mefcli.motion.reduced import floats
+from mefcli.motion.mapping import floats
 from mefnets.luma import BLUE, GREEN, RED
 
 LUMA = np.array([RED, GREEN, BLUE], np.float32)

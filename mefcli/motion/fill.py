@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.mapping import parts, uncertain, white_about
-from mefcli.motion.reduced import curve_between, floats
+from mefcli.motion.mapping import floats, parts, uncertain, white_about
+from mefcli.motion.reduced import curve_between
 from mefcli.motion.sizes import HELD
 from mefcli.motion.warp import Place, Rim, mix
 from mefcli.values import Box, Matrix, Pixels, Reduced

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.mapping import mapped, noise, stand_in
-from mefcli.motion.reduced import curve_between, floats
+from mefcli.motion.mapping import floats, mapped, noise, stand_in
+from mefcli.motion.reduced import curve_between
 from mefcli.motion.warp import mix
 from mefcli.values import Curve, Pixels, Reduced
 

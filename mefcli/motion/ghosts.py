@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.mapping import least, mapped, noise, parts, white_about
-from mefcli.motion.reduced import curve_between, floats
+from mefcli.motion.mapping import floats, least, mapped, noise, parts, white_about
+from mefcli.motion.reduced import curve_between
 from mefcli.motion.warp import mix
 from mefcli.values import Box, Curve, Ghost, Outline, Pixels, Reduced
 

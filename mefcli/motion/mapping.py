@@ -23,6 +23,13 @@ COARSE = 4  # times smaller are pictures that say what is white in a wide surrou
 WHITE_MARGIN = 0.2  # of its value, by which white may be off the curve about a place
 
 
+def floats(picture: Pixels) -> Floats:
+    """In [0, 1]."""
+    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(picture.dtype.name, 1.0)
+    result: Floats = picture.astype(np.float32) * np.float32(scale)
+    return result
+
+
 def mapped(curve: Curve, source: Pixels) -> Floats:
     """Source (..., 3), integer or float in [0, 1], as the target exposure would show it, float32."""
     return _look_up(curve.value, source)
@@ -175,39 +182,69 @@ def _levels(source: Pixels) -> float:
 
 def _look_up(curves: NDArray[np.float64], source: Pixels) -> Floats:
     levels = 255 if source.dtype == np.uint8 else 65535
+    tables = _tables(curves.tobytes(), levels)
+    if source.dtype == np.uint8 and source.ndim == 3 and source.size:
+        import cv2
+
+        looked_up: Floats = cv2.LUT(source, tables)
+        return looked_up
     index = np.rint(source * levels).astype(np.uint16) if source.dtype == np.float32 else source
     result = np.empty(source.shape, np.float32)
-    for channel, table in enumerate(_tables(curves.tobytes(), levels)):
-        result[..., channel] = table[index[..., channel]]
+    for channel in range(3):
+        result[..., channel] = tables[0, index[..., channel], channel]
     return result
 
 
 @lru_cache(maxsize=24)  # for a picture that is looked up tile by tile, in up to eight others
-def _tables(curves: bytes, levels: int) -> tuple[Floats, ...]:
+def _tables(curves: bytes, levels: int) -> Floats:  # (1, levels + 1, 3)
     places, centres = np.arange(levels + 1) / levels, (np.arange(BINS) + 0.5) / BINS
-    return tuple(
-        np.interp(places, centres, curve).astype(np.float32)
-        for curve in np.frombuffer(curves, np.float64).reshape(3, BINS)
-    )
+    each = np.frombuffer(curves, np.float64).reshape(3, BINS)
+    return np.stack([np.interp(places, centres, curve).astype(np.float32) for curve in each], axis=1)[None]
 
 
-def estimate_curve(source: Floats, target: Floats, use: NDArray[np.bool_] | None = None) -> Curve:
-    """From two aligned pictures (H, W, 3) in [0, 1]; `use` (H, W) leaves out what is known to have moved."""
-    curves, spreads = [], []
+def estimate_curve(source: Pixels, target: Pixels, use: NDArray[np.bool_] | None = None) -> Curve:
+    """From two aligned pictures (H, W, 3); `use` (H, W) leaves out what is known to have moved."""
+    if source.dtype == target.dtype == np.uint8:
+        joint = _joint_levels(source, target, use)
+    else:
+        joint = _joint(floats(source), floats(target), use)
+    curves, spreads = zip(*map(_curve, joint), strict=True)
+    return Curve(np.stack(curves), np.stack(spreads))
+
+
+def _joint(source: Floats, target: Floats, use: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Of each channel, how many pixels lie in which bin of the source and fine bin of the target."""
+    found = []
     for channel in range(3):
         a, b = source[..., channel], target[..., channel]
         if use is not None:
             a, b = a[use], b[use]
-        curve, spread = _curve(a.ravel(), b.ravel())
-        curves.append(curve)
-        spreads.append(spread)
-    return Curve(np.stack(curves), np.stack(spreads))
+        places = _bin(a.ravel(), BINS) * FINE_BINS + _bin(b.ravel(), FINE_BINS)
+        found.append(np.bincount(places, minlength=BINS * FINE_BINS).reshape(BINS, FINE_BINS))
+    return np.stack(found)
 
 
-def _curve(source: Floats, target: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    rows = np.clip(source * BINS, 0, BINS - 1).astype(np.int64)
-    columns = np.clip(target * FINE_BINS, 0, FINE_BINS - 1).astype(np.int64)
-    joint = np.bincount(rows * FINE_BINS + columns, minlength=BINS * FINE_BINS).reshape(BINS, FINE_BINS)
+def _joint_levels(source: Pixels, target: Pixels, use: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """The same of 8-bit pictures, counted by their levels, of which no two share a bin."""
+    import cv2
+
+    levels = floats(np.arange(256, dtype=np.uint8))
+    rows, columns = _bin(levels, BINS), _bin(levels, FINE_BINS)
+    pictures = [np.ascontiguousarray(source), np.ascontiguousarray(target)]
+    mask = None if use is None else use.astype(np.uint8)
+    result = np.zeros((3, BINS, FINE_BINS), np.int64)
+    for channel in range(3):
+        counts = cv2.calcHist(pictures, [channel, 3 + channel], mask, [256, 256], [0, 256, 0, 256])
+        result[channel][np.ix_(rows, columns)] = counts
+    return result
+
+
+def _bin(values: Floats, bins: int) -> NDArray[np.int64]:
+    return np.clip(values * bins, 0, bins - 1).astype(np.int64)
+
+
+def _curve(joint: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The curve of one channel and its spread, by its joint histogram (BINS, FINE_BINS)."""
     count = joint.sum(axis=1).astype(np.float64)
     below = joint.cumsum(axis=1)
     filled = np.flatnonzero(count >= 8)

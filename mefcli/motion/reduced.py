@@ -19,7 +19,6 @@ from mefcli.values import Box, Curve, Matrix, Pixels, Reduced
 CURVE_MP = 0.4
 """Pixels that a curve is told from; more tell nothing new."""
 
-Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
@@ -67,13 +66,6 @@ def averaged(frame: Pixels, factor: int) -> Pixels:
     return small
 
 
-def floats(small: Pixels) -> Floats:
-    """In [0, 1]."""
-    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(small.dtype.name, 1.0)
-    result: Floats = small.astype(np.float32) * np.float32(scale)
-    return result
-
-
 def curve_between(reduced: Reduced, source: int, target: int, use: Mask | None = None) -> Curve:
     """What a value of frame `source` is in frame `target`: estimated where both have pixels, then known.
 
@@ -86,5 +78,5 @@ def curve_between(reduced: Reduced, source: int, target: int, use: Mask | None =
         step = max(1, round(math.sqrt(one.shape[0] * one.shape[1] / (CURVE_MP * 1e6))))
         thin = (slice(None, None, step), slice(None, None, step))
         part = None if use is None else use[thin]
-        reduced.curves[source, target] = estimate_curve(floats(one[thin]), floats(other[thin]), part)
+        reduced.curves[source, target] = estimate_curve(one[thin], other[thin], part)
     return reduced.curves[source, target]

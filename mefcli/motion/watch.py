@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mefcli.motion.ghosts import AUTO_THRESHOLD, disagreement
 from mefcli.motion.grey import Level, Plane, detail, greys, level
-from mefcli.motion.reduced import curve_between, floats
+from mefcli.motion.mapping import floats
+from mefcli.motion.reduced import curve_between
 from mefcli.values import Reduced
 
 LEAST_SHARE = 2e-4

@@ -14,7 +14,8 @@ import numpy as np
 
 from mefcli.job import NETWORK, Job
 from mefcli.motion.ghosts import AUTO_STRENGTH, find_movement, replace_moved
-from mefcli.motion.reduced import floats, reduce
+from mefcli.motion.mapping import floats
+from mefcli.motion.reduced import reduce
 from mefcli.motion.watch import moved_between
 from mefcli.pipeline.findings import much_moved, write_debug
 from mefcli.tasks import task_of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mefcli.motion.reduced import floats
+from mefcli.motion.mapping import floats
 from mefcli.values import Pixels
 
 LEAST = 0.004  # a smaller change is none: one level of 255

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from mefcli.errors import MismatchError, TooLargeError, UsageError, named
 from mefcli.job import Job
 from mefcli.motion.ghosts import ghost_of, regions
-from mefcli.motion.reduced import averaged, floats
+from mefcli.motion.mapping import floats
+from mefcli.motion.reduced import averaged
 from mefcli.motion.sizes import reduction
 from mefcli.pipeline.findings import much_moved, write_debug
 from mefcli.values import Bracket, Ghost, Ghosts, OnStep, Pixels, Stack, Step, silent, to_change

@@ -13,7 +13,7 @@ from walker import GAINS, Person, scene
 from mefcli.bench.motion_cases import expose
 from mefcli.job import Job
 from mefcli.motion.ghosts import Movement, find_movement, replace_moved
-from mefcli.motion.mapping import estimate_curve, mapped, stand_in
+from mefcli.motion.mapping import estimate_curve, floats, mapped, stand_in
 from mefcli.motion.reduced import reduce
 from mefcli.pipeline.deghost import best_exposed, deghost
 from mefcli.values import Bracket, Curve, Shot, Stack
@@ -110,6 +110,26 @@ def test_the_mapping_between_exposures_is_monotone_and_close_to_the_true_curve()
     curve = estimate_curve(frames[1], frames[2])
     assert (np.diff(curve.value, axis=1) >= 0).all()
     assert np.median(np.abs(mapped(curve, frames[1]) - frames[2])) < 0.02
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_counting_eight_bit_levels_finds_the_very_curve_of_floats(masked: bool) -> None:
+    _, source, target = bracket((160, 160, 160))
+    use = np.random.default_rng(3).random(source.shape[:2]) < 0.8 if masked else None
+    levels, floating = (
+        estimate_curve(one, other, use) for one, other in ((source, target), (floats(source), floats(target)))
+    )
+    assert np.array_equal(levels.value, floating.value)
+    assert np.array_equal(levels.spread, floating.spread)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_frame_is_looked_up_in_its_own_depth_as_in_floats(depth: int) -> None:
+    frames = bracket((160, 160, 160), depth=depth)
+    curve = estimate_curve(frames[1], frames[2])
+    whole = mapped(curve, floats(frames[1]))
+    assert np.abs(mapped(curve, frames[1]) - whole).max() < 1e-5
+    assert np.array_equal(mapped(curve, frames[1][10:50, 20:90]), mapped(curve, frames[1])[10:50, 20:90])
 
 
 def test_where_the_reference_is_white_the_surroundings_tell_what_it_was() -> None:
