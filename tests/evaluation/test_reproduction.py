@@ -225,14 +225,17 @@ def test_a_picture_that_leaves_both_frames_breaks_the_limits_of_exposure() -> No
 
 
 def test_who_comes_nearer_is_counted_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(skills, "_behind_flow", lambda scene, fuser: scene.frames[0])
+    monkeypatch.setattr(skills, "_behind", lambda scene, fuser, align: scene.frames[align == "auto"])
     skill = Skill("misaligned", "", "", "moved", model="a", against="b")
     found = skills.nearer(skill, two_frames(60, 100), Gain(117 / 80), Gain(1.0))
     assert (found.verdict, found.figures["better"], found.figures["scenes"]) == ("holds", 8, 8)
     assert found.figures["psnr"] > found.figures["psnr_against"]
+    assert found.figures["better_than_behind_auto"] == found.figures["better_than_behind_flow"] == 8
+    assert found.figures["psnr_behind_auto"] > found.figures["psnr_behind_flow"]  # 100, not 60
 
 
-def test_behind_flow_a_pair_that_moved_is_fused_as_one_that_did_not() -> None:
+@pytest.mark.parametrize("align", ["flow", "auto"])
+def test_behind_an_alignment_a_pair_that_moved_is_fused_as_one_that_did_not(align: str) -> None:
     import cv2
 
     rng = np.random.default_rng(4)
@@ -241,7 +244,7 @@ def test_behind_flow_a_pair_that_moved_is_fused_as_one_that_did_not() -> None:
     moved = cv2.convertScaleAbs(picture[:, 4:-4], alpha=0.8)
     still = cv2.convertScaleAbs(picture[:, 8:], alpha=0.8)
     wanted = Gain(1.0).fuse([still, bright], 8)
-    fused = skills._behind_flow(Judged((moved, bright)), load_fuser("average"))
+    fused = skills._behind(Judged((moved, bright)), load_fuser("average"), align)
     left, unaligned = (
         np.abs(one[16:-16, 16:-16].astype(int) - wanted[16:-16, 16:-16]).mean()
         for one in (fused, Gain(1.0).fuse([moved, bright], 8))
