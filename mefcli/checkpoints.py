@@ -80,6 +80,8 @@ def _of_file(path: Path) -> ModelSpec:
 
 def weight_folders() -> Iterator[Path]:
     if chosen := os.environ.get("MEF_WEIGHTS"):
+        if not Path(chosen).is_dir():  # the shipped weights in its stead would pass for what was asked for
+            raise ModelError(f"MEF_WEIGHTS names {chosen}, which is no folder.", "Correct it, or unset it.")
         yield Path(chosen)
     shipped = resources.files("mefcli") / "weights"
     if isinstance(shipped, Path) and shipped.is_dir():

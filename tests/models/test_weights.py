@@ -125,6 +125,18 @@ def test_a_table_of_hashes_that_is_none_is_told(
         assert "fault in mef" not in done.err
 
 
+def test_a_folder_of_weights_that_is_not_there_is_not_passed_over(
+    mef: Mef, jpegs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path / "wieghts"))
+    for command in (["fuse", *jpegs, "-o", tmp_path / "x.png"], ["models"], ["doctor"]):
+        done = mef(*command)
+        assert done.code == 1
+        assert "wieghts, which is no folder" in done.err
+        assert "fault in mef" not in done.err
+    assert not (tmp_path / "x.png").exists()
+
+
 @pytest.mark.parametrize(
     ("model", "value", "word"),
     [
