@@ -67,7 +67,8 @@ def reproduce(
     The table needs the paper's pictures (--data); the claims are tested by training the recipe with and
     without a part, each for the same time (--train). They are judged on the scenes of --data, or on the
     validation scenes of the training data. What a network is said to do with pairs that are too dark, too
-    bright, or moved is seen with the weights that are there, on such pairs of the validation scenes.
+    bright, of any two exposures, or moved, and with three frames, is seen with the weights that are there, on
+    such pictures of the validation scenes. What else the paper reports is told with where to find ours.
 
     Examples:
     mef reproduce ffmef                                       what the paper says
@@ -139,13 +140,13 @@ def _tested(
 ) -> list[Finding]:
     from mefcli.cli.train import run_shown
     from mefcli.reproduction import skills as known
-    from mefcli.reproduction.ablations import check, held_scenes, scenes_in
+    from mefcli.reproduction.ablations import check, held_scenes, not_measured, scenes_in
     from mefcli.training.settings import Settings
-    from mefnets.claims import Skill
+    from mefnets.claims import Claim, Pictures, Skill, Told
 
-    claims = [one for one in chosen if not isinstance(one, Skill)]
+    claims = [one for one in chosen if isinstance(one, Claim)]
     skills = [one for one in chosen if isinstance(one, Skill)]
-    kinds: set[known.Kind] = {one.pictures for one in skills}
+    kinds: set[Pictures] = {one.pictures for one in skills}
     if any(one.moved for one in claims):
         kinds.add("moved")
     pictures = known.pictures(data, runs, kinds, screen.say)
@@ -169,6 +170,7 @@ def _tested(
     found = [
         *check(spec, claims, judged, settings, seeds, trained, screen.say, moved=moved),
         *known.check(spec, skills, pictures, shared["device"], screen.say),
+        *not_measured([one for one in chosen if isinstance(one, Told)]),
     ]
     return sorted(found, key=lambda one: [claim.name for claim in chosen].index(one.claim.name))
 

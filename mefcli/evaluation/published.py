@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mefcli.errors import UsageError, did_you_mean, named
 from mefnets import MODELS, ModelSpec
-from mefnets.claims import Claim, Skill, Table
+from mefnets.claims import Said, Table
 
 
 def systems() -> dict[str, ModelSpec]:
@@ -36,12 +36,12 @@ def table_of(spec: ModelSpec) -> Table:
     return found
 
 
-def claims_of(spec: ModelSpec) -> tuple[Claim | Skill, ...]:
-    found: tuple[Claim | Skill, ...] = importlib.import_module(f"{spec.package}.claims").CLAIMS
+def claims_of(spec: ModelSpec) -> tuple[Said, ...]:
+    found: tuple[Said, ...] = importlib.import_module(f"{spec.package}.claims").CLAIMS
     return found
 
 
-def chosen_claims(spec: ModelSpec, names: Sequence[str]) -> tuple[Claim | Skill, ...]:
+def chosen_claims(spec: ModelSpec, names: Sequence[str]) -> tuple[Said, ...]:
     """All, or those named."""
     known = {claim.name: claim for claim in claims_of(spec)}
     for name in names:

@@ -20,7 +20,7 @@ import numpy as np
 from mefcli.evaluation.metrics import METRICS, REFERENCE_NAMES, score
 from mefcli.evaluation.scenes import Layout, find_scenes, read_pixels, read_scene, reduced
 from mefnets import ModelSpec
-from mefnets.claims import Claim, Skill
+from mefnets.claims import Claim, Said, Told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Finding:
-    claim: Claim | Skill
+    claim: Said
     verdict: Verdict
     measure: str = ""  # by which it was judged
     without: float = math.nan
@@ -71,8 +71,11 @@ Train = Callable[["Settings"], tuple[Path, int]]  # a run -> its folder and how 
 Say = Callable[[str], None]
 
 
-def not_measured(claims: Sequence[Claim | Skill], why: str) -> list[Finding]:
-    return [Finding(claim, "not measured", note=why) for claim in claims]
+def not_measured(claims: Sequence[Said], why: str = "") -> list[Finding]:
+    return [
+        Finding(claim, "not measured", note=claim.here if isinstance(claim, Told) else why)
+        for claim in claims
+    ]
 
 
 def scenes_in(folder: Path, layout: Layout, max_megapixels: float | None) -> list[Judged]:

@@ -1,8 +1,8 @@
 """What a network is said to do with pictures of a kind, seen with the weights that are there.
 
 Pictures are simulated from the validation scenes of the training data: two under-exposed or two over-exposed
-frames of each, whose middle exposure is the reference; and pairs that moved, with the reference picture that
-the supervised networks learn from.
+frames of each, two of any exposures, or three, whose well exposed picture is the reference; and pairs that
+moved, with the reference picture that the supervised networks learn from.
 """
 
 from __future__ import annotations
@@ -20,34 +20,36 @@ from mefcli.evaluation.metrics import score
 from mefcli.reproduction.ablations import Finding, Judged, Say, Verdict
 from mefcli.values import Pixels
 from mefnets import ModelSpec
-from mefnets.claims import Skill
+from mefnets.claims import Pictures, Skill
 
 if TYPE_CHECKING:
     from mefcli.training.store import Store
     from mefnets.engine.fusion import Fusion
 
-Kind = Literal["two-under", "two-over", "moved"]
-MEANS = {  # of the darker and the brighter frame, of 255
+MEANS: dict[Pictures, tuple[tuple[float, float], ...]] = {  # of the frames, darkest first, of 255
     "two-under": ((12.0, 25.0), (36.0, 52.0)),
     "two-over": ((178.0, 195.0), (212.0, 226.0)),
+    "ratios": ((20.0, 90.0), (130.0, 220.0)),
+    "sequence": ((20.0, 45.0), (95.0, 130.0), (185.0, 220.0)),
 }
+RATIOS = 4  # pairs of each scene, each of two other exposures
 WELL_EXPOSED = 117.0
 MOVED, MOVED_PX = 60, 160
 CERTAIN = 0.05  # a verdict is wrong by chance in so many cases at most
 
 
-def pictures(data: Path, runs: Path, kinds: set[Kind], say: Say) -> dict[Kind, list[Judged]]:
+def pictures(data: Path, runs: Path, kinds: set[Pictures], say: Say) -> dict[Pictures, list[Judged]]:
     """Those of the kinds that are asked for."""
     from mefcli.training.prepare import data_at
 
     if not kinds:
         return {}
     store = data_at(data, runs / "cache", say)
-    return {kind: moved(store) if kind == "moved" else lopsided(store, kind) for kind in sorted(kinds)}
+    return {kind: moved(store) if kind == "moved" else exposed(store, kind) for kind in sorted(kinds)}
 
 
-def lopsided(store: Store, kind: Kind, short_side_px: int = 224) -> list[Judged]:
-    """Of each validation scene, two frames that are both too dark or both too bright."""
+def exposed(store: Store, kind: Pictures, short_side_px: int = 224) -> list[Judged]:
+    """Of each validation scene, frames whose means lie where the kind has them."""
     from mefcli.training.camera import SRGB, Camera
     from mefcli.training.exposure import ev_for_mean, mean_by_ev
     from mefcli.training.validate import one_of_each
@@ -58,9 +60,10 @@ def lopsided(store: Store, kind: Kind, short_side_px: int = 224) -> list[Judged]
         rng = rng_of(kind, store.entries[index].name)
         camera = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
         means = mean_by_ev(camera, store.thumbs[index])
-        wanted = (*(rng.uniform(*ends) for ends in MEANS[kind]), WELL_EXPOSED)
-        dark, bright, well = (camera.shoot(view, ev_for_mean(means, mean), rng) for mean in wanted)
-        found.append(Judged((dark, bright), well))
+        for _ in range(RATIOS if kind == "ratios" else 1):
+            wanted = (*(rng.uniform(*ends) for ends in MEANS[kind]), WELL_EXPOSED)
+            *frames, well = (camera.shoot(view, ev_for_mean(means, mean), rng) for mean in wanted)
+            found.append(Judged(tuple(frames), well))
     return found
 
 
@@ -83,7 +86,7 @@ def moved(store: Store, count: int = MOVED) -> list[Judged]:
 def check(
     spec: ModelSpec,
     skills: Sequence[Skill],
-    scenes: Mapping[Kind, Sequence[Judged]],
+    scenes: Mapping[Pictures, Sequence[Judged]],
     device: str,
     say: Say = lambda words: None,
 ) -> list[Finding]:
@@ -101,6 +104,10 @@ def check(
         fusers = [api.load_fuser(name, device=device) for name in names]
         if skill.pictures == "moved":
             found.append(nearer(skill, scenes["moved"], *fusers))
+        elif skill.pictures == "ratios":
+            found.append(structured(skill, scenes["ratios"], fusers[0]))
+        elif skill.pictures == "sequence":
+            found.append(informed(skill, scenes["sequence"], fusers[0]))
         else:
             found.append(beyond(skill, scenes[skill.pictures], fusers[0]))
     return found
@@ -135,6 +142,57 @@ def beyond(skill: Skill, scenes: Sequence[Judged], fuser: Fusion) -> Finding:
         f"exposed picture; a mix of the frames leaves {residual.mean():.0f} levels of them unexplained"
     )
     return Finding(skill, _by_count(int(left.sum()), len(rows)), note=note, figures=figures)
+
+
+def structured(skill: Skill, scenes: Sequence[Judged], fuser: Fusion) -> Finding:
+    """Whether pairs of any two exposures come out with more structure than the mean of both has."""
+    rows = []
+    for scene in scenes:
+        fused = np.asarray(fuser.fuse(list(scene.frames), depth=8))
+        mean = np.asarray(np.mean(np.stack(scene.frames), axis=0) + 0.5, np.uint8)
+        rows.append([_measured("MEF_SSIM", picture, scene.frames) for picture in (fused, mean)])
+    ours, plain = np.array(rows).T
+    better = int((ours > plain).sum())
+    figures = {
+        "pairs": float(len(rows)),
+        "better": float(better),
+        "mef_ssim": float(ours.mean()),
+        "least_mef_ssim": float(ours.min()),
+        "mef_ssim_of_mean": float(plain.mean()),
+    }
+    note = (
+        f"more structure than the mean of both frames has in {better} of {len(rows)} pairs of any exposures: "
+        f"MEF-SSIM {ours.mean():.3f} (least {ours.min():.3f}) and {plain.mean():.3f}"
+    )
+    return Finding(skill, _by_count(better, len(rows)), note=note, figures=figures)
+
+
+def informed(skill: Skill, scenes: Sequence[Judged], fuser: Fusion) -> Finding:
+    """Whether a middle frame, fused in, adds information to what the two ends give."""
+    rows = []
+    for scene in scenes:
+        all_of_them, ends = (
+            np.asarray(fuser.fuse(list(frames), depth=8)) for frames in (scene.frames, scene.frames[::2])
+        )
+        values = [_measured("EN", one, scene.frames) for one in (all_of_them, ends)]
+        rows.append([*values, *(_measured("MEF_SSIM", one, scene.frames) for one in (all_of_them, ends))])
+    three, two, structure, structure_of_two = np.array(rows).T
+    more, nearer_to_all = int((three > two).sum()), int((structure > structure_of_two).sum())
+    figures = {
+        "scenes": float(len(rows)),
+        "more": float(more),
+        "entropy": float(three.mean()),
+        "entropy_of_two": float(two.mean()),
+        "more_structure": float(nearer_to_all),
+        "mef_ssim": float(structure.mean()),
+        "mef_ssim_of_two": float(structure_of_two.mean()),
+    }
+    note = (
+        f"of three frames entropy {three.mean():.2f}, of the two ends {two.mean():.2f}, more in {more} of "
+        f"{len(rows)} scenes; MEF-SSIM with all three frames {structure.mean():.3f} and "
+        f"{structure_of_two.mean():.3f}, more in {nearer_to_all}"
+    )
+    return Finding(skill, _by_count(more, len(rows)), note=note, figures=figures)
 
 
 def nearer(skill: Skill, scenes: Sequence[Judged], fuser: Fusion, other: Fusion) -> Finding:
@@ -198,6 +256,10 @@ def _by_count(successes: int, trials: int) -> Verdict:
     if chance(successes) < CERTAIN:
         return "holds"
     return "does not hold" if chance(trials - successes) < CERTAIN else "undecided"
+
+
+def _measured(name: str, picture: Pixels, frames: Sequence[Pixels]) -> float:
+    return float(score(picture, list(frames), names=[name])[name])
 
 
 def _psnr(picture: Pixels, scene: Judged) -> float:

@@ -12,7 +12,7 @@ from mefcli.evaluation.metrics import METRICS
 from mefcli.reproduction.ablations import Finding
 from mefcli.reproduction.table import AVERAGE, Measured, order
 from mefnets import ModelSpec
-from mefnets.claims import Claim, Table
+from mefnets.claims import Claim, Table, Told
 
 
 def to_object(
@@ -47,6 +47,7 @@ def _claim(one: Finding) -> dict[str, Any]:
         "where": claim.where,
         "published": dict(zip(("without", "full"), published, strict=True)) if published else None,
         "published_measure": (claim.measure or claim.theirs or None) if isinstance(claim, Claim) else None,
+        "published_words": claim.published if isinstance(claim, Told) else None,
         "verdict": one.verdict,
         "measure": one.measure or None,
         **_finite({"without": one.without, "full": one.full, "standard_error": one.error}),
@@ -89,7 +90,7 @@ def to_markdown(spec: ModelSpec, table: Table, measured: Measured | None, findin
         "",
         "## Claims",
         "",
-        "| claim | where | published, without and in full | measured, without and in full | verdict |",
+        "| claim | where | published (ablations: without, in full) | measured (without, in full) | verdict |",
     ]
     lines += [_row(["---"] * 5), *(_finding(one) for one in findings), ""]
     return "\n".join(lines)
@@ -115,7 +116,7 @@ def _number(measure: str, value: float) -> str:
 
 def _finding(one: Finding) -> str:
     claim = one.claim
-    printed = "pictures"
+    printed = claim.published if isinstance(claim, Told) else "pictures"
     if isinstance(claim, Claim) and (claim.measure or claim.theirs):
         printed = "-"
         if claim.published:

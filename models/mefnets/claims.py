@@ -1,7 +1,8 @@
 """What a paper says that can be checked: its table of results, and what its ablations show.
 
 A paper's `claims.py` holds `TABLE`, where the paper has one that a person can measure, and `CLAIMS`: what
-its ablations show, and what it says its network can do. `mef reproduce` measures all of it. Names of measures
+its ablations show, what it says its network can do, and what else it reports. `mef reproduce` measures all of
+it but the last. Names of measures
 are those of `mef eval`.
 """
 
@@ -46,17 +47,36 @@ class Claim:
     moved: bool = False  # it is about pairs that are not aligned
 
 
+Pictures = Literal["two-under", "two-over", "ratios", "sequence", "moved"]
+
+
 @dataclass(frozen=True)
 class Skill:
     """What a network is said to do with pictures of a kind: seen with the weights that are there, untrained.
 
-    Two under-exposed frames must become a picture brighter than both, two over-exposed ones a darker one; of
-    pairs that moved, `model` must come nearer to the reference than `against`.
+    Two under-exposed frames must become a picture brighter than both, two over-exposed ones a darker one;
+    pairs of any two exposures one with more structure than the mean of both; three frames, one after another,
+    one that tells more than the two ends alone. Of pairs that moved, `model` must come nearer to the
+    reference than `against`.
     """
 
     name: str
     says: str
     where: str
-    pictures: Literal["two-under", "two-over", "moved"]
+    pictures: Pictures
     model: str = ""  # whose weights, where they are not the system's own
     against: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a paper reports and `mef reproduce` does not measure, and where ours is told, or why nowhere."""
+
+    name: str
+    says: str
+    where: str
+    published: str  # its figures, in words
+    here: str
+
+
+Said = Claim | Skill | Told

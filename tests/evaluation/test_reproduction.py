@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mefcli.api import load_fuser
+from mefcli.cli.app import COMMANDS
 from mefcli.evaluation.metrics import METRICS
 from mefcli.evaluation.published import claims_of, systems, table_of
 from mefcli.reproduction import skills
@@ -17,9 +20,10 @@ from mefcli.reproduction.table import AVERAGE, PAPER, Measured, measure, through
 from mefcli.reproduction.words import to_markdown
 from mefcli.training.settings import Settings, find_recipe
 from mefnets import MODELS
-from mefnets.claims import Claim, Skill, Table
+from mefnets.claims import Claim, Skill, Table, Told
 from tests.toolkit import Mef
 
+ROOT = Path(__file__).resolve().parents[2]
 CLAIM = Claim("less", "Less is less.", "table 1", without="less", measure="PSNR_GT", instead="Q_CV")
 
 
@@ -43,6 +47,13 @@ def test_claims_name_recipes_and_measures_that_exist(name: str) -> None:
     for claim in claims:
         if isinstance(claim, Skill):
             assert {claim.model or name, claim.against or name} <= set(MODELS)
+            continue
+        if isinstance(claim, Told):
+            assert claim.published
+            for page in re.findall(r"docs/\w+\.md|models/\w+/\w+", claim.here):
+                assert (ROOT / page).exists()
+            for command in re.findall(r"`mef (\w+)", claim.here):
+                assert command in [entry.name for entry in COMMANDS]
             continue
         for variant in (claim.full, claim.without):
             find_recipe(claim.model or name, variant)
@@ -234,6 +245,33 @@ def test_who_comes_nearer_is_counted_pair_by_pair(monkeypatch: pytest.MonkeyPatc
     assert found.figures["psnr_behind_auto"] > found.figures["psnr_behind_flow"]  # 100, not 60
 
 
+def test_pairs_of_any_exposures_are_held_against_the_mean_of_both() -> None:
+    rng = np.random.default_rng(5)
+    texture = rng.integers(0, 60, (96, 96, 3))
+    dark, bright = np.uint8(texture // 2 + 10), np.uint8(texture + 120)
+    skill = Skill("ratios", "", "", "ratios")
+    pairs = [Judged((dark, np.roll(bright, turn, axis=0))) for turn in range(8)]  # detail that a mean blurs
+    brightest = types.SimpleNamespace(fuse=lambda frames, depth: frames[-1])
+    found = skills.structured(skill, pairs, brightest)
+    assert (found.verdict, found.figures["pairs"], found.figures["better"]) == ("holds", 8, 8)
+    assert found.figures["mef_ssim"] > found.figures["mef_ssim_of_mean"]
+    assert skills.structured(skill, pairs, Gain(1.0)).verdict == "does not hold"
+
+
+def test_a_middle_frame_must_add_information_scene_by_scene() -> None:
+    rng = np.random.default_rng(6)
+    scenes = []
+    for _ in range(8):
+        dark, bright = np.full((64, 64, 3), 20, np.uint8), np.full((64, 64, 3), 220, np.uint8)
+        scenes.append(Judged((dark, np.uint8(rng.integers(60, 190, dark.shape)), bright)))
+    skill = Skill("sequence", "", "", "sequence")
+    found = skills.informed(skill, scenes, Gain(1.0))
+    assert (found.verdict, found.figures["more"]) == ("holds", 8)
+    assert found.figures["entropy_of_two"] == 0 < found.figures["entropy"]
+    ends_alone = types.SimpleNamespace(fuse=lambda frames, depth: frames[-1])
+    assert skills.informed(skill, scenes, ends_alone).verdict == "does not hold"
+
+
 @pytest.mark.parametrize("align", ["flow", "auto"])
 def test_behind_an_alignment_a_pair_that_moved_is_fused_as_one_that_did_not(align: str) -> None:
     import cv2
@@ -268,7 +306,10 @@ def test_the_command_writes_a_page_and_an_object(mef: Mef, tmp_path: Path) -> No
     assert "| Two ends that add over-expose. | ablation of branch ends | MEF_SSIM 0.886, 0.936 |" in page
     assert "not measured" in page
     done = mef("reproduce", "lcndr", "--json")
-    assert len(json.loads(done.out)["claims"]) == 8
+    told = json.loads(done.out)["claims"]
+    assert [one["name"] for one in told] == [claim.name for claim in claims_of(MODELS["lcndr"])]
+    assert told[-1]["published_words"].startswith("0.079 s")
+    assert "mef bench models" in told[-1]["note"]
 
 
 @pytest.mark.parametrize(
