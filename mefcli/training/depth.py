@@ -8,6 +8,8 @@ photographed with noise, slightly beside the depth. Depth is far or near in any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,23 +66,9 @@ class DepthSimulator(Simulator):
         return Sample(colour[None], (0.0,), f"x{factor}", name, depth[..., None], low=low)
 
     def batch(self, step: int) -> dict[str, NDArray[np.generic]]:
-        """Frames of seven channels, float32: colour, and what is known of the depth."""
-        data = self.data
-        samples = [self.sample(step * data.batch + k) for k in range(data.batch)]
-        frames, targets = [], []
-        for k, one in enumerate(samples):
-            assert one.low is not None
-            assert one.target is not None
-            part = float(self.rng(6, step * data.batch + k).uniform(*PART))
-            known = Known(one.low, one.target.shape[:2], part)
-            frames.append(shown(one.frames[0], known)[None])
-            targets.append((one.target - np.float32(known.offset)) / np.float32(known.span))
-        arrays: dict[str, NDArray[np.generic]] = {
-            "frames": np.stack(frames),
-            "evs": np.zeros((data.batch, 1), np.float32),
-            "target": np.stack(targets).astype(np.float32),
-        }
-        return arrays
+        first = step * self.data.batch
+        samples = [self.sample(first + k) for k in range(self.data.batch)]
+        return arrays_of(samples, [self.rng(6, first + k) for k in range(len(samples))])
 
     # ---- scenes ----------------------------------------------------------------------------------------
 
@@ -123,6 +111,24 @@ class DepthSimulator(Simulator):
         other = self.piece(self._pick(rng), rng, size)
         brightness = middle / max(float(np.median(other)), 1e-4) * 2 ** rng.normal(0, 0.8)
         return np.asarray(other * np.float32(brightness), np.float32)
+
+
+def arrays_of(
+    samples: Sequence[Sample], rngs: Sequence[np.random.Generator]
+) -> dict[str, NDArray[np.generic]]:
+    """Frames of seven channels, float32: colour, and what is known of the depth."""
+    frames, targets = [], []
+    for one, rng in zip(samples, rngs, strict=True):
+        assert one.low is not None
+        assert one.target is not None
+        known = Known(one.low, one.target.shape[:2], float(rng.uniform(*PART)))
+        frames.append(shown(one.frames[0], known)[None])
+        targets.append((one.target - np.float32(known.offset)) / np.float32(known.span))
+    return {
+        "frames": np.stack(frames),
+        "evs": np.zeros((len(samples), 1), np.float32),
+        "target": np.stack(targets).astype(np.float32),
+    }
 
 
 def outline(size: int, rng: np.random.Generator) -> Floats:

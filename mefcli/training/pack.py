@@ -155,9 +155,9 @@ def check_format(path: Path, found: object, known: int) -> None:
         raise UnreadableError(f"{path} was packed by another version.", "Run mef train pack again.")
 
 
-def shaped(pixels: NDArray[Kind], width: int, height: int) -> NDArray[Kind]:
+def shaped(pixels: NDArray[Kind], width: int, height: int, channels: tuple[int, ...] = (3,)) -> NDArray[Kind]:
     """The picture, if it is what the list says."""
-    if pixels.shape != (height, width, 3):
+    if pixels.shape != (height, width, *channels):
         raise ValueError(f"a picture of {pixels.shape}")
     return pixels
 

@@ -12,7 +12,16 @@ import torch
 
 from mefcli.checkpoints import adapted
 from mefcli.errors import InputError, ModelError, UsageError, named
-from mefcli.training import depth, focus, infrared, moving, precision, recorded_moving, scenes
+from mefcli.training import (
+    depth,
+    focus,
+    infrared,
+    moving,
+    precision,
+    recorded_depth,
+    recorded_moving,
+    scenes,
+)
 from mefcli.training import pack as packing
 from mefcli.training.lineage import Leg, legs_of, of_metadata
 from mefcli.training.recorded import (
@@ -35,6 +44,7 @@ from mefnets.recipe import Data, Objective, Recipe, StackKind
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
+RECORDED = {"moving": recorded_moving.RecordedMoving, "depth": recorded_depth.RecordedDepth}
 HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
 WITHOUT_VGG16 = (
     "The paper compares through VGG-16; without its file this run does so through our own feature network."
@@ -110,6 +120,8 @@ def held_of(
     if isinstance(store, SceneStore):
         if stack == "moving":
             return recorded_moving.held_out(store, short_side_px, HELD_MOVING)
+        if stack == "depth":
+            return recorded_depth.held_out(store, depth.HELD_PX, depth.HELD)
         return store.held(frames, short_side_px, truth=stack == "focus")
     if stack == "focus":
         return focus.held_out(store, short_side_px, frames)
@@ -125,8 +137,7 @@ def held_of(
 def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
     if isinstance(store, SceneStore):
         store.check(data)
-        kind = recorded_moving.RecordedMoving if data.stack == "moving" else RecordedBrackets
-        return kind(store, data, seed=seed)
+        return RECORDED.get(data.stack, RecordedBrackets)(store, data, seed=seed)
     if data.stack == "focus":
         return focus.FocusSimulator(store, data, seed=seed)
     if data.stack == "infrared":

@@ -5,12 +5,13 @@ memory-mapped file of 8-bit pixels. `RecordedBrackets` hands out the same arrays
 what was photographed: pairs are mostly the ends of a sequence, sometimes any two frames of it. Scenes whose
 frames are alike in light are focus stacks: they keep their order (near focus first), and their reference is
 the picture with everything in focus. Of moving scenes the light is kept beside the frames
-(`recorded_moving.py`).
+(`recorded_moving.py`), of pictures with depth their depth (`recorded_depth.py`).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 import zipfile
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
+from mefcli.formats.source import RESTORE
 from mefcli.training.camera import Bytes, Floats
 from mefcli.training.pack import (
     PHOTO_QUALITY,
@@ -44,6 +46,8 @@ from mefnets.recipe import Data
 
 FORMAT = 1
 LIGHT, BRIGHTEST = "light.hdr", 6e4  # its member's name; what half floats hold
+DEPTH, DEPTH_STEPS = "depth.png", 65535  # its member's name; from the nearest to the farthest
+MOST_DEPTH_PX = 100_000_000
 LONG_SIDE_PX = 768  # larger pictures are reduced to this
 ENDS = 0.7  # share of pairs that are the darkest and the brightest frame
 GAMMA = 2.2  # of pictures whose exposures nobody tells
@@ -65,7 +69,7 @@ def pack_scenes(found: Found, out: Path) -> None:
 def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, Any]:
     import cv2
 
-    frames = [_read(path) for path in scene.frames]
+    frames = [_read(path, scene.item) for path in scene.frames]
     light = [float((frame @ LUMA).mean()) for frame in frames]
     evs = scene.evs or tuple(GAMMA * float(np.log2(max(mean, 1.0) / 255)) for mean in light)
     order = list(range(len(frames)))
@@ -87,6 +91,13 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         light = _read_light(scene.light, height, width) * np.float32(2.0 ** evs[order[0]])
         coded = cv2.imencode(".hdr", light[..., ::-1])[1]
         archive.writestr(zip_entry(f"{number:05d}/{LIGHT}"), coded.tobytes())
+    ends = None
+    if scene.depth:
+        depth = _read_depth(scene.depth, scene.item, height, width)
+        ends = float(depth.min()), float(depth.max())
+        steps = (depth - np.float32(ends[0])) * np.float32(DEPTH_STEPS / max(ends[1] - ends[0], 1e-12))
+        coded = cv2.imencode(".png", np.rint(steps).astype(np.uint16))[1]
+        archive.writestr(zip_entry(f"{number:05d}/{DEPTH}"), coded.tobytes())
     middle = (evs[order[0]] + evs[order[-1]]) / 2
     return {
         "name": scene.name,
@@ -96,6 +107,7 @@ def _packed(scene: Scene, number: int, archive: zipfile.ZipFile) -> dict[str, An
         "height": height,
         "width": width,
         **({"light": True} if scene.light else {}),
+        **({"depth": ends} if ends else {}),
     }
 
 
@@ -108,6 +120,40 @@ def _read_light(path: Path, height: int, width: int) -> Floats:
     if abs(light.shape[0] / light.shape[1] - height / width) > 0.02 * height / width:
         raise InputError(f"{path} has another shape than the frames beside it.", "Crop them alike.")
     return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _read_depth(path: Path, item: int | None, height: int, width: int) -> Floats:
+    """Depth in any unit, in full: a hole would be learned."""
+    import cv2
+
+    from mefcli.depth.files import read
+
+    if item is None:
+        depth = read(path, MOST_DEPTH_PX)
+        numbers, holes = depth.numbers, bool(depth.holes.any())
+    else:
+        numbers = np.squeeze(_of_array(path, item))
+        holes = numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all()
+    which = path.name if item is None else f"{path.name}, number {item},"
+    if holes:
+        raise InputError(f"{path.parent / which} has holes, so it is no truth to learn from.", "Fill them.")
+    if numbers.ndim != 2 or abs(numbers.shape[0] / numbers.shape[1] - height / width) > 0.02 * height / width:
+        raise InputError(
+            f"{path.parent / which} has another shape than the picture beside it.", "Crop them alike."
+        )
+    floats = np.ascontiguousarray(numbers, np.float32)
+    if floats.shape == (height, width):
+        return floats
+    # No mean of near and far, which is nowhere.
+    return np.asarray(cv2.resize(floats, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
+
+
+def _of_array(path: Path, item: int) -> NDArray[Any]:
+    """One of the pictures of an array file."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)[item])
+    except (ValueError, OSError, EOFError, IndexError) as error:
+        raise UnreadableError(f"{path} has no number {item}: it is cut off or damaged.", RESTORE) from error
 
 
 def _hdr(data: bytes) -> Floats | None:
@@ -125,18 +171,30 @@ def _alike(evs: tuple[float, ...]) -> bool:
     return max(evs) - min(evs) < ALIKE_EV
 
 
-def _read(path: Path) -> Bytes:
-    """RGB, at most LONG_SIDE_PX a side."""
+def _read(path: Path, item: int | None = None) -> Bytes:
+    """RGB, at most LONG_SIDE_PX a side; `item` of an array of pictures."""
     import cv2
 
-    coded = np.frombuffer(path.read_bytes(), np.uint8)
-    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
+    picture: NDArray[Any] | None
+    if item is None:
+        coded = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
+    else:
+        picture = _bytes_of(_of_array(path, item))
     if picture is None:
         raise UnreadableError(f"{path} is not a readable picture.", "Remove it from the data.")
     scale = LONG_SIDE_PX / max(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(picture[..., ::-1], np.uint8)
+
+
+def _bytes_of(picture: NDArray[Any]) -> Bytes | None:
+    """BGR of an array's RGB, in levels or from 0 to 1."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype.kind not in "fu":
+        return None
+    levels = picture if picture.dtype == np.uint8 else np.clip(picture * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels[..., ::-1])
 
 
 @dataclass(frozen=True)
@@ -149,6 +207,7 @@ class Entry:
     width: int
     offset: int  # in bytes
     light: int | None = None  # where that of the middle frame begins, in bytes of its own file
+    depth: int | None = None  # likewise, where the frame's depth begins
 
     @property
     def pictures(self) -> int:
@@ -171,7 +230,7 @@ class SceneStore:
         self.words = f"recorded scenes of one's own: {len(self.entries)}, {index['layout']}"
         self.licence = "that of the pictures it was trained on"
         self._pixels = np.memmap(folder / "pixels.u8", np.uint8, "r")
-        self._lights = folder / "lights.f16"
+        self._lights, self._depths = folder / "lights.f16", folder / "depths.f32"
 
     def pictures(self, number: int) -> Bytes:  # (N or N + 1, H, W, 3): frames dark to bright, reference last
         entry = self.entries[number]
@@ -187,20 +246,37 @@ class SceneStore:
         shape = (entry.height, entry.width, 3)
         return np.memmap(self._lights, np.float16, "r", entry.light, shape)
 
+    def depth(self, number: int) -> Floats:  # (H, W), in the map's own unit
+        entry = self.entries[number]
+        assert entry.depth is not None
+        return np.memmap(self._depths, np.float32, "r", entry.depth, (entry.height, entry.width))
+
     def of(self, part: Part) -> list[int]:
         return [k for k, entry in enumerate(self.entries) if entry.part == part]
 
     def check(self, data: Data) -> None:
         """Refuse a recipe for other frames than these, or one whose target they lack."""
+        total = len(self.entries)
+        flat = sum(entry.depth is None for entry in self.entries)
+        if data.stack == "depth" and flat:
+            raise InputError(
+                f"{flat} of {total} scenes have no depth.",
+                "Lay them out as SCENE/rgb.jpg and SCENE/depth.png.",
+            )
+        if data.stack == "depth":
+            return
+        if flat < total:
+            raise InputError(
+                "These are pictures with depth, no exposures of one scene.", "mgdn-depth learns from them."
+            )
         if data.stack == "exposures":
             return
         if data.stack not in ("moving", "focus"):
             raise InputError(
-                "Scenes of your own are exposures, focus stacks or moving scenes; this recipe learns "
-                "from none.",
+                "Scenes of your own are exposures, focus stacks, moving scenes or pictures with depth; this "
+                "recipe learns from none.",
                 "It needs mef's free pictures.",
             )
-        total = len(self.entries)
         if data.stack == "moving":
             if dark := sum(entry.light is None or len(entry.evs) < 3 for entry in self.entries):
                 raise InputError(
@@ -273,6 +349,7 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
         zipfile.ZipFile(packed) as archive,
         (partial / "pixels.u8").open("wb") as file,
         (partial / "lights.f16").open("wb") as lights,
+        (partial / "depths.f32").open("wb") as depths,
     ):
         with damage_told(packed, "its list of scenes"):
             index = json.loads(archive.read("scenes.json"))
@@ -292,15 +369,35 @@ def _decode(packed: Path, data_hash: str, partial: Path) -> None:
                     assert found is not None
                     light = shaped(found, entry.width, entry.height)
                 lights.write(np.clip(light, 0, BRIGHTEST).astype(np.float16).tobytes())
+            if ends := row.get("depth"):
+                row["depth"] = depths.tell()
+                with damage_told(packed, entry.name):
+                    coded = archive.read(f"{number:05d}/{DEPTH}")
+                    steps = shaped(_png(coded), entry.width, entry.height, channels=())
+                span = np.float32((ends[1] - ends[0]) / DEPTH_STEPS)
+                depths.write((steps * span + np.float32(ends[0])).astype(np.float32).tobytes())
     words = json.dumps({"data_hash": data_hash, "layout": layout, "scenes": rows})
     (partial / "scenes.json").write_text(words, encoding="utf-8")
 
 
+def _png(data: bytes) -> NDArray[np.uint16]:
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:
+        raise ValueError("no map of depth")
+    return np.asarray(found, np.uint16)
+
+
 def _entry(row: dict[str, Any]) -> Entry:
-    entry = Entry(**{**row, "evs": tuple(float(ev) for ev in row["evs"]), "offset": 0})
+    ends = row.get("depth")
+    if ends is not None and not (len(ends) == 2 and all(math.isfinite(float(end)) for end in ends)):
+        raise ValueError(f"a scene {row}")
+    own = {"evs": tuple(float(ev) for ev in row["evs"]), "offset": 0, "depth": None if ends is None else 0}
+    entry = Entry(**{**row, **own})
     known = entry.part in get_args(Part) and isinstance(entry.name, str) and type(entry.reference) is bool
     known = known and entry.light in (None, True)
-    if not known or len(entry.evs) < 2 or not sides(entry.height, entry.width):
+    if not known or len(entry.evs) < (2 if ends is None else 1) or not sides(entry.height, entry.width):
         raise ValueError(f"a scene {row}")
     return entry
 

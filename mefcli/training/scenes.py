@@ -2,6 +2,9 @@
 
 Recognised, in this order:
 
+* depth             `rgb/` and `depth/` with the same names in both, or a folder a scene with a picture and
+                    its `depth.png`, `.tif` or `.npy`; or NYU v2 as arrays (`train_images_split.npy` and
+                    `train_depth_split.npy`, `test_images_v2.npy` and `test_depth.npy`)
 * SICE              numbered folders of exposures beside `Label/` with the chosen fusion of each (also in
                     `Dataset_Part1/`, `Dataset_Part2/`)
 * Kalantari         a folder a scene with `exposure.txt` (stops), exposures, and `HDRImg.hdr`, the light of
@@ -23,7 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mefcli.errors import InputError
+from mefcli.errors import InputError, UnreadableError
 from mefcli.formats.table import OPENCV_READS
 from mefcli.training.pack import Part
 
@@ -62,6 +65,12 @@ SIDES = (  # dark before bright, where light tells them apart
     ("infrared", "visible"),
     ("1", "2"),
 )
+COLOURS, DEPTHS = ("rgb", "images", "image", "color", "colour"), ("depth", "depths")
+DEPTH_READS = (".npy", ".png", ".tif", ".tiff")
+ARRAYS: tuple[tuple[str, str, Part], ...] = (  # NYU v2, as papers on depth pass it on
+    ("train_images_split.npy", "train_depth_split.npy", "train"),
+    ("test_images_v2.npy", "test_depth.npy", "val"),
+)
 LAYOUT = (
     "Give a folder with one folder for each scene: SCENE/1.jpg, SCENE/2.jpg, ... from dark to bright, with "
     "SCENE/reference.png where there is one."
@@ -75,6 +84,8 @@ class Scene:
     reference: Path | None = None
     evs: tuple[float, ...] = ()  # of `frames`, in stops, where the data set tells them
     light: Path | None = None  # linear, 1 at the white of an exposure of 0 stops; of the middle frame
+    depth: Path | None = None  # of the one frame
+    item: int | None = None  # which of the pictures, where frame and depth are arrays of many
     part: Part = "train"
 
 
@@ -85,10 +96,12 @@ class Found:
 
     def words(self) -> str:
         """What was found, in a sentence."""
+        held = sum(scene.part == "val" for scene in self.scenes)
+        if all(scene.depth for scene in self.scenes):
+            return f"{self.layout}: {len(self.scenes)}, {held} held out."
         counts = sorted({len(scene.frames) for scene in self.scenes})
         frames = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         references = sum(scene.reference is not None for scene in self.scenes)
-        held = sum(scene.part == "val" for scene in self.scenes)
         told = {0: "no references", len(self.scenes): "a reference each"}
         lit = sum(scene.light is not None for scene in self.scenes)
         light = f", {'their' if lit == len(self.scenes) else f'of {lit} the'} light" if lit else ""
@@ -119,7 +132,7 @@ def find(folder: Path) -> Found:
     whole = _laid_out(folder)
     if whole is None:
         raise InputError(f"{folder} holds no scenes that are known here.", LAYOUT)
-    return _held_out(whole, chosen=False)
+    return _held_out(whole, chosen=any(scene.part == "val" for scene in whole.scenes))
 
 
 def _held_out(found: Found, chosen: bool) -> Found:
@@ -254,17 +267,46 @@ def _scene_folders(folder: Path) -> Iterator[Scene]:
 
 
 def _with_depth(folder: Path) -> Iterator[Scene]:
-    """RGB and depth, as NYU has them: recognised to be refused in words that help."""
-    depths = [*folder.glob("*/depth.*"), *folder.glob("[dD]epth*/*")]
-    if (_named(folder, "rgb", "images", "image") and _named(folder, "depth", "depths")) or (
-        depths and not any(True for _ in _scene_folders(folder))
-    ):
+    arrays = [one for one in ARRAYS if all((folder / name).is_file() for name in one[:2])]
+    for pictures, depths, part in arrays:
+        for number in range(_length(folder / pictures)):
+            frames = (folder / pictures,)
+            yield Scene(f"{part}/{number:04d}", frames, depth=folder / depths, item=number, part=part)
+    colours, maps = _named(folder, *COLOURS), _named(folder, *DEPTHS)
+    if arrays or not (colours and maps):
+        yield from () if arrays else _depth_folders(folder)
+        return
+    by_stem = {path.stem: path for path in maps.iterdir() if path.suffix.lower() in DEPTH_READS}
+    scenes = [
+        Scene(path.stem, (path,), depth=by_stem[path.stem])
+        for path in _pictures(colours)
+        if path.stem in by_stem
+    ]
+    if not scenes:
         raise InputError(
-            f"{folder} holds pictures with depth, as NYU has them; they are no exposures of one scene.",
-            LAYOUT,
+            f"{colours} and {maps} hold no picture and map of one name.",
+            "Name them alike: rgb/0001.jpg, depth/0001.png.",
         )
-    return
-    yield
+    yield from scenes
+
+
+def _length(array: Path) -> int:
+    import numpy as np
+
+    try:
+        return int(np.load(array, mmap_mode="r", allow_pickle=False).shape[0])
+    except (ValueError, OSError, EOFError, IndexError) as error:
+        raise UnreadableError(
+            f"{array} is cut off or damaged: it holds no array.", "Copy it again."
+        ) from error
+
+
+def _depth_folders(folder: Path) -> Iterator[Scene]:
+    for place in _folders(folder):
+        depth = next((path for path in place.glob("depth.*") if path.suffix.lower() in DEPTH_READS), None)
+        frames = [path for path in _pictures(place) if path != depth]
+        if depth and len(frames) == 1:
+            yield Scene(place.name, (frames[0],), depth=depth)
 
 
 LAYOUTS: dict[str, Callable[[Path], Iterator[Scene]]] = {

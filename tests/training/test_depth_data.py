@@ -21,7 +21,6 @@ from mefcli.training import depth, preview
 from mefcli.training.depth import FACTORS, DepthSimulator
 from mefcli.training.loader import to_batch
 from mefcli.training.prepare import held_of, simulator_for
-from mefcli.training.recorded import SceneStore
 from mefcli.training.settings import find_recipe
 from mefcli.training.store import Store
 from mefcli.training.validate import judge, save_sheet
@@ -94,11 +93,6 @@ def test_a_contact_sheet_shows_colour_and_depth(store: Store) -> None:
     shown = row[16:, 64:]
     assert (shown == shown[..., :1]).all()
     assert np.ptp(shown) > 200
-
-
-def test_recorded_scenes_hold_no_depth() -> None:
-    with pytest.raises(InputError, match="this recipe learns from none"):
-        simulator_for(object.__new__(SceneStore), DATA, seed=0)
 
 
 def test_mgdn_learns_from_simulated_depth(store: Store) -> None:
