@@ -23,8 +23,8 @@ def pack(
 ) -> None:
     """Pack the training data into one file: mef's free pictures, or a folder of scenes of your own.
 
-    Scenes are understood as SICE, Kalantari's, NYU (depth), multi-focus and other pairs are distributed, and as
-    one folder a scene. They are split by a hash of their names, unless train/ and val/ or test/ lie above them.
+    Scenes are understood as SICE, Kalantari's, NYU (depth), multi-focus and other pairs are distributed, and
+    as one folder a scene. They are split by a hash of their names, unless train/ and val/ or test/ lie above.
 
     Examples:
     mef train pack --data free_pictures -o train.mefdata
