@@ -76,12 +76,9 @@ def preview(
     from mefcli.errors import UsageError
     from mefcli.formats.table import suffixes_of
     from mefcli.storage import check_new, write_bytes
-    from mefcli.training.prepare import source_at
+    from mefcli.training.prepare import simulator_for, source_at
     from mefcli.training.preview import sheet
-    from mefcli.training.recorded import RecordedBrackets, SceneStore
     from mefcli.training.settings import find_recipe
-    from mefcli.training.simulator import Simulator
-    from mefcli.training.targets import TargetBook
     from mefnets.recipe import Data
 
     if out.suffix.lower() not in (usual := suffixes_of("jpeg", "png")):
@@ -91,13 +88,7 @@ def preview(
     wanted = find_recipe(model).data if model else Data(crop_px=192, lopsided=lopsided, misaligned=misaligned)
     wanted = replace(wanted, target=targets or wanted.target)
     part: Literal["train", "val"] = "val" if held_out else "train"
-    simulator: Simulator
-    if isinstance(store, SceneStore):
-        simulator = RecordedBrackets(store, wanted, seed=seed, part=part)
-    else:
-        book = TargetBook(store) if wanted.target else None
-        simulator = Simulator(store, wanted, seed=seed, part=part, targets=book)
-    picture = sheet(simulator, count, frames)
+    picture = sheet(simulator_for(store, wanted, seed, part), count, frames)
     _, coded = cv2.imencode(out.suffix, picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     write_bytes(out, coded.tobytes(), overwrite=overwrite)
     typer.echo(out)

@@ -44,6 +44,12 @@ from mefnets.recipe import Data, Objective, Recipe, StackKind
 from mefnets.spec import ModelSpec
 
 Say = Callable[[str], None]
+SIMULATED = {
+    "focus": focus.FocusSimulator,
+    "infrared": infrared.InfraredSimulator,
+    "moving": moving.MovingSimulator,
+    "depth": depth.DepthSimulator,
+}
 RECORDED = {"moving": recorded_moving.RecordedMoving, "depth": recorded_depth.RecordedDepth}
 HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
 WITHOUT_VGG16 = (
@@ -134,19 +140,16 @@ def held_of(
     return held_out(store, frames, short_side_px)
 
 
-def simulator_for(store: Store | SceneStore, data: Data, seed: int) -> Simulator:
+def simulator_for(
+    store: Store | SceneStore, data: Data, seed: int, part: packing.Part = "train"
+) -> Simulator:
+    """What hands out the frames that a recipe asks for."""
     if isinstance(store, SceneStore):
         store.check(data)
-        return RECORDED.get(data.stack, RecordedBrackets)(store, data, seed=seed)
-    if data.stack == "focus":
-        return focus.FocusSimulator(store, data, seed=seed)
-    if data.stack == "infrared":
-        return infrared.InfraredSimulator(store, data, seed=seed)
-    if data.stack == "moving":
-        return moving.MovingSimulator(store, data, seed=seed)
-    if data.stack == "depth":
-        return depth.DepthSimulator(store, data, seed=seed)
-    return Simulator(store, data, seed=seed, targets=_book(store, data))
+        return RECORDED.get(data.stack, RecordedBrackets)(store, data, seed=seed, part=part)
+    if data.stack == "exposures":
+        return Simulator(store, data, seed=seed, part=part, targets=_book(store, data))
+    return SIMULATED[data.stack](store, data, seed=seed, part=part)
 
 
 def device_words(device: torch.device) -> str:

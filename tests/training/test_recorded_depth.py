@@ -148,3 +148,19 @@ def test_a_network_for_depth_is_trained_on_own_pictures(mef: Mef, tmp_path: Path
     refused = mef("train", "ffmef", "--data", tmp_path / "mine", "--runs", tmp_path / "runs", "--smoke")
     assert refused.code != 0
     assert "pictures with depth" in refused.err
+
+
+def test_the_preview_shows_what_the_recipe_asks_for(mef: Mef, tmp_path: Path) -> None:
+    """A picture in colour and its depth in grey, not two exposures."""
+    folders(tmp_path / "mine")
+    words = ("train", "preview", "--data", tmp_path / "mine", "--runs", tmp_path / "runs", "--count", "1")
+    done = mef(*words, "--model", "mgdn-depth", "-o", tmp_path / "sheet.png")
+    assert done.code == 0, done.err
+    sheet = cv2.imread(str(tmp_path / "sheet.png")).astype(int)[16:]
+    colour, depth = sheet[:, 10:170], sheet[:, 190:350]
+    assert np.ptp(colour, axis=2).mean() > 10
+    assert np.ptp(depth, axis=2).max() == 0
+    assert np.ptp(depth) > 100
+    refused = mef(*words, "-o", tmp_path / "other.png")
+    assert refused.code == 1
+    assert "mgdn-depth learns from them" in refused.err
