@@ -54,6 +54,7 @@ def copy(tmp_path: Path) -> Path:
     )
     assert text.count("toy") == 3
     registry.write_text(text, encoding="utf-8")
+    (tmp_path / "weights").mkdir()
     return tmp_path
 
 
