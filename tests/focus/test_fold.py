@@ -7,8 +7,8 @@ import pytest
 from stacks import psnr, stack, wall
 
 from mefnets.focus.fold import folded
-from mefnets.focus.opinion import share_of
-from mefnets.focus.sharpness import Sharpness
+from mefnets.focus.opinion import leaning_of
+from mefnets.focus.sharpness import WIDE_PX, WIDE_WEIGHT, Sharpness
 
 
 @pytest.mark.parametrize("frames", [2, 5])
@@ -70,6 +70,16 @@ def test_where_a_frame_has_no_pixels_of_its_own_it_is_not_taken() -> None:
 def test_a_networks_wish_is_read_as_a_share_of_the_frames() -> None:
     one, other = (shot.astype(np.float32) / 255 for shot in stack(wall()))
     for share in (0.0, 0.3, 1.0):
-        told = share_of(one, other, one + share * (other - one))
-        assert np.median(told) == pytest.approx(share, abs=0.03)
-    assert not share_of(one, one, other).any()
+        told = leaning_of(one, other, one + share * (other - one), WIDE_PX)
+        assert np.median(told) == pytest.approx((1 + WIDE_WEIGHT) * (share - 0.5), abs=0.05)
+    assert not leaning_of(one, one, other, WIDE_PX).any()
+
+
+def test_where_a_network_is_torn_its_wider_surroundings_decide() -> None:
+    """In a flat place the wish is noise; around it the network follows the second frame."""
+    rng = np.random.default_rng(8)
+    one, other = (rng.random((60, 60, 3), np.float32) for _ in range(2))
+    wish = other.copy()
+    other[25:36, 25:36] = one[25:36, 25:36] + 1e-4  # no difference to speak of
+    wish[25:36, 25:36] = one[25:36, 25:36]
+    assert (leaning_of(one, other, wish, WIDE_PX)[28:33, 28:33] > 0).all()

@@ -1,24 +1,24 @@
 """A two-frame network as judge: what it makes of the picture and a new frame says which of them it followed.
 
-Its own result is not taken. In every small window we ask which share of the new frame, beside the picture,
-comes nearest to it (least squares); where that is more than half, the frame is chosen, and `border` draws the
+Its own result is not taken. We ask which share of the new frame, beside the picture, comes nearest to it
+(least squares), in a narrow window that tells borders and in a wide one that tells flat places, as the
+classic judge does; where both together say more than half, the frame is chosen, and `border` draws the
 choice. So whatever a network does to noise, colours or flat places, the result holds pixels of the camera,
 and equal frames stay equal.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mefnets.engine.frames import Floats, Frame, as_floats
 from mefnets.engine.fusion import Fusion, Progress
 from mefnets.engine.threads import in_parallel
-from mefnets.focus.border import border
+from mefnets.focus.border import border, box
 from mefnets.focus.fold import Cover, Rows, Weights, rows_of
+from mefnets.focus.sharpness import NARROW_PX, WIDE_WEIGHT, wide_px
 
-WINDOW_PX = 4  # half the side
 RIDGE = 2e-5  # of differences between the frames, squared: below it neither is sharper
 
 
@@ -48,11 +48,13 @@ class Opinion:
         sharper = np.empty(picture.shape[:2], np.uint8)
         weights = np.empty(picture.shape[:2], np.float16)
 
+        wide = wide_px(picture)
+
         def follow(rows: Rows) -> None:
-            top, bottom = max(0, rows[0] - WINDOW_PX), min(picture.shape[0], rows[1] + WINDOW_PX)
+            top, bottom = max(0, rows[0] - wide), min(picture.shape[0], rows[1] + wide)
             part = slice(top, bottom)
-            share = share_of(as_floats(picture[part]), as_floats(frame[part]), wish[part])
-            chosen = share[rows[0] - top : rows[1] - top] > 0.5
+            leaning = leaning_of(as_floats(picture[part]), as_floats(frame[part]), wish[part], wide)
+            chosen = leaning[rows[0] - top : rows[1] - top] > 0
             shown = cover(*rows)
             sharper[slice(*rows)] = chosen if shown is None else chosen & (shown > 0)
 
@@ -67,13 +69,13 @@ class Opinion:
         """Nothing is remembered."""
 
 
-def share_of(one: Floats, other: Floats, wish: Floats) -> Floats:
-    """The share of `other` beside `one` that comes nearest to `wish`, (H, W), of (H, W, 3) each."""
+def leaning_of(one: Floats, other: Floats, wish: Floats, wide: int) -> Floats:
+    """Towards `other` (above 0) or `one`, (H, W), of (H, W, 3) each: how far beyond an even mix of both the
+    share of `other` lies that comes nearest to `wish`, in both windows."""
     apart = other - one
-    towards = (apart * (wish - one)).sum(2)
     length = (apart * apart).sum(2)
-    side = 2 * WINDOW_PX + 1
-    towards, length = (
-        cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT_101) for plane in (towards, length)
-    )
-    return np.asarray(towards / (length + RIDGE), np.float32)
+    beyond = (apart * (wish - one)).sum(2) - 0.5 * length
+    leaning: Floats = np.zeros_like(length)
+    for half, weight in ((NARROW_PX, 1.0), (wide, WIDE_WEIGHT)):
+        leaning += np.float32(weight) * box(beyond, half) / (box(length, half) + np.float32(RIDGE))
+    return leaning

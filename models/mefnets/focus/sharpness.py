@@ -34,6 +34,12 @@ NOISE = 1.5e-3  # amplitude of detail, in [0, 1], that is none
 Plane = NDArray[np.float16]
 
 
+def wide_px(picture: Frame) -> int:
+    """Half the wide window."""
+    short: int = min(picture.shape[:2])
+    return max(WIDE_PX, round(WIDE_SHARE * short))
+
+
 class Sharpness:
     """`Judge` by detail; keeps of the picture, in half floats, how much of it each window sees."""
 
@@ -44,7 +50,7 @@ class Sharpness:
 
     def begin(self, first: Frame) -> None:
         height, width = first.shape[:2]
-        self.windows = (NARROW_PX, max(WIDE_PX, round(WIDE_SHARE * min(height, width))))
+        self.windows = (NARROW_PX, wide_px(first))
         self.best = tuple(np.empty((height, width), np.float16) for _ in self.windows)
         self.new = tuple(np.empty((height, width), np.float16) for _ in self.windows)
 
