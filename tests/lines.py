@@ -49,6 +49,7 @@ def definition(arguments: Sequence[str]) -> str:
             "alignment": "displacement",
             "radiance": "light_error",
             "moving": "ghosts_left",
+            "focus": "focus_error",
             "depth": "depth_error",
             "models": "model_cost",
         }

@@ -26,6 +26,7 @@ COMMANDS = (
     Entry("alignment", "mefcli.cli.bench_truth:alignment", "How exactly frames of known motion are found."),
     Entry("radiance", "mefcli.cli.bench_truth:radiance", "How exactly the light of a scene is found."),
     Entry("moving", "mefcli.cli.bench_truth:moving", "How near the light of moving scenes is to the truth."),
+    Entry("focus", "mefcli.cli.bench_truth:focus", "How well focus stacks are folded."),
     Entry("depth", "mefcli.cli.bench_truth:depth", "How near enlarged depth comes to the truth."),
     Entry("models", "mefcli.cli.bench:models_", "What each model costs a megapixel."),
 )

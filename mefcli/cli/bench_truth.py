@@ -16,6 +16,10 @@ from mefcli.errors import UsageError, named
 if TYPE_CHECKING:
     from mefcli.bench.alignment import AlignmentRow
 
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="For simulated scenes: the training folder, or its packed file."),
+]
 Maps = Annotated[
     Path | None,
     typer.Option(help="Folder of radiance maps (.hdr); else the demo's room alone.", metavar="FOLDER"),
@@ -23,6 +27,10 @@ Maps = Annotated[
 Model = Annotated[str, typer.Option("--model", "-m", help="The network, by name or file.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where the data's views are kept.")]
 Scenes = Annotated[int, typer.Option(help="How many, from pictures never trained on.", min=1)]
+FOCUS_HEADINGS = (
+    *("scenes", "method", "count", "PSNR dB", "least", "Q_ABF", "least", "veil", "reach"),
+    "above enfuse",
+)
 Weights = Annotated[
     str | None, typer.Option("--weights", help="A .safetensors file instead of the model's own.")
 ]
@@ -139,10 +147,7 @@ def moving(
 
 
 def depth(
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="For simulated scenes: the training folder, or its packed file."),
-    ] = None,
+    data: Data = None,
     pairs: Annotated[
         Path | None,
         typer.Option(help="A folder of folders: depth.npy, .tif or .png, and rgb.jpg.", metavar="FOLDER"),
@@ -199,6 +204,78 @@ def depth(
                 continue
             numbers = (f"{row.count}", f"{row.rmse:.4g}", f"{row.worst:.4g}", f"{row.better}")
             table.add_row(row.scenes, f"x{row.factor}", row.method, *numbers)
+    if not json:
+        screen.stdout().print(table)
+
+
+def focus(
+    data: Data = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="A folder of stacks, a folder each, near focus first by name.", metavar="FOLDER"),
+    ] = None,
+    scenes: Scenes = 30,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Of average, enfuse, and models, by name or file; else all that are here.", metavar="NAMES"
+        ),
+    ] = "",
+    runs: Runs = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Measure how well focus stacks are folded: PSNR to everything in focus, edges kept, the veil at borders.
+
+    Stacks of two frames, as they lie. The veil is how much the means of 5 x 5 pixels are off, in levels of
+    255, at its worst within 5 px of a border of depth; its reach, how far from one it is seen. enfuse is run
+    with its settings for focus stacks.
+
+    Examples:
+    mef bench focus --data train.mefdata
+    mef bench focus --pairs lytro/ --methods enfuse,focus,ffmef-focus
+    """
+    from rich.table import Table
+
+    from mefcli.bench import focus as bench
+    from mefcli.evaluation.methods import all_models
+    from mefcli.training.focus import HELD_PX, held_out
+    from mefcli.training.prepare import data_at
+
+    chosen = names_in(methods)
+    if not chosen:
+        chosen = [bench.AVERAGE, *([bench.ENFUSE] if bench.has_enfuse() else []), *all_models("focus")[0]]
+    if data is None and pairs is None:
+        raise UsageError("There is nothing to measure.", f"Give {named('data')} or {named('pairs')}.")
+    makers = bench.makers(chosen)
+    sets = [] if pairs is None else [(str(pairs), bench.in_folder(pairs))]
+    if data is not None:
+        store = data_at(data, runs / "cache", screen.say)
+        sets.append(("simulated", bench.simulated(held_out(store, HELD_PX, count=scenes))))
+    table = Table()
+    headings = (
+        "scenes",
+        "method",
+        "count",
+        "PSNR dB",
+        "least",
+        "Q_ABF",
+        "least",
+        "veil",
+        "reach",
+        "above enfuse",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("scenes", "method") else "right")
+    for title, some in sets:
+        for row in bench.measure(title, some, makers, on_scene=screen.say):
+            if json:
+                screen.put_json(asdict(row))
+                continue
+            levels = ("", "") if row.psnr is None else (f"{row.psnr:.1f}", f"{row.least_psnr:.1f}")
+            edges = (f"{row.q_abf:.3f}", f"{row.least_q_abf:.3f}")
+            veil = ("", "") if row.veil is None else (f"{row.veil:.1f}", f"{row.reach_px} px")
+            better = "" if row.better is None else f"{row.better}"
+            table.add_row(row.scenes, row.method, f"{row.count}", *levels, *edges, *veil, better)
     if not json:
         screen.stdout().print(table)
 

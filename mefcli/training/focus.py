@@ -24,6 +24,7 @@ ALL_SHARP = 0.04  # share of samples in which every frame is sharp everywhere
 FIELD = (0.85, 1.1)  # depth that counts as sharp, against half the distance between two frames
 DRIFT_EV = 0.02
 HELD, HELD_DISC_PX = 10, (6.0, 24.0)
+HELD_PX = 320  # of an evaluation; a run is judged by smaller ones
 HELD_CAMERA = Camera(SRGB, full_well=2e5, read_noise=3.0, jpeg_quality=95)
 RESIDUAL_PX, RESIDUAL_SCALE = 0.25, 0.001  # what alignment leaves
 
@@ -54,7 +55,8 @@ class FocusSimulator(Simulator):
         white = np.array(camera.white, np.float32) * np.float32(2.0**ev)
         target = camera.develop(sharp * white)
         name = self.store.entries[view].name
-        return Sample(np.stack(shots), tuple(stops), "focus", name, target)
+        depth = defocus.depth_seen(layers)
+        return Sample(np.stack(shots), tuple(stops), "focus", name, target, depth=depth)
 
     def layers(self, view: int, rng: np.random.Generator, size: int) -> list[Layer]:
         """A background and up to `MOST_THINGS` things before it, far to near."""
@@ -102,4 +104,4 @@ def held_out(store: Store, short_side_px: int, frames: int = 2, count: int = HEL
     simulator = FocusSimulator(store, data, part="val")
     simulator.camera = HELD_CAMERA
     made = [simulator.sample(index, frames) for index in range(count)]
-    return [Held(one.scene, tuple(one.frames), one.target) for one in made]
+    return [Held(one.scene, tuple(one.frames), one.target, depth=one.depth) for one in made]

@@ -44,6 +44,7 @@ class Sample:
     # (N, H, W, 3), of moving scenes: each frame's light, linear, as `target` then is
     lights: Floats | None = None
     low: Floats | None = None  # (h, w), of depth: what is measured of it; `target` is (H, W, 1) then
+    depth: Floats | None = None  # (H, W), of focus stacks: that of what is in front, 0 far to 1 near
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Held:
     lights: NDArray[np.float32] | None = None  # (N, H, W, 3), of moving scenes; their truth is light, too
     evs: tuple[float, ...] = ()  # likewise
     low: NDArray[np.float32] | None = None  # (h, w), of depth; the truth is (H, W, 1)
+    depth: NDArray[np.float32] | None = None  # (H, W), of focus stacks: 0 far to 1 near
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:

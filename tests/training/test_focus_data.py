@@ -95,3 +95,10 @@ def test_networks_learn_from_the_truth(store: Store, name: str, sees: str) -> No
     loss.backward()
     assert {"l1", "slopes", "ssim", "q_abf"} <= set(terms)
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_held_out_stacks_know_their_depth(store: Store) -> None:
+    for one in focus.held_out(store, 64, count=2):
+        assert one.depth is not None
+        assert one.depth.shape == (64, 64)
+        assert 0 <= one.depth.min() <= one.depth.max() <= 1
