@@ -81,7 +81,7 @@ def make(
     on_read: OnRead = ignored,
     finish: Finish | None = None,
 ) -> Fused:
-    """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again.
+    """One bracket from files to a fused picture in memory. A `stack` read ahead is not read again, and spent.
 
     `on_read` is shown the frames as they were read; holding them would cost their memory. `finish` changes
     the picture last.
@@ -98,7 +98,7 @@ def make(
     with clock("load"):
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):
-        fused = fuse(stack, fuser, job, on_step, depth=depth, finish=finish or as_it_is)
+        fused = fuse(stack, fuser, job, on_step, depth=depth, finish=finish or as_it_is, spend=True)
     record = replace(fused.record, seconds=clock.seconds, peak_memory_mb=peak_memory_mb())
     return replace(fused, record=record)
 

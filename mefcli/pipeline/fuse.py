@@ -52,7 +52,6 @@ def fuser_for(model: str, weights: str | None, device: str, half: bool) -> Fusio
     return load_fuser(model, weights=weights, device=device, half=half)
 
 
-GRID_PX = 65536  # pixels looked at to judge a result
 SURELY_LIGHT = 0.1  # of the full scale, in every frame and colour
 LOST_SHARE = 0.002  # of the pixels looked at; five models leave none of 14 development brackets black so
 _HASHES: WeakKeyDictionary[Fusion, str | None] = WeakKeyDictionary()
@@ -77,11 +76,15 @@ def fuse(
     *,
     depth: int | None = None,
     finish: Finish = as_it_is,
+    spend: bool = False,
 ) -> Fused:
     """Fuse a stack at `depth` bits (8, 16, 32 for float), by default at the job's, else 16.
 
-    `finish` is the last change to the picture; its gain map is made afterwards, of what is written.
+    `finish` is the last change to the picture; its gain map is made afterwards, of what is written. `spend`:
+    nobody asks for the stack's frames again; they may be lost on the way, which saves memory.
     """
+
+    from mefnets.engine.frames import grid_of
 
     def step(done: float, note: str) -> None:
         on_step(Step("fuse", done, note))
@@ -89,6 +92,7 @@ def fuse(
     depth = depth or job.bit_depth or 16
     check_pixels(stack.frames[0], len(stack.frames), job, depth)  # alignment may have grown them
     step(0.0, fuser.spec.title)
+    seen = [grid_of(frame) for frame in stack.frames]
     pixels: Any = fuser.fuse(
         stack.frames,
         stack.bracket.evs,
@@ -98,9 +102,10 @@ def fuse(
         max_memory_mb=job.max_memory,
         depth=depth,
         taste=taste_of(job),
+        spend=spend and not job.hdr,  # a gain map is made of the frames
         on_step=step,
     )
-    check_result(pixels, stack.frames, fuser.spec.name)
+    check_result(pixels, seen, fuser.spec.name)
     if pixels.dtype == np.float32:
         np.clip(pixels, 0.0, 1.0, out=pixels)
     pixels = finish(pixels)
@@ -121,12 +126,12 @@ def fuse(
     return Fused(stack.bracket, pixels, stack.icc, record, stack.alignment, stack.ghosts, gains=gains)
 
 
-def check_result(pixels: Any, frames: Sequence[Any], model: str) -> None:
-    """Whether this can be a picture of these frames: finite, of more than one colour, and black only where
-    they are dark. Numbers that are none become black in a file of 8 or 16 bits."""
-    step = max(1, round((pixels.shape[0] * pixels.shape[1] / GRID_PX) ** 0.5))
-    seen = [frame[::step, ::step] for frame in frames]
-    result = pixels[::step, ::step]
+def check_result(pixels: Any, seen: Sequence[Any], model: str) -> None:
+    """Whether this can be a picture of frames, `seen` by `grid_of`: finite, of more than one colour, and
+    black only where they are dark. Numbers that are none become black in a file of 8 or 16 bits."""
+    from mefnets.engine.frames import grid_of
+
+    result = grid_of(pixels)
     wrong = ""
     if pixels.dtype == np.float32 and not np.isfinite([pixels.min(), pixels.max()]).all():
         wrong = "holds numbers that are not finite"

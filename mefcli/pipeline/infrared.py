@@ -70,6 +70,7 @@ def make(
     """One pair from files to a picture in memory. `on_read` is shown the frames as they are fused."""
     from mefcli.pipeline.check import check_engine, check_frames
     from mefcli.pipeline.fuse import check_result, load_fuser, weights_of
+    from mefnets.engine.frames import grid_of
 
     check_task("infrared", job)
     check_frames(pair, job)
@@ -82,7 +83,7 @@ def make(
         fuser = fuser or load_fuser(job.model, weights=job.weights, device=job.device, half=job.half)
     with clock("fuse"):
         pixels = fused_by(fuser, frames, job, on_step, depth or job.bit_depth or 16)
-    check_result(pixels, frames, fuser.spec.name)
+    check_result(pixels, [grid_of(frame) for frame in frames], fuser.spec.name)
     record = Record(
         model=fuser.spec.name,
         weights_sha256=weights_of(fuser),

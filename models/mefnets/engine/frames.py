@@ -33,6 +33,16 @@ def strips(height: int, rows: int) -> list[tuple[int, int]]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
+GRID_PX = 65536
+
+
+def grid_of(frame: Frame) -> Frame:
+    """About `GRID_PX` pixels from all over a frame, copied."""
+    step = max(1, round((frame.shape[0] * frame.shape[1] / GRID_PX) ** 0.5))
+    grid: Frame = frame[::step, ::step].copy()
+    return grid
+
+
 def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
     """Indices start..stop into a line of `size`, mirrored beyond its end as often as needed."""
     index = np.arange(start, stop)

@@ -27,6 +27,7 @@ from mefnets.engine.frames import (
     convert,
     distinct,
     empty_picture,
+    grid_of,
     in_order,
 )
 from mefnets.engine.sizes import WORKING_SIZE_MP, Mode, Resolution, mode_for
@@ -76,6 +77,7 @@ class FusionJob:
     tile_px: int | None
     on_step: Progress
     taste: Taste = NATURAL
+    spend: bool = False  # the frames may be lost
 
 
 def refuse_half(spec: ModelSpec) -> ModelError:
@@ -119,6 +121,7 @@ class Fusion(ABC):
         depth: int = 16,
         tile_px: int | None = None,
         taste: Taste = NATURAL,
+        spend: bool = False,
         on_step: Progress | None = None,
     ) -> Frame:
         """Fuse frames of one scene, (H, W, 3) each, into one picture of `depth` 8, 16 or 32 (float) bits.
@@ -126,7 +129,8 @@ class Fusion(ABC):
         Frames may come in any order: `evs` (stops), else their brightness, decides which is darker.
         `max_memory_mb` is for the whole process, frames and result included; without it, half of the free
         memory is used at most. On a graphics card the network takes from the card's own. `tile_px` forces
-        tiles of that side. `taste` is for networks whose SPEC says that they take one.
+        tiles of that side. `taste` is for networks whose SPEC says that they take one. `spend`: nobody asks
+        for the frames again, and they may be lost on the way, which saves memory.
         """
         if taste != NATURAL:
             if not self.spec.tastes:
@@ -143,6 +147,7 @@ class Fusion(ABC):
                     depth=depth,
                     tile_px=tile_px,
                     taste=taste,
+                    spend=spend,
                     on_step=on_step,
                 )
                 self.notes = other.notes
@@ -168,7 +173,8 @@ class Fusion(ABC):
             self.notes.append(f"Frames and result alone need more than {max_memory_mb:.0f} MB.")
         self._span = NOTHING
         budget = self._budget(plan.budget_bytes)
-        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step, taste)
+        job = FusionJob(frames, schedule(len(frames), strategy), budget, tile_px, on_step, taste, spend)
+        looked_at = [grid_of(frame) for frame in frames] if spend else frames
         with opencv.THREADS.settled(most=1), self._settled(), self._tasting(taste):
             out = empty_picture(height, width, depth)
             if self._mode(resolution, job, height * width) == "guided":
@@ -176,7 +182,7 @@ class Fusion(ABC):
             else:
                 self._native(job, out)
         # A luminance of one value does not show in the picture, whose colours are the frames'.
-        if self._span[0] == self._span[1] and any(map(_varies, frames)):
+        if self._span[0] == self._span[1] and any(map(_varies, looked_at)):
             raise refuse_result(self.spec.name, "is of one brightness all over")
         return out
 
@@ -272,9 +278,10 @@ class Fusion(ABC):
             job.on_step(0.75 + 0.25 * done, "transfer")
 
         if self.spec.colour == "rgb":
-            guided.apply_rgb(job.frames, coefficients, factor, out, told, ripple_of(job.taste))
+            ripple = ripple_of(job.taste)
+            guided.apply_rgb(job.frames, coefficients, factor, out, told, ripple, spend=job.spend)
         else:
-            guided.apply_luma(job.frames, coefficients, factor, out, told)
+            guided.apply_luma(job.frames, coefficients, factor, out, told, spend=job.spend)
 
     # ---- what the two engines do differently -------------------------------------------------------------
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefnets.engine.frames import FULL_SCALE, Floats, Frame, mirrored, store, strips
+from mefnets.engine.spent import Spent
 from mefnets.engine.threads import in_parallel
 from mefnets.luma import BLUE, GREEN, RED
 from mefnets.taste import SHADOW_BELOW
@@ -212,10 +213,16 @@ def apply_rgb(
     out: Frame,
     on_progress: Callable[[float], None] | None = None,
     ripple: float = 0.0,
+    *,
+    spend: bool = False,
 ) -> None:
-    """Each colour by its own coefficients, (N + 1, h, w, 3). `ripple`: as `calm` has it, of white."""
+    """Each colour by its own coefficients, (N + 1, h, w, 3).
+
+    `ripple`: as `calm` has it, of white. `spend`: the frames are lost on the way (`Spent`).
+    """
     height, width, _ = out.shape
     halo = -(-CALM_PX // factor) * factor if ripple else 0
+    spent = Spent(frames if spend else (), halo)
     white = FULL_SCALE[frames[0].dtype.name]
     lattice = Lattice(coefficients, factor, height, width)
 
@@ -229,6 +236,7 @@ def apply_rgb(
             calm(fused, ripple * white, white)
         top, bottom, fused = *span, fused[span[0] - top : span[1] - top]
         store(fused, out[top:bottom], white)
+        spent.done(top, bottom)
         if on_progress:
             on_progress(bottom / height)
 
@@ -258,14 +266,18 @@ def apply_luma(
     factor: int,
     out: Frame,
     on_progress: Callable[[float], None] | None = None,
+    *,
+    spend: bool = False,
 ) -> None:
     """Luminance by the coefficients (N + 1, h, w, 1); chroma by its own rule at full resolution.
 
     The chroma rule |C - 0.5| needs no neighbours, so its exact result costs no more than an upsampled one.
+    `spend`: the frames are lost on the way (`Spent`).
     """
     height, width, _ = out.shape
     white = FULL_SCALE[frames[0].dtype.name]
     lattice = Lattice(coefficients, factor, height, width)
+    spent = Spent(frames if spend else ())
     tiny = 1e-6 * white
     # To (Y, R - Y, B - Y) and back.
     split = np.array([[RED, GREEN, BLUE], [1 - RED, -GREEN, -BLUE], [-RED, -GREEN, 1 - BLUE]], np.float32)
@@ -287,6 +299,7 @@ def apply_luma(
         sums /= weights
         sums[..., 0] = luma
         store(cv2.transform(sums, join), out[top:bottom], white)
+        spent.done(top, bottom)
         if on_progress:
             on_progress(bottom / height)
 
