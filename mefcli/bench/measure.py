@@ -58,7 +58,9 @@ def run(command: Sequence[str | Path], folder: Path) -> Cost:
         began = time.perf_counter()
         reading, writing = os.pipe()
         launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(writing), *(str(part) for part in command)]
-        process = subprocess.Popen(launch, cwd=folder, stdout=out, stderr=talk, pass_fds=(writing,))
+        # An installed program does not compile itself at every start.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        process = subprocess.Popen(launch, cwd=folder, stdout=out, stderr=talk, pass_fds=(writing,), env=kept)
         os.close(writing)
         with os.fdopen(reading) as pipe:
             counted = pipe.read().split()
