@@ -216,14 +216,14 @@ def nearer(skill: Skill, scenes: Sequence[Judged], fuser: Fusion, other: Fusion)
     }
     note = (
         f"{skill.model} {ours.mean():.2f} dB to the reference, {skill.against} {theirs.mean():.2f}, behind "
-        f"optical flow {flow.mean():.2f}, behind `--align auto` {auto.mean():.2f}; better in {better} of "
-        f"{len(rows)} simulated pairs, than behind flow in {than_flow}, than behind auto in {than_auto}"
+        f"optical flow {flow.mean():.2f}, behind our alignment {auto.mean():.2f}; better in {better} of "
+        f"{len(rows)} simulated pairs, than behind flow in {than_flow}, than behind alignment in {than_auto}"
     )
     return Finding(skill, _by_count(better, len(rows)), note=note, figures=figures)
 
 
 def _behind(scene: Judged, fuser: Fusion, align: Literal["flow", "auto"]) -> Pixels:
-    """What `mef fuse --align ...` makes of the pair with this model."""
+    """What `mef fuse` makes of the pair with this model and that alignment."""
     import cv2
 
     from mefcli import api

@@ -57,7 +57,7 @@ CLAIMS = (
         says="Optical flow before it leaves fewer ghosts.",
         where="figures, moving scenes",
         published="pictures",
-        here="the paper's flow is RAFT, ours classical: `mef fuse --align flow`, docs/alignment.md",
+        here="the paper's flow is RAFT, ours classical: docs/alignment.md",
     ),
     Told(
         name="runtime",

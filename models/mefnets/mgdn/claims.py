@@ -55,6 +55,6 @@ CLAIMS = (
         says="The same network enlarges depth beside a colour picture.",
         where="comparison on NYU v2",
         published="RMSE, cm, x4, x8, x16: 1.49, 3.11, 5.81 (DCTNet 1.59, 3.16, 5.84)",
-        here="`mef bench depth --pairs` measures ours, on three of its rooms in docs/depth.md",
+        here="`mef bench depth` measures ours, on three of its rooms in docs/depth.md",
     ),
 )
