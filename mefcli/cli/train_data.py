@@ -38,7 +38,7 @@ def pack(
     if (data / "split.csv").is_file():
         words = f"{len(pack_folder(data, out))} pictures"
     else:
-        from mefcli.training.recorded import pack_scenes
+        from mefcli.training.recorded_pack import pack_scenes
         from mefcli.training.scenes import find
 
         found = find(data)

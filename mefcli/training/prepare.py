@@ -29,8 +29,8 @@ from mefcli.training.recorded import (
     SceneStore,
     is_scene_pack,
     open_scenes,
-    pack_scenes,
 )
+from mefcli.training.recorded_pack import pack_scenes
 from mefcli.training.settings import Settings, check_length, data_in, enlarged, find_recipe, shortened, varied
 from mefcli.training.simulator import Simulator
 from mefcli.training.state import State, new_state

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mefcli.training.camera import Bytes, Floats
 from mefcli.training.moving import FRAMES, arrays_of
-from mefcli.training.recorded import GAMMA, RecordedBrackets, SceneStore
+from mefcli.training.recorded import RecordedBrackets, SceneStore
+from mefcli.training.recorded_pack import GAMMA
 from mefcli.training.simulator import Sample
 from mefcli.training.validate import Held
 from mefnets.recipe import Data

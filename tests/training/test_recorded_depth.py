@@ -11,7 +11,8 @@ import pytest
 
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.prepare import held_of, simulator_for
-from mefcli.training.recorded import SceneStore, open_scenes, pack_scenes
+from mefcli.training.recorded import SceneStore, open_scenes
+from mefcli.training.recorded_pack import pack_scenes
 from mefcli.training.scenes import find
 from mefcli.training.settings import find_recipe
 from mefnets.recipe import Data

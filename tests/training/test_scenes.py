@@ -19,8 +19,9 @@ from mefcli.cli.app import run
 from mefcli.errors import InputError, UnreadableError
 from mefcli.training.export import export_run
 from mefcli.training.loader import to_batch
-from mefcli.training.recorded import RecordedBrackets, SceneStore, open_scenes, pack_scenes
+from mefcli.training.recorded import RecordedBrackets, SceneStore, open_scenes
 from mefcli.training.recorded_moving import RecordedMoving, held_out
+from mefcli.training.recorded_pack import pack_scenes
 from mefcli.training.scenes import Found, find
 from mefnets.recipe import Data
 
