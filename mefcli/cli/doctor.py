@@ -20,6 +20,7 @@ LIBRARIES = (
     "exifread", "imageio", "safetensors", "typer", "rich",
 )  # fmt: skip
 EXTRAS = {"pillow-heif": "heif", "distributed": "cluster"}
+WEIGHTS = "weights"  # the folders that hold them
 TOOLS = ("exiftool", "enfuse")  # used by tests and measurements only
 CODECS = {
     "JPEG": "JPEG8",
@@ -52,8 +53,9 @@ def doctor(json: o.Json = False) -> None:
         for what, found, ok in checks:
             mark = {True: "ok     ", False: "MISSING", None: "-      "}[ok]
             print(f"{mark} {what:<24} {found}")
-    if any(ok is False for _, _, ok in checks):
-        screen.say("Something is missing. Install mef again: pip install --force-reinstall mef")
+    if wrong := [what for what, _, ok in checks if ok is False]:
+        again = "" if wrong == [WEIGHTS] else " Install mef again: pip install --force-reinstall mef"
+        screen.say(f"Something is missing or wrong.{again}")
         raise typer.Exit(1)
 
 
@@ -113,6 +115,11 @@ def _weights() -> Iterator[Check]:
     from mefcli.quality import quality_of, words
     from mefnets import DEFAULT_MODEL
 
+    try:
+        list(checkpoints.weight_folders())
+    except MefError as error:  # whatever it hides, the rest of this page is what helps
+        yield WEIGHTS, " ".join(error.spelled(flag)), False
+        return
     for spec in checkpoints.known_models().values():
         found = state_of(spec)
         if found == "ready" and spec.learned:

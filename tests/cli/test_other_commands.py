@@ -124,6 +124,20 @@ def test_doctor_finds_this_installation_whole(mef: Mef) -> None:
     assert found["codec JPEG"] is True
 
 
+def test_doctor_tells_a_wrong_folder_of_weights_and_all_the_rest(
+    mef: Mef, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MEF_WEIGHTS", str(tmp_path / "gone"))
+    done = mef("doctor", "--json")
+    assert done.code == 1
+    checks = {check["what"]: check for check in json.loads(done.out)}
+    assert "gone" in checks["weights"]["found"]
+    assert checks["weights"]["ok"] is False
+    assert checks["torch"]["ok"] is True
+    assert "exiftool" in checks
+    assert "--force-reinstall" not in done.err  # would not help
+
+
 def test_models_list_show_and_verify_answer(mef: Mef) -> None:
     names = [model["name"] for model in json.loads(mef("models", "list", "--json").out)]
     assert {"mertens", "average"} <= set(names)

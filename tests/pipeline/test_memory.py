@@ -27,6 +27,7 @@ from mefcli.motion.reduced import reduce
 from mefcli.motion.warp import Rim
 from mefcli.pipeline import check, prepare, read
 from mefcli.pipeline.align import align
+from mefcli.pipeline.results import Failed
 from mefcli.values import Bracket, Shot, Stack, Step
 
 SIZE = (240, 160)
@@ -197,7 +198,8 @@ def test_a_batch_under_a_limit_reads_in_turn_and_one_at_a_time(
             for number in range(2)
         ]
         ahead.clear()
-        assert [type(result).__name__ for _, result in runners.here(works)] == ["Done", "Done"]
+        results = [result for _, result in runners.here(works)]
+        assert [str(result.error) for result in results if isinstance(result, Failed)] == []
         assert len(ahead) == read_ahead
     monkeypatch.setattr(share, "processors", lambda: 8)
     monkeypatch.setattr(share, "WORTH_S", 1e-6)
