@@ -10,6 +10,10 @@ of what the frames show; later the measures of a fusion count more and more:
 r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
 ones they would ask for the noise. The architecture stays the paper's to the last layer; only what it is
 trained for differs, and the cards say so ("ours").
+
+Networks of two frames fold longer brackets by a tree of pairs (`mefnets/engine/strategies.py`), so what they
+see there are results of their own, and neighbours that are both dark or both bright. Recipes with brackets of
+more than two frames (`Data.frames`) show them both; without that, each fusion exaggerates the one before.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefnets.colour import luminance
+from mefnets.engine.strategies import pairwise
 from mefnets.measures import cast, mef_ssim, q_abf, q_cv, q_w, ssim
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
 
@@ -72,6 +77,22 @@ def cut(batch: Batch, *stacks: Tensor) -> list[Tensor]:
     ]
 
 
+@torch.no_grad()
+def folded(network: nn.Module, frames: Tensor) -> Tensor:
+    """(B, N, C, H, W) -> (B, 2, C, H, W): all fusions of the bracket's tree but the last, whose two pictures
+    these are, as the network at rest makes them."""
+    learning = [module for module in network.modules() if module.training]
+    network.eval()
+    pictures = list(frames.unbind(1))
+    *steps, last = pairwise(len(pictures))
+    for pair in steps:
+        fused = network(torch.stack([pictures[place] for place in pair], 1))
+        pictures.append(fused.clamp(0, 1).to(frames.dtype))
+    for module in learning:  # norms that rest stay at rest
+        module.training = True
+    return torch.stack([pictures[place] for place in last], 1)
+
+
 def share_at(progress: float, rising: tuple[float, float]) -> float:
     """r(t): from 0 to 1 between the two points of a run."""
     first, full = rising
@@ -91,16 +112,18 @@ class TaughtObjective(Objective):
         tone: float = 0.0,
         kept: float = 5.0,
         colour: float = 2.0,
-        rising: tuple[float, float] = (0.7, 0.9),
+        rising: tuple[float, float] = (0.0, 0.1),
         swap: bool = False,
+        neighbours: float = 0.3,
     ) -> None:
         """`sees`: what the network is fed. `rising`: where in the run the measures begin to count and where
-        they count in full. `swap`: show pairs in either order."""
+        they count in full. `swap`: show pairs in either order. `neighbours`: of brackets of more than two
+        frames, the share of which two neighbours are shown, and not the last pair of the tree."""
         super().__init__()
         self.sees = sees
         self.gradient, self.structure = gradient, structure
         self.measures, self.tone, self.kept, self.colour = measures, tone, kept, colour
-        self.rising, self.swap = rising, swap
+        self.rising, self.swap, self.neighbours = rising, swap, neighbours
         self.teach: Teach | None = None
         self.calls: Tensor
         # A buffer, so that a continued run goes on with the same plane.
@@ -121,14 +144,17 @@ class TaughtObjective(Objective):
             raise ValueError("This objective has no teacher. Call use_teacher() first.")
         if batch.clean is None:
             raise ValueError("A taught network needs clean frames: its recipe must set Data.clean.")
+        stored, clean = self._chosen(batch.frames, batch.clean)
         with torch.no_grad():
-            target = self.teach(batch.clean).clamp(0, 1)  # (B, 3, H, W)
-        stored, clean, target = cut(batch, batch.frames, batch.clean, target)
+            target = self.teach(clean).clamp(0, 1)  # (B, 3, H, W)
+        stored, clean, target = cut(batch, stored, clean, target)
+        if self.sees == "luma":
+            stored, clean, target = (luminance(x).unsqueeze(-3) for x in (stored, clean, target))
+        if stored.shape[1] > 2:
+            stored = folded(network, stored)
         if self.swap:  # any two exposures, in any order
             swapped = torch.rand(stored.shape[0], device=stored.device) < 0.5
             stored = torch.where(swapped.view(-1, 1, 1, 1, 1), stored.flip(1), stored)
-        if self.sees == "luma":
-            stored, clean, target = (luminance(x).unsqueeze(-3) for x in (stored, clean, target))
         fused = network(stored)
         absolute = F.l1_loss(fused, target)
         edges = gradient_loss(fused, target)
@@ -150,6 +176,14 @@ class TaughtObjective(Objective):
             loss = loss + share * measured
             terms |= more
         return loss, terms
+
+    def _chosen(self, stored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """The frames, or two neighbours of them."""
+        count = stored.shape[1]
+        if count == 2 or not self.neighbours or float(torch.rand(())) >= self.neighbours:
+            return stored, clean
+        first = int(torch.randint(count - 1, ()))
+        return stored[:, first : first + 2], clean[:, first : first + 2]
 
     def measured(
         self, frames: Tensor, fused: Tensor, grey: Tensor, grey_fused: Tensor

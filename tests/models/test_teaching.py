@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.teaching import TaughtObjective, cut, lost, share_at, taught
+from mefnets.teaching import TaughtObjective, cut, folded, lost, share_at, taught
 
 
 class Mean(nn.Module):
@@ -35,7 +35,7 @@ def batch_of(frames: Tensor, windows: Tensor | None = None) -> Batch:
 
 @pytest.mark.parametrize("sees", ["rgb", "luma"])
 def test_a_student_that_gives_the_teachers_picture_has_nothing_to_learn_at_first(sees: str) -> None:
-    objective = TaughtObjective(sees)  # type: ignore[arg-type]
+    objective = TaughtObjective(sees, rising=(0.5, 1.0))  # type: ignore[arg-type]
     objective.use_teacher(Mean())
     loss, terms = objective(Mean(), batch_of(bracket()), 0.0)
     assert float(loss.detach()) == pytest.approx(0.0, abs=1e-5)
@@ -70,6 +70,59 @@ def test_without_a_teacher_or_clean_frames_the_objective_says_what_is_missing() 
     objective.use_teacher(Mean())
     with pytest.raises(ValueError, match="clean"):
         objective(Mean(), Batch(frames, torch.zeros(2, 2)), 0.0)
+
+
+def long_bracket(count: int) -> Tensor:
+    torch.manual_seed(4)
+    return torch.rand(2, 1, 3, 24, 24) * torch.linspace(0.1, 1.0, count).view(1, -1, 1, 1, 1)
+
+
+class Squares(nn.Module):
+    """Weighs the brighter frame by a learned share; its norm knows whether it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.share = nn.BatchNorm2d(3), nn.Parameter(torch.tensor(0.75))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        mixed = frames[:, 0] * (1 - self.share) + frames[:, 1] ** 2 * self.share
+        return self.norm(mixed) if self.training else mixed
+
+
+def test_of_a_long_bracket_a_student_is_shown_what_it_will_be_shown_when_it_folds() -> None:
+    """Four frames: (0, 1) and (2, 3), fused as the network at rest fuses them, no gradient through them."""
+    network, frames = Squares(), long_bracket(4)
+    network.norm.eval()  # rests, as norms do from some point of a run on
+    pair = folded(network, frames)
+    assert network.training
+    assert network.share.requires_grad
+    assert not network.norm.training
+    assert not pair.requires_grad
+    resting = network.eval()
+    for place, (under, over) in enumerate([(0, 1), (2, 3)]):
+        expected = resting(frames[:, [under, over]])
+        assert torch.allclose(pair[:, place], expected)
+    assert torch.equal(
+        folded(network, long_bracket(3))[:, 1], long_bracket(3)[:, 2]
+    )  # the odd one, carried up
+
+
+def test_of_a_long_bracket_the_teacher_sees_all_frames_or_the_two_neighbours_that_are_shown() -> None:
+    seen: list[Tensor] = []
+
+    class Noted(Mean):
+        def forward(self, frames: Tensor) -> Tensor:
+            seen.append(frames)
+            return super().forward(frames)
+
+    frames = long_bracket(5)
+    for share, shown in ((0.0, 5), (1.0, 2)):
+        objective = TaughtObjective("rgb", neighbours=share, rising=(0.5, 1.0))
+        objective.use_teacher(Noted())
+        objective(Mean(), batch_of(frames), 0.0)
+        assert seen[-1].shape[1] == shown
+    first = next(place for place in range(4) if torch.equal(seen[-1], frames[:, place : place + 2]))
+    assert 0 <= first <= 3
 
 
 def test_windows_are_cut_from_frames_and_pictures_at_the_same_place() -> None:

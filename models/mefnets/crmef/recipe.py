@@ -153,8 +153,18 @@ RECIPES = {
     ),
 }
 # Ours: taught.
-_VIEWS = Data(crop_px=192, batch=4, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True)
+_VIEWS = Data(
+    frames=(2, 7),
+    fewer=3.0,
+    crop_px=192,
+    batch=4,
+    windows=2,
+    window_px=64,
+    spread_ev=(2.0, 12.0),
+    fisheye=0.1,
+    clean=True,
+)
 _LARGER = Stage(0.75, {"crop_px": 256, "batch": 4, "windows": 1, "window_px": 96})
-for _name, _lr in (("crmef", 5e-4), ("crmef-fast", 8e-4)):
+for _name, _lr in (("crmef", 3e-4), ("crmef-fast", 4e-4)):
     RECIPES[_name] = taught(RECIPES[_name], "rgb", _VIEWS, stages=(_LARGER,), steps=12_000, lr=_lr)
 RECIPE = RECIPES["crmef"]

@@ -96,9 +96,19 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "luma",
-    Data(crop_px=224, batch=3, windows=1, window_px=96, spread_ev=(2.0, 9.0), fisheye=0.15, clean=True),
+    Data(
+        frames=(2, 7),
+        fewer=3.0,
+        crop_px=224,
+        batch=3,
+        windows=1,
+        window_px=96,
+        spread_ev=(2.0, 12.0),
+        fisheye=0.15,
+        clean=True,
+    ),
     stages=(Stage(0.5, {"crop_px": 288, "batch": 2, "window_px": 144}),),
     steps=8000,
-    lr=8e-4,
+    lr=4e-4,
 )
 RECIPES = {"lcndr": RECIPE}

@@ -87,18 +87,21 @@ RECIPE = taught(
     RECIPE,
     "rgb",
     Data(
+        frames=(2, 7),
+        fewer=3.0,
         crop_px=192,
         batch=4,
         windows=2,
         window_px=64,
-        spread_ev=(2.0, 9.0),
+        spread_ev=(2.0, 12.0),
         fisheye=0.1,
         lopsided=0.15,
         clean=True,
     ),
     stages=(Stage(0.75, {"crop_px": 256, "batch": 3, "windows": 1, "window_px": 96}),),
     steps=8000,
-    lr=5e-4,
+    lr=3e-4,
     swap=True,
+    neighbours=0.0,  # of two dark ones this network makes a bright picture
 )
 RECIPES = {"mefcl": RECIPE}

@@ -69,10 +69,20 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "rgb",
-    Data(crop_px=160, batch=2, windows=2, window_px=64, spread_ev=(2.0, 9.0), fisheye=0.1, clean=True),
+    Data(
+        frames=(2, 7),
+        fewer=3.0,
+        crop_px=160,
+        batch=2,
+        windows=2,
+        window_px=64,
+        spread_ev=(2.0, 12.0),
+        fisheye=0.1,
+        clean=True,
+    ),
     stages=(Stage(0.7, {"crop_px": 224, "windows": 1, "window_px": 96}),),
     steps=8000,
-    lr=4e-4,
+    lr=2e-4,
 )
 
 # Focus stacks: L1, slopes and structure against everything in focus. `--variant paper` has L1 and masked
