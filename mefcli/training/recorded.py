@@ -14,7 +14,7 @@ import math
 import shutil
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -265,19 +265,23 @@ class RecordedBrackets(Simulator):
     """Batches of recorded scenes. Nothing is simulated: no motion, no fisheye, no noise but what is there."""
 
     def __init__(self, scenes: SceneStore, data: Data, *, seed: int = 0, part: Part = "train") -> None:
-        self.scenes, self.data, self.seed, self.part = scenes, data, seed, part
+        self.scenes, self.seed, self.part = scenes, seed, part
         self._extremes = None
         self._numbers = scenes.of(part)
+        low, high = data.frames
+        longest = max((len(scenes.entries[number].evs) for number in self._numbers), default=high)
+        self.data = replace(data, frames=(low, max(low, min(high, longest))))
 
     def with_data(self, data: Data) -> RecordedBrackets:
         return RecordedBrackets(self.scenes, data, seed=self.seed, part=self.part)
 
     def sample(self, index: int, frames: int | None = None) -> Sample:
         rng = self.rng(0, index)
-        number = int(rng.choice(self._numbers))
-        entry, shots = self.scenes.entries[number], self.scenes.frames(number)
         low, high = self.data.frames
         count = frames or int(rng.integers(low, high + 1))
+        long_enough = [k for k in self._numbers if len(self.scenes.entries[k].evs) >= count]
+        number = int(rng.choice(long_enough or self._numbers))
+        entry, shots = self.scenes.entries[number], self.scenes.frames(number)
         kind, chosen = self._choose(len(shots), count, rng)
         crop = self._cut_of(entry, rng)
         stored = np.stack([self._bytes(crop, shots[k]) for k in chosen])

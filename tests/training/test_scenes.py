@@ -181,6 +181,21 @@ def test_scenes_without_a_reference_are_given_one(tmp_path: Path) -> None:
     assert 0.3 < target.mean() < 0.7
 
 
+@pytest.mark.parametrize(("lay", "longest"), [(parallel, 2), (kalantari, 3), (sice, 4)])
+def test_longer_brackets_than_there_are_are_not_made_up_of_frames_that_come_twice(
+    tmp_path: Path, lay: Callable[[Path], None], longest: int
+) -> None:
+    """Recipes ask for two to seven frames; a folder has what it has."""
+    lay(tmp_path / "scenes")
+    pack_scenes(find(tmp_path / "scenes"), tmp_path / "s.mefdata")
+    data = Data(crop_px=48, frames=(2, 7), fewer=3.0, batch=1)
+    source = RecordedBrackets(open_scenes(tmp_path / "s.mefdata", tmp_path), data)
+    assert source.data.frames == (2, longest)
+    for step in range(12):
+        frames = source.batch(step)["frames"][0].astype(int)
+        assert np.all(np.diff(frames.mean((1, 2, 3))) > 0)
+
+
 def test_lopsided_pairs_come_from_one_end_of_a_sequence(tmp_path: Path) -> None:
     sice(tmp_path)
     found: Found = find(tmp_path)
