@@ -11,7 +11,8 @@ Recognised, in this order:
                     the middle one
 * parallel folders  `under/` and `over/` (or `A/` and `B/`, `source_1/`, `near/` ...) with the same names in
                     both, references in `gt/`, `label/` ... where there are any: DeepFuse's pairs, multi-focus
-* named pairs       `NAME_A` and `NAME_B` (or `-1`, `-2`, `_under`, `_over` ...) in one folder: Lytro
+* named pairs       `NAME_A` and `NAME_B` (or `_under`, `_over` ...) in one folder: Lytro; of numbers
+                    (`-1`, `-2`) all that follow are of the scene
 * scene folders     a folder a scene with two or more pictures; one called `reference`, `gt`, `label` or
                     `target` is the reference
 
@@ -24,6 +25,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from mefcli.errors import InputError, UnreadableError
@@ -231,6 +233,8 @@ def _parallel(folder: Path) -> Iterator[Scene]:
         first, second = _named(folder, one), _named(folder, other)
         if first is None or second is None:
             continue
+        if one == "1" and sum(path.name.isdigit() for path in _folders(folder)) > 2:
+            continue  # 1/, 2/, 3/ ...: a folder a scene
         references = _named(folder, *REFERENCES)
         given = {path.stem: path for path in _pictures(references)} if references else {}
         others = {path.stem: path for path in _pictures(second)}
@@ -252,9 +256,18 @@ def _pairs(folder: Path) -> Iterator[Scene]:
                 truth = next(
                     (by_stem[s] for r in REFERENCES if (s := f"{tail[1]}{tail[2]}{r}") in by_stem), None
                 )
-                yield Scene(path.stem[: len(tail[1])], (path, mate), truth)
+                more = _after(by_stem, f"{tail[1]}{tail[2]}") if one == "1" else ()
+                yield Scene(path.stem[: len(tail[1])], (path, mate, *more), truth)
         if found:
             return
+
+
+def _after(by_stem: dict[str, Path], start: str) -> Iterator[Path]:
+    """NAME-3, NAME-4 and so on, after NAME-1 and NAME-2."""
+    for number in count(3):
+        if f"{start}{number}" not in by_stem:
+            return
+        yield by_stem[f"{start}{number}"]
 
 
 def _scene_folders(folder: Path) -> Iterator[Scene]:

@@ -54,6 +54,19 @@ def kalantari(folder: Path) -> None:
             cv2.imwrite(str(place / "HDRImg.hdr"), light.astype(np.float32))
 
 
+def numbered_scenes(folder: Path) -> None:
+    """As our own hint has it, with numbers for names: 1/1.jpg, 1/2.jpg ... 2/1.jpg ..."""
+    for k in range(1, 5):
+        for number, stops in enumerate((-3, -1, 0, 1), 1):
+            shot(folder / str(k) / f"{number}.jpg", k, stops)
+
+
+def numbered_names(folder: Path) -> None:
+    for k in range(4):
+        for number, stops in enumerate((-3, -1, 0, 1, 2), 1):
+            shot(folder / f"lake{k}-{number}.jpg", k, stops)
+
+
 def parallel(folder: Path) -> None:
     for k in range(5):
         shot(folder / "under" / f"{k}.png", k, -2)
@@ -181,7 +194,9 @@ def test_scenes_without_a_reference_are_given_one(tmp_path: Path) -> None:
     assert 0.3 < target.mean() < 0.7
 
 
-@pytest.mark.parametrize(("lay", "longest"), [(parallel, 2), (kalantari, 3), (sice, 4)])
+@pytest.mark.parametrize(
+    ("lay", "longest"), [(parallel, 2), (kalantari, 3), (numbered_scenes, 4), (numbered_names, 5)]
+)
 def test_longer_brackets_than_there_are_are_not_made_up_of_frames_that_come_twice(
     tmp_path: Path, lay: Callable[[Path], None], longest: int
 ) -> None:
