@@ -25,6 +25,7 @@ RAW = "RAW"
 OUTPUT = "Output"
 TALK = "Talk"
 SETTINGS = "Settings"
+RUNNING = "How it runs"
 
 Settable = Literal["anywhere", "user", "never"]
 METADATA = "option"
@@ -67,6 +68,8 @@ class Described:
     @property
     def words_hint(self) -> Any:
         """Its type on a command line, where a value may need reading."""
+        if get_origin(self.hint) is tuple:
+            return list[str]
         if self.option.read is None:
             return self.hint
         return str | None if self.default is None else str
@@ -94,6 +97,8 @@ def fitting(one: Described, value: Any) -> Any:
     kinds = [kind for kind in _kinds(one.hint) if kind is not NoneType]
     if value is None and NoneType in _kinds(one.hint):
         return None
+    if get_origin(kinds[0]) is tuple:
+        return _several(one, value)
     if one.option.read is not None and isinstance(value, str):
         value = one.option.read(value)
     if get_origin(kinds[0]) is Literal or one.option.choices:
@@ -105,6 +110,17 @@ def fitting(one: Described, value: Any) -> Any:
             raise UsageError(f"{named(one.name)} cannot be {_shown(value)}.", hint)
         return value
     return _of_kind(one, value, kinds[0])
+
+
+def _several(one: Described, value: Any) -> tuple[str, ...]:
+    """One word, or a list of them."""
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
+        raise UsageError(f"{named(one.name)} cannot be {_shown(value)}.", "Give a word, or a list of words.")
+    if one.option.read is not None:
+        for word in words:
+            one.option.read(word)
+    return tuple(words)
 
 
 def stops_of(given: str | Iterable[float] | None) -> list[float] | None:

@@ -1,7 +1,7 @@
 """What a person keeps in `mef.toml`, beside the pictures or in a folder of their own: defaults and presets.
 
-Every key is a field of `Job`, so nothing is listed here again. What counts, the later the more: built in, the
-person's file, the file beside the pictures, the preset that is asked for, what is given by hand.
+Every key is a field of `Job` or of `Card`, so nothing is listed here again. What counts, the later the more:
+built in, the person's file, the one beside the pictures, the preset that is asked for, what is given by hand.
 
     quality = 92
 
@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from mefcli.batch.card import Card
 from mefcli.errors import UsageError, named
 from mefcli.job import Job
 from mefcli.options import Described, described, fitting
@@ -33,6 +34,7 @@ NAME = "mef.toml"
 PRESETS = "presets"
 MOST_BYTES = 1_000_000  # of a file of settings
 OFF = "off"  # in place of a file: read none
+OPTIONS = (*described(Job), *described(Card))
 PATHS = ("model", "weights")  # may name a file, which lies beside the settings that name it
 
 Scope = Literal["user", "pictures", "given"]
@@ -58,9 +60,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Settings:
-    """A job, and where each of its values comes from."""
+    """A job, what a batch is told beside it, and where each of their values comes from."""
 
     job: Job
+    card: Card
     origins: Mapping[str, Origin]
     files: tuple[File, ...] = ()  # that were read, the person's first
     preset: str | None = None
@@ -69,6 +72,9 @@ class Settings:
     def presets(self) -> dict[str, Path]:
         """Every preset there is, and its file. Of two of one name that beside the pictures counts."""
         return {name: file.path for file in self.files for name in file.presets}
+
+    def value(self, name: str) -> Any:
+        return getattr(self.job if hasattr(self.job, name) else self.card, name)
 
     @property
     def read(self) -> dict[str, Origin]:
@@ -90,7 +96,7 @@ def settings_for(
     """
     files = tuple(_files(pictures, file))
     values: Values = {}
-    origins = {one.name: Origin("built in") for one in described(Job)}
+    origins = {one.name: Origin("built in") for one in OPTIONS}
     layers: list[tuple[Source, Path | None, Mapping[str, Any]]] = [
         ("file", one.path, one.values) for one in files
     ]
@@ -106,7 +112,8 @@ def settings_for(
             if only is None or name in only:
                 values[name] = value
                 origins[name] = Origin(source, path)
-    return Settings(Job(**values), origins, files, preset)
+    of_card = {one.name: values.pop(one.name) for one in described(Card) if one.name in values}
+    return Settings(Job(**values), Card(**of_card), origins, files, preset)
 
 
 def user_folder() -> Path | None:
@@ -232,7 +239,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _values(table: Mapping[str, Any], path: Path, scope: Scope, where: str) -> Values:
-    options = {one.name: one for one in described(Job)}
+    options = {one.name: one for one in OPTIONS}
     also = {_name(flag): one.name for one in options.values() for flag in one.option.flags if flag[1] == "-"}
     values: Values = {}
     for key, value in table.items():

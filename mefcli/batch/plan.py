@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mefcli.batch.card import known_format, suffix_of
 from mefcli.batch.names import NAMES, check_name, place_of
 from mefcli.errors import UsageError, named
-from mefcli.formats.table import WRITTEN
 from mefcli.job import Job
 from mefcli.naming import same_name, trouble_on_windows
 from mefcli.values import Bracket
@@ -62,13 +62,7 @@ def make_plan(
 
 def suffixes_of(formats: Sequence[str]) -> list[str]:
     """Suffixes with their dots, or a refusal of one that is no format's."""
-    suffixes = [format if format.startswith(".") else f".{format}" for format in formats]
-    for suffix in suffixes:
-        if suffix.lower() not in WRITTEN:
-            raise UsageError(
-                f"{suffix} is no format for pictures here.", f"Use one of: {', '.join(WRITTEN)}."
-            )
-    return suffixes
+    return [suffix_of(known_format(format)) for format in formats]
 
 
 def _place(bracket: Bracket, folder: Path, job: Job, roots: Mapping[Path, Path], name: str) -> Path:

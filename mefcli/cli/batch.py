@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from mefcli.batch import engine, folder, gallery, names, plan, sources
+from mefcli.batch.card import Card
 from mefcli.batch.journal import NAME as JOURNAL
 from mefcli.batch.journal import Journal
 from mefcli.brackets.frames import GAP_S, HAND_S
@@ -21,15 +22,13 @@ from mefcli.cli import grouping as g
 from mefcli.cli import options as o
 from mefcli.cli import screen, state
 from mefcli.errors import InputError, UsageError, flag, spelled
-from mefcli.formats.table import written
 from mefcli.job import Job
-from mefcli.options import FUSION, OUTPUT
+from mefcli.options import FUSION, OUTPUT, RUNNING
 from mefcli.pipeline.results import Done, Failed, Result, exit_code, result_object
 from mefcli.settings import Settings
 from mefcli.tasks import ABOUT, job_for, parse_task, task_of
 from mefcli.values import OnStep, silent
 
-RUNNING = "How it runs"
 LOOK_AGAIN_S = 1.0
 
 Inputs = Annotated[
@@ -42,31 +41,6 @@ Inputs = Annotated[
 Into = Annotated[
     Path,
     typer.Option("--output", "-o", help="Folder for the results and the journal.", rich_help_panel=OUTPUT),
-]
-Name = Annotated[
-    str | None,
-    typer.Option(
-        "--name",
-        help="Outputs' names, from {stem} (the reference), {first}, {last}, {date}, {model} and {ev}. "
-        "Without it {stem}_fused, of focus stacks {stem}_focus, of pairs {stem}_infrared.",
-        show_default=False,
-        rich_help_panel=OUTPUT,
-    ),
-]
-Formats = Annotated[
-    list[str],
-    typer.Option("--format", help=f"{written()}. Several are possible.", rich_help_panel=OUTPUT),
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        "-j",
-        help="Brackets at a time, each in a process; without it, as many as processors and memory allow.",
-        min=1,
-        show_default=False,
-        rich_help_panel=RUNNING,
-    ),
 ]
 Cluster = Annotated[
     str | None,
@@ -111,12 +85,9 @@ Report = Annotated[
 def batch(
     cards: Inputs,
     output: Into,
-    name: Name = None,
-    formats: Formats = ["tif"],  # noqa: B006 - Typer reads it only
     task: g.Task = None,
     group_: g.Group = "auto",
     gap: g.Gap = None,
-    jobs: Jobs = None,
     cluster: Cluster = None,
     watch: Watch = False,
     watch_idle: WatchIdle = None,
@@ -124,6 +95,7 @@ def batch(
     report: Report = None,
     dry_run: o.DryRun = False,
     *,
+    card: Card,
     settings: Annotated[Settings, o.Without("reference", "debug_dir")],
     talk: o.Talk,
 ) -> None:
@@ -152,24 +124,30 @@ def batch(
     """
     job = job_for(settings, parse_task(task, names.NAMES))
     mode = parse_mode(group_)
-    if name is not None:
-        names.check_name(name)
     if watch and (cluster or same_look):
         raise UsageError("--watch does not go with --cluster or --same-look.", "Leave one out.")
     if same_look:
         folder.check_one_look(task_of(job))
 
     look_over = partial(
-        folder.look_over, cards, output, job, name=name, formats=formats, mode=mode, gap_s=gap, known={}
+        folder.look_over,
+        cards,
+        output,
+        job,
+        name=card.name,
+        formats=card.format,
+        mode=mode,
+        gap_s=gap,
+        known={},
     )
-    folder.check(job, output, formats, cluster=cluster)
+    folder.check(job, output, card.format, cluster=cluster)
     if report is not None:
         gallery.check_page(report)
         if not (output / JOURNAL).is_file():
             gallery.check_ours(report, None, overwrite=job.overwrite)
     results: list[Result] = []
     if watch:
-        bad = _watch(look_over, output, job, results, jobs, gap, watch_idle, report, json=talk.json)
+        bad = _watch(look_over, output, job, results, card.jobs, gap, watch_idle, report, json=talk.json)
         _end(results, bad, None, json=talk.json)
         return
     found = look_over()
@@ -194,7 +172,7 @@ def batch(
 
             screen.say("Measuring the tone of each series.")
             works = with_one_look(works)
-        for result in _run(works, journal, jobs, cluster):
+        for result in _run(works, journal, card.jobs, cluster):
             _tell(result, json=talk.json)
             results.append(result)
         if report is not None:

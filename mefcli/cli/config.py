@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mefcli import settings
+from mefcli.batch.card import Card
 from mefcli.brackets.discover import pattern_matches
 from mefcli.cli import options as o
 from mefcli.cli import screen
 from mefcli.errors import InputError, flag
-from mefcli.job import Job
-from mefcli.options import described
 from mefcli.settings import NAME, Origin, Settings
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ def config(
     files: Pictures = None,
     *,
     found: Settings,
+    card: Card,
     talk: o.Talk,
 ) -> None:
     """Show every setting and where its value comes from: built in, a file, a preset, the command line.
@@ -74,12 +74,12 @@ def as_object(found: Settings) -> dict[str, Any]:
             {
                 "name": one.name,
                 "flag": one.flag,
-                "value": getattr(found.job, one.name),
+                "value": found.value(one.name),
                 "default": one.default,
                 "source": found.origins[one.name].source,
                 "file": _text(found.origins[one.name].file),
             }
-            for one in described(Job)
+            for one in settings.OPTIONS
         ],
     }
 
@@ -95,10 +95,10 @@ def _table(found: Settings) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("setting", "value", "from"):
         table.add_column(heading, overflow="fold")
-    for one in described(Job):
+    for one in settings.OPTIONS:
         origin = found.origins[one.name]
         style = "" if origin.source == "built in" else "bold"
-        value = getattr(found.job, one.name)
+        value = found.value(one.name)
         table.add_row(
             one.name, Text(_words(value), style=style), Text(_from(found, one.name, origin), style=style)
         )
@@ -110,7 +110,7 @@ def _words(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else o.words_of(value)
 
 
 def _from(found: Settings, name: str, origin: Origin) -> str:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from mefcli.batch.card import Card
 from mefcli.cli import state
 from mefcli.errors import MefError, UsageError, named
 from mefcli.formats.table import written
@@ -36,6 +37,9 @@ class Talk:
 
     def __post_init__(self) -> None:
         checked(self)
+
+
+IN_FILES = (Job, Settings, Card)  # what files of settings may say
 
 
 class Only:
@@ -73,8 +77,8 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         options = described(Job if kind is Settings else kind)
         taken = tuple(one for one in options if part is None or part.takes(one))
         groups[parameter.name] = kind, taken
-        parameters += [_parameter(one, in_files=bool(pictures) and kind in (Job, Settings)) for one in taken]
-    if pictures and any(kind in (Job, Settings) for kind, _ in groups.values()):
+        parameters += [_parameter(one, in_files=bool(pictures) and kind in IN_FILES) for one in taken]
+    if pictures and any(kind in IN_FILES for kind, _ in groups.values()):
         parameters += [_keyword(name, hint, None) for name, hint in (("preset", Preset), ("settings", File))]
         parameters.append(_keyword("context", typer.Context, inspect.Parameter.empty))
 
@@ -89,10 +93,17 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
             if kind is Talk:
                 values[name] = Talk(**given[name])
                 state.set_talk(silent=values[name].quiet, talkative=values[name].verbose)
+        if context is not None:
+            asked = {
+                key: value
+                for name, (kind, _) in groups.items()
+                if kind in IN_FILES
+                for key, value in given[name].items()
+            }
+            found = _settings(context, values[pictures] if pictures else (), asked, **chosen)
         for name, (kind, _) in groups.items():
-            if context is not None and kind in (Job, Settings):
-                found = _settings(context, values[pictures] if pictures else (), given[name], **chosen)
-                values[name] = found if kind is Settings else found.job
+            if context is not None and kind in IN_FILES:
+                values[name] = found if kind is Settings else found.card if kind is Card else found.job
             elif kind is not Talk:
                 values[name] = kind(**given[name])
                 if kind is Job:
@@ -120,10 +131,15 @@ def _settings(
         told: dict[str, list[str]] = {}
         for name, origin in found.read.items():
             where = f"{origin.file}, preset {preset}" if origin.source == "preset" else str(origin.file)
-            told.setdefault(where, []).append(f"{name} {getattr(found.job, name)}")
+            told.setdefault(where, []).append(f"{name} {words_of(found.value(name))}")
         for where, words in told.items():
             screen.say(f"Settings of {where}: {', '.join(words)}.")
     return found
+
+
+def words_of(value: Any) -> str:
+    """A setting's value for a person."""
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _check_light(job: Job, typed: Collection[str]) -> None:

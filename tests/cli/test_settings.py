@@ -101,6 +101,46 @@ def test_fuse_batch_align_and_compare_follow_the_file(
     assert json.loads(done.out)["model"] == "house"
 
 
+def test_a_cards_names_and_formats_can_stand_in_the_file(
+    mef: Mef, copy_bracket: MakeBracket, tmp_path: Path
+) -> None:
+    frames = copy_bracket(name="card")
+    place = tmp_path / "card" / NAME
+    place.write_text(
+        'model = "average"\nalign = "off"\nformat = ["jpg", "tif"]\nname = "{first}_done"\njobs = 1\n'
+        '[presets.web]\nformat = "png"\n'
+    )
+    done = mef("batch", tmp_path / "card", "-o", tmp_path / "one", "--json")
+    names = [Path(path).name for path in json.loads(done.out)["outputs"]]
+    assert [name.partition("_done")[2] for name in names] == [".jpg", ".tif"]
+    assert "format jpg, tif" in done.err
+    done = mef("batch", tmp_path / "card", "-o", tmp_path / "two", "--preset", "web", "--name", "x", "--json")
+    assert [Path(path).name for path in json.loads(done.out)["outputs"]] == ["x.png"]
+    done = mef("fuse", *frames, "-o", tmp_path / "a.tif", "--json")  # has no use for them
+    assert done.code == 0, done.err
+    assert "format jpg" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('format = "bmpp"', "bmpp is no format"),
+        ("format = []", "format cannot be []"),
+        ("format = 3", "format cannot be 3"),
+        ('name = "{nope}"', "knows no {nope}"),
+        ("jobs = 0", "jobs cannot be 0"),
+    ],
+)
+def test_a_cards_slips_are_told_when_the_file_is_read(
+    mef: Mef, jpegs: list[Path], line: str, told: str
+) -> None:
+    (jpegs[0].parent / NAME).write_text(line + "\n")
+    done = mef("config", jpegs[0])
+    assert done.code == 2
+    assert told in done.err
+    assert NAME in done.err
+
+
 def test_what_is_typed_wins_also_where_it_is_the_default(mef: Mef, jpegs: list[Path], tmp_path: Path) -> None:
     (jpegs[0].parent / NAME).write_text('model = "average"\nalign = "off"\nstrict = true\nquality = 7\n')
     done = mef("config", jpegs[0], "--align", "auto", "--quality", "95", "--json")
@@ -120,7 +160,8 @@ def test_config_shows_every_value_and_its_home(
         line.split(maxsplit=2) for line in mef("config", "--preset", "inside", "-m", "ffmef").out.splitlines()
     ]
     told = {name: (value, home.strip()) for name, value, home in rows}
-    assert set(told) - {"setting"} == {one.name for one in described(Job)}
+    assert set(told) - {"setting"} == {one.name for one in settings.OPTIONS}
+    assert told["format"] == ("tif", "built in")
     assert told["model"] == ("ffmef", "command line (--model)")
     assert told["look"][0] == "bright"
     assert told["look"][1].startswith("preset inside (")
