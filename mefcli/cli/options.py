@@ -139,7 +139,7 @@ def _settings(
 
 def words_of(value: Any) -> str:
     """A setting's value for a person."""
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return " and ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _check_light(job: Job, typed: Collection[str]) -> None:

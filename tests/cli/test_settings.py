@@ -113,7 +113,7 @@ def test_a_cards_names_and_formats_can_stand_in_the_file(
     done = mef("batch", tmp_path / "card", "-o", tmp_path / "one", "--json")
     names = [Path(path).name for path in json.loads(done.out)["outputs"]]
     assert [name.partition("_done")[2] for name in names] == [".jpg", ".tif"]
-    assert "format jpg, tif" in done.err
+    assert "format jpg and tif" in done.err
     done = mef("batch", tmp_path / "card", "-o", tmp_path / "two", "--preset", "web", "--name", "x", "--json")
     assert [Path(path).name for path in json.loads(done.out)["outputs"]] == ["x.png"]
     done = mef("fuse", *frames, "-o", tmp_path / "a.tif", "--json")  # has no use for them
