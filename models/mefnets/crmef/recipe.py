@@ -155,7 +155,7 @@ RECIPES = {
 # Ours: taught.
 _VIEWS = Data(
     frames=(2, 7),
-    fewer=3.0,
+    fewer=5.0,
     crop_px=192,
     batch=4,
     windows=2,

@@ -71,7 +71,7 @@ RECIPE = taught(
     "rgb",
     Data(
         frames=(2, 7),
-        fewer=3.0,
+        fewer=5.0,
         crop_px=160,
         batch=2,
         windows=2,
