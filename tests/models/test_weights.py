@@ -132,7 +132,7 @@ def test_a_folder_of_weights_that_is_not_there_is_not_passed_over(
     for command in (["fuse", *jpegs, "-o", tmp_path / "x.png"], ["models"], ["doctor"]):
         done = mef(*command)
         assert done.code == 1
-        assert "wieghts, which is no folder" in done.err
+        assert "wieghts, which is no folder" in done.out + done.err
         assert "fault in mef" not in done.err
     assert not (tmp_path / "x.png").exists()
 

@@ -122,7 +122,7 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "luma",
-    Data(frames=(2, 7), fewer=3.0, crop_px=160, batch=2, spread_ev=(1.5, 12.0), fisheye=0.15, clean=True),
+    Data(crop_px=160, batch=2, spread_ev=(1.5, 11.0), fisheye=0.15, clean=True),
     stages=(Stage(0.6, {"crop_px": 256, "batch": 1}),),
     steps=8000,
     lr=5e-4,
