@@ -254,6 +254,11 @@ def test_schedules_use_every_frame_once_and_keep_roles(count):
     assert all(under < over for under, over in strategies.pairwise(count)[: count // 2])
 
 
+def test_one_after_another_goes_from_dark_to_bright():
+    """From both ends inwards a middle frame closes the shadows that the brightest one has opened."""
+    assert strategies.schedule(4, "sequential") == [(0, 1), (4, 2), (5, 3)]
+
+
 def test_padding_mirrors_as_often_as_needed():
     assert mirrored(0, 9, 3).tolist() == [0, 1, 2, 1, 0, 1, 2, 1, 0]
     assert mirrored(-2, 2, 1).tolist() == [0, 0, 0, 0]

@@ -1,7 +1,8 @@
 """Longer brackets with two-frame networks: which two are fused when.
 
 A schedule is a list of (under, over) pairs. Indices below N are frames, dark to bright; each pair's result
-takes the next index. Roles follow from exposure alone: a result is as bright as the mean of its sources.
+takes the next index. Roles follow from exposure alone: a result counts as bright as the mean of its sources,
+so that it is the darker one beside a frame that is brighter than all of them.
 """
 
 from __future__ import annotations
@@ -14,31 +15,14 @@ STRATEGIES: tuple[Strategy, ...] = ("auto", "sequential", "pairwise")
 
 
 def schedule(count: int, strategy: Strategy = "auto") -> Schedule:
-    """`auto` is pairwise, which scored best on brackets of 6 to 18 frames; docs/engine.md has the table."""
-    if strategy == "sequential":
-        return sequential(outside_in(count))
-    return pairwise(count)
+    """`auto` is pairwise, which is best in most networks and loses least; docs/engine.md has the table."""
+    return sequential(count) if strategy == "sequential" else pairwise(count)
 
 
-def outside_in(count: int) -> list[int]:
-    """Darkest, brightest, next darkest, next brightest, ... the middle frame last."""
-    order: list[int] = []
-    for index in range((count + 1) // 2):
-        order.append(index)
-        if index != count - 1 - index:
-            order.append(count - 1 - index)
-    return order
-
-
-def sequential(order: list[int]) -> Schedule:
-    """Fuse the first two of `order`, then the result with the next, and so on."""
-    count = len(order)
-    brightness = {index: float(index) for index in order}
-    current, steps = order[0], []
-    for step, following in enumerate(order[1:]):
-        steps.append(_by_brightness(current, following, brightness))
-        current = count + step
-        brightness[current] = sum(float(i) for i in order[: step + 2]) / (step + 2)
+def sequential(count: int) -> Schedule:
+    """The two darkest, then the result with the next brighter one, and so on."""
+    steps: Schedule = [(0, 1)] if count > 1 else []
+    steps += [(count + brighter - 2, brighter) for brighter in range(2, count)]
     return steps
 
 
@@ -54,10 +38,6 @@ def pairwise(count: int) -> Schedule:
             following += 1
         row = above + ([row[-1]] if len(row) % 2 else [])
     return steps
-
-
-def _by_brightness(a: int, b: int, brightness: dict[int, float]) -> tuple[int, int]:
-    return (a, b) if brightness[a] <= brightness[b] else (b, a)
 
 
 def longest_chain(count: int, steps: Schedule) -> int:
