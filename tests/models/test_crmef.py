@@ -367,8 +367,10 @@ def test_the_critic_is_trained_by_its_own_loss_and_not_the_network():
 def test_every_recipe_asks_for_what_its_loss_needs(name):
     taught = "untaught" in RECIPES[name].variants
     assert RECIPES[name].data.clean is taught
-    assert find_recipe(name, "untaught" if taught else "").data.target
-    assert RECIPES[name].data.frames == (2, 2)
+    plain = find_recipe(name, "untaught" if taught else "").data
+    assert plain.target
+    assert plain.frames == (2, 2)  # its loss folds nothing
+    assert RECIPES[name].data.frames == ((2, 7) if taught else (2, 2))
 
 
 def test_a_few_steps_of_the_recipe_improve_the_fast_model():
