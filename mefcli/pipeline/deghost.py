@@ -72,7 +72,8 @@ def _movement_told(stack: Stack) -> tuple[str, ...]:
         return ()
     names = [path.name for path in stack.bracket.paths]
     first, second = names[moved[0]], names[moved[0] + 1]
-    others = f", and {len(moved) - 1} more times" if len(moved) > 1 else ""
+    more = len(moved) - 1
+    others = "" if not more else ", and once more" if more == 1 else f", and {more} more times"
     return (
         f"Something moved between {first} and {second}{others}; it may show twice. "
         "With deghost auto it shows once.",

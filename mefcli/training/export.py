@@ -152,8 +152,8 @@ def _blended(
     """The mixed weights, and what their metadata says of it."""
     from mefcli.checkpoints import read_weights
     from mefcli.errors import UsageError
-    from mefcli.training.prepare import data_at
-    from mefcli.training.validate import held_out, validate
+    from mefcli.training.prepare import data_at, judged_by
+    from mefcli.training.validate import validate
     from mefnets.engine.fuser import build_network
 
     if not 0 < blend.share < 1:
@@ -167,7 +167,7 @@ def _blended(
         for name, ours in state.items()
     }
     spec = replace(spec, options={**spec.options, **recipe.options})
-    brackets = held_out(data_at(blend.data, cache), 2 if spec.max_frames == 2 else 3)
+    brackets = judged_by(data_at(blend.data, cache), spec, recipe)
     scores = validate(spec, build_network(spec, mixed), brackets).scores
     return mixed, {
         "blend": f"{blend.share:g} of this run, {1 - blend.share:g} of {about.get('recipe', '')} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -52,6 +52,7 @@ SIMULATED = {
 }
 RECORDED = {"moving": recorded_moving.RecordedMoving, "depth": recorded_depth.RecordedDepth}
 HELD_MOVING = 12  # scenes that a run is judged by; an evaluation has more
+FOLDED, FOLDED_EVERY = 5, 3  # frames of the longer brackets; of every third scene, since each is four fusions
 WITHOUT_VGG16 = (
     "The paper compares through VGG-16; without its file this run does so through our own feature network."
 )
@@ -140,6 +141,19 @@ def held_of(
     return held_out(store, frames, short_side_px)
 
 
+def judged_by(
+    store: Store | SceneStore, spec: ModelSpec, recipe: Recipe, short_side_px: int = SHORT_SIDE_PX
+) -> list[Held]:
+    """What a run's states are chosen by. A network of pairs that is shown longer brackets is judged by some
+    of those, too: what it exaggerates it does again with every fusion."""
+    frames = 2 if spec.max_frames == 2 else 3
+    held = held_of(store, frames, short_side_px, recipe.data.stack)
+    if recipe.data.stack == "exposures" and frames == 2 and recipe.data.frames[1] > 2:
+        longer = held_of(store, FOLDED, short_side_px)[::FOLDED_EVERY]
+        held += [replace(one, folded=True) for one in longer if len(one.frames) > 2]
+    return held
+
+
 def simulator_for(
     store: Store | SceneStore, data: Data, seed: int, part: packing.Part = "train"
 ) -> Simulator:
@@ -186,14 +200,13 @@ def prepare(settings: Settings, say: Say = lambda words: None) -> Run:
     steps = check_length(recipe, settings.budget_s, settings.steps)
     if settings.smoke:
         steps = recipe.steps
-    frames = 2 if spec.max_frames == 2 else 3
-    held = held_of(store, frames, 96 if settings.smoke else SHORT_SIDE_PX, recipe.data.stack)
+    held = judged_by(store, spec, recipe, 96 if settings.smoke else SHORT_SIDE_PX)
     if not held:
         raise InputError(
             f"{settings.data} holds no scene to judge by: of light, some must be kept for validation.",
             "Mark them val in split.csv, or pack the whole training folder.",
         )
-    held = held[:2] if settings.smoke else held
+    held = [held[0], *held[1:][-1:]] if settings.smoke else held
     words = f"{device_words(device)}, {str(dtype).removeprefix('torch.')}"
     return Run(
         settings,

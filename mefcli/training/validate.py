@@ -24,6 +24,7 @@ from mefnets.engine.fuser import Fuser
 from mefnets.spec import ModelSpec
 
 SHORT_SIDE_PX = 224
+FOLDED_COLOUR = 1.2  # what the default model, which takes all frames at once, makes of those brackets
 SCORES = ("mef_ssim", "q_abf", "q_w", "q_cv", "residual", "luma", *KEPT_NAMES, "score")
 
 
@@ -38,6 +39,7 @@ class Held:
     evs: tuple[float, ...] = ()  # likewise
     low: NDArray[np.float32] | None = None  # (h, w), of depth; the truth is (H, W, 1)
     depth: NDArray[np.float32] | None = None  # (H, W), of focus stacks: 0 far to 1 near
+    folded: bool = False  # more frames than the network takes at once
 
 
 def held_out(store: Store, frames: int = 2, short_side_px: int = SHORT_SIDE_PX) -> list[Held]:
@@ -131,8 +133,12 @@ def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, f
         return {"rmse": float(np.mean(errors)), "score": -float(np.mean(errors))}
     if brackets[0].truth is not None:
         return _against_truth(brackets, fused)
-    rows = []
+    rows, folds = [], []
     for held, picture in zip(brackets, fused, strict=True):
+        if held.folded:
+            kept = measured(picture, held.frames, names=("MEF_SSIM", "colour", "outside"))
+            folds.append(tuple(kept.values()))
+            continue
         frames = (
             torch.from_numpy(np.stack(held.frames)).movedim(-1, 1)[None].float() / 255.0
         )  # (1, N, 3, H, W)
@@ -159,6 +165,10 @@ def judge(brackets: list[Held], fused: list[NDArray[np.float32]]) -> dict[str, f
         - scores["q_cv"] / 1000.0
         - 10 * (scores["crushed"] + scores["blown"])
     )
+    if folds:
+        structure, colour, outside = (float(value) for value in np.mean(folds, axis=0))
+        scores |= {"folded": structure, "folded_colour": colour, "folded_outside": outside}
+        scores["score"] += 2 * structure - 0.5 * max(0.0, colour - FOLDED_COLOUR) - outside
     return scores
 
 

@@ -1,10 +1,10 @@
 """Learning from another network: the objective of our own recipes, whatever the paper's network is.
 
 The teacher fuses the frames as they were before noise, compression and motion; the student sees what a camera
-stored of them. The student is held to the teacher's picture (L1, gradients, SSIM, colour), and to losing none
-of what the frames show; later the measures of a fusion count more and more:
+stored of them. The student is held to the teacher's picture (L1, gradients, SSIM, colour), to colours no
+stronger than its, and to losing none of what the frames show; the measures of a fusion count more and more:
 
-    L = L1 + g |grad| + s (1 - SSIM) + c |colour| + k (crushed + blown)
+    L = L1 + g |grad| + s (1 - SSIM) + c (|colour| + stronger) + k (crushed + blown)
         + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV]
 
 r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
@@ -37,6 +37,7 @@ Teach = Callable[[Tensor], Tensor]  # (B, N, 3, H, W) -> (B, 3, H, W)
 SHOWN = (0.15, 0.85)  # a pixel counts as shown where a frame's mean around it lies between these
 DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed or blown; a little early
 NEIGHBOURS_PX = 7
+CELL_PX = 4  # colours are compared over cells, so that noise has none
 Q_CV_CEILING = 2000.0  # one hopeless pair must not steer a step
 LEAST_TONE_PX = 96  # Q_CV compares large shapes; smaller pictures have none
 
@@ -60,6 +61,16 @@ def lost(frames: Tensor, fused: Tensor) -> Tensor:
     around = F.avg_pool2d(fused, size, 1)
     excess = F.relu(DARKEST - around) + F.relu(around - BRIGHTEST)
     return (excess * shown).sum() / shown.sum().clamp_min(1.0)
+
+
+def stronger(fused: Tensor, target: Tensor) -> Tensor:
+    """How much stronger colours are than the target's, both (B, 3, H, W); the mean over cells. The measures,
+    which look at one colour in two of three steps, ask for contrast in each: in the end for gaudy colours."""
+    ours, theirs = (
+        torch.linalg.vector_norm(F.avg_pool2d(x - luminance(x).unsqueeze(-3), CELL_PX), dim=1)
+        for x in (fused, target)
+    )
+    return F.relu(ours - theirs).mean()
 
 
 def _inner(picture: Tensor, size: int) -> tuple[int, int]:
@@ -162,9 +173,9 @@ class TaughtObjective(Objective):
         loss = absolute + self.gradient * edges + self.structure * structure
         terms = {"l1": absolute.item(), "edges": edges.item(), "ssim": structure.item()}
         if self.colour and self.sees == "rgb":
-            tint = cast(fused, target).mean()
-            loss = loss + self.colour * tint
-            terms["cast"] = tint.item()
+            tint, gaudy = cast(fused, target).mean(), stronger(fused, target)
+            loss = loss + self.colour * (tint + gaudy)
+            terms |= {"cast": tint.item(), "stronger": gaudy.item()}
         grey, grey_fused = clean, fused
         if self.sees == "rgb":
             grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (clean, fused))

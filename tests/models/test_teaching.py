@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mefnets.colour import luminance
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.teaching import TaughtObjective, cut, folded, lost, share_at, taught
+from mefnets.teaching import TaughtObjective, cut, folded, lost, share_at, stronger, taught
 
 
 class Mean(nn.Module):
@@ -142,6 +143,15 @@ def test_crushed_and_blown_pixels_are_felt_and_a_plain_mean_is_not() -> None:
         assert (float(lost(frames, torch.full((1, 1, 20, 20), value))) > 0) == felt
     unseen = torch.zeros(1, 2, 1, 20, 20)  # black in all frames: nothing was shown that could be lost
     assert float(lost(unseen, torch.zeros(1, 1, 20, 20))) == 0
+
+
+def test_colours_stronger_than_the_teachers_are_felt_and_weaker_ones_or_another_light_are_not() -> None:
+    target = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(2))
+    grey = luminance(target).unsqueeze(-3)
+    gaudy, pale, light = (grey + strength * (target - grey) for strength in (1.5, 0.7, 1.0))
+    assert float(stronger(gaudy, target)) > 0.01
+    assert float(stronger(pale, target)) == 0
+    assert float(stronger(light + 0.2, target)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_rooms_own_recipe_and_its_ablations_stay_what_they_were() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mefcli.training.loop import Trainer
 from mefcli.training.prepare import prepare
 from mefcli.training.settings import Settings, data_in, shortened, varied
 from mefcli.training.store import Store
-from mefcli.training.validate import validate
+from mefcli.training.validate import judge, validate
 from mefnets.recipe import Data, Stage
 from tests.training.tiny import RECIPE, make_run
 
@@ -68,3 +70,20 @@ def test_validation_sees_the_network_as_its_variant_wants_it(packed: Path, tmp_p
     assert run.spec.colour == "rgb"
     assert run.spec.tiling.mirror_px == 0
     validate(run.spec, run.state.network, run.held[:1])
+
+
+def test_what_is_shown_longer_brackets_is_judged_by_them_too(packed: Path, tmp_path: Path) -> None:
+    """A network of pairs that exaggerates does so with every fusion: the score of its state tells."""
+    shown, pairs_only = (
+        prepare(Settings(model, packed, runs=tmp_path, smoke=True, device="cpu"))
+        for model in ("lcndr", "ffmef")
+    )
+    assert [(len(one.frames), one.folded) for one in shown.held] == [(2, False), (5, True)]
+    assert {len(one.frames) for one in pairs_only.held} == {2}
+    held = shown.held
+    plain = [np.float32(one.frames[0] / 510 + one.frames[-1] / 510) for one in held]
+    grey = plain[1].mean(2, keepdims=True)
+    told, gaudy = judge(held, plain), judge(held, [plain[0], grey + 1.5 * (plain[1] - grey)])
+    assert told["mef_ssim"] == gaudy["mef_ssim"]
+    assert told["folded_colour"] < gaudy["folded_colour"]
+    assert "folded" not in judge(held[:1], plain[:1])
