@@ -104,6 +104,12 @@ def folded(network: nn.Module, frames: Tensor) -> Tensor:
     return torch.stack([pictures[place] for place in last], 1)
 
 
+def in_either_order(pairs: Tensor) -> Tensor:
+    """(B, 2, C, H, W), each pair as it is or turned around, by chance."""
+    turned = torch.rand(pairs.shape[0], device=pairs.device) < 0.5
+    return torch.where(turned.view(-1, 1, 1, 1, 1), pairs.flip(1), pairs)
+
+
 def share_at(progress: float, rising: tuple[float, float]) -> float:
     """r(t): from 0 to 1 between the two points of a run."""
     first, full = rising
@@ -163,9 +169,8 @@ class TaughtObjective(Objective):
             stored, clean, target = (luminance(x).unsqueeze(-3) for x in (stored, clean, target))
         if stored.shape[1] > 2:
             stored = folded(network, stored)
-        if self.swap:  # any two exposures, in any order
-            swapped = torch.rand(stored.shape[0], device=stored.device) < 0.5
-            stored = torch.where(swapped.view(-1, 1, 1, 1, 1), stored.flip(1), stored)
+        if self.swap:
+            stored = in_either_order(stored)
         fused = network(stored)
         absolute = F.l1_loss(fused, target)
         edges = gradient_loss(fused, target)

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from mefnets.colour import luminance
 from mefnets.measures import q_abf, ssim
 from mefnets.recipe import Batch, Objective
-from mefnets.teaching import gradient_loss, share_at
+from mefnets.teaching import gradient_loss, in_either_order, share_at
 
 
 class TruthObjective(Objective):
-    """Needs a target. `sees`: what the network is fed. `rising`: when edges begin to count, and in full."""
+    """Needs a target. `sees`: what the network is fed. `rising`: when edges begin to count, and in full.
+    `swap`: show pairs in either order, so that where nothing tells them apart neither place is preferred."""
 
     def __init__(
         self,
@@ -29,10 +30,12 @@ class TruthObjective(Objective):
         structure: float = 0.3,
         edges: float = 0.05,
         rising: tuple[float, float] = (0.5, 0.8),
+        swap: bool = False,
     ) -> None:
         super().__init__()
         self.sees = sees
         self.gradient, self.structure, self.edges, self.rising = gradient, structure, edges, rising
+        self.swap = swap
 
     def asks(self) -> tuple[str, ...]:
         return ("Q_ABF",) if self.edges else ()
@@ -43,6 +46,8 @@ class TruthObjective(Objective):
         frames, target = batch.frames, batch.target
         if self.sees == "luma":
             frames, target = (luminance(x).unsqueeze(-3) for x in (frames, target))
+        if self.swap:
+            frames = in_either_order(frames)
         fused = network(frames)
         absolute = F.l1_loss(fused, target)
         slopes = gradient_loss(fused, target)

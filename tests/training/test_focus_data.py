@@ -10,6 +10,7 @@ from mefcli.training import defocus, focus
 from mefcli.training.defocus import Layer, Lens, disc_kernel
 from mefcli.training.loader import to_batch
 from mefcli.training.prepare import held_of, simulator_for
+from mefcli.training.settings import find_recipe
 from mefcli.training.store import Store
 from mefcli.training.validate import judge
 from mefnets import MODELS
@@ -95,6 +96,27 @@ def test_networks_learn_from_the_truth(store: Store, name: str, sees: str) -> No
     loss.backward()
     assert {"l1", "slopes", "ssim", "q_abf"} <= set(terms)
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_a_judge_of_focus_learns_with_either_frame_first_and_infrared_with_the_visible_one(
+    store: Store,
+) -> None:
+    """Else flat places go to one place in the order, whatever they show."""
+    batch = to_batch(simulator_for(store, DATA, seed=0).batch(0), torch.device("cpu"))
+    first: list[torch.Tensor] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            first.append(frames[0, 0].clone())
+            return frames.mean(1)
+
+    for name in ("ffmef-focus", "ffmef-infrared"):
+        objective = find_recipe(name, "").objective()
+        for _ in range(20):
+            objective(Watched(), batch, 0.0)
+    turned = [bool((one - first[0]).abs().max() > 0) for one in first]
+    assert 0 < sum(turned[:20]) < 20
+    assert not any((one - first[20]).abs().max() > 0 for one in first[20:])
 
 
 def test_held_out_stacks_know_their_depth(store: Store) -> None:

@@ -137,7 +137,7 @@ RECIPE = taught(
 FOCUS = Recipe(
     model="ffmef-focus",
     data=Data(stack="focus", crop_px=128, batch=4, misaligned=0.5, target=True),
-    objective=partial(TruthObjective, "luma"),
+    objective=partial(TruthObjective, "luma", swap=True),  # without it flat places are the far frame's
     stages=(Stage(0.6, {"crop_px": 192, "batch": 2}),),
     steps=20_000,
     lr=1e-3,
@@ -158,6 +158,7 @@ INFRARED = replace(
     FOCUS,
     model="ffmef-infrared",
     data=Data(stack="infrared", crop_px=128, batch=4, misaligned=0.5, target=True),
+    objective=partial(TruthObjective, "luma"),  # the visible frame comes first
     variants={
         "paper": {
             **_literal(partial(_authors, temperature=PRINTED), 128),
