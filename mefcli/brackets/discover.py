@@ -132,6 +132,8 @@ def _near(path: Path) -> str:
     """What the folder holds that is spelt nearly like that."""
     from difflib import get_close_matches
 
+    if str(path).startswith("-"):
+        return "What stands behind -- is a file; options come before it."
     if not path.parent.is_dir():
         return f"There is no folder {path.parent} either." if str(path.parent) != "." else ""
     near = get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=3, cutoff=0.7)

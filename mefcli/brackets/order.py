@@ -232,7 +232,8 @@ def _fuse_command(shots: Sequence[Shot]) -> str:
 
 
 def _command(name: str, shots: Sequence[Shot]) -> str:
-    files = [shlex.quote(str(shot.path)) for shot in shots]
+    names = (str(shot.path) for shot in shots)
+    files = [shlex.quote(f"./{name}" if name.startswith("-") else name) for name in names]  # no option
     return f"mef {name} " + " ".join(files if len(files) <= 4 * NAMED else [*files[:NAMED], "..."])
 
 

@@ -50,6 +50,19 @@ def test_a_truncated_jpeg_is_refused(mef: Mef, jpegs: list[Path]) -> None:
     only(jpegs[0].parent, *jpegs)
 
 
+def test_names_that_begin_with_a_dash_stay_names_and_options_behind_a_double_dash_are_told(
+    mef: Mef, jpegs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(jpegs[0].parent)
+    names = [f"-{path.name}" for path in jpegs]
+    for path, name in zip(jpegs, names, strict=True):
+        path.rename(name)
+    refused(mef("fuse", "--", *names, "-o", "x.tif"), 1, "-o does not exist. What stands behind -- is a file")
+    with Image.open(names[0]) as picture:
+        picture.resize((72, 48)).save("small.png")
+    refused(mef("fuse", "small.png", "--", *names), 1, f"mef fuse ./{names[0]}")
+
+
 def test_an_empty_file_is_refused(mef: Mef, jpegs: list[Path]) -> None:
     jpegs[2].write_bytes(b"")
     refused(mef("fuse", *jpegs), 1, jpegs[2].name, "empty")
