@@ -2,9 +2,10 @@
 
 The teacher fuses the frames as they were before noise, compression and motion; the student sees what a camera
 stored of them. The student is held to the teacher's picture (L1, gradients, SSIM, colour), to colours no
-stronger than its, and to losing none of what the frames show; the measures of a fusion count more and more:
+stronger than its, to losing none of what the frames show, and to rims no darker or lighter than anything
+nearby; the measures of a fusion count more and more:
 
-    L = L1 + g |grad| + s (1 - SSIM) + c (|colour| + stronger) + k (crushed + blown)
+    L = L1 + g |grad| + s (1 - SSIM) + c (|colour| + stronger) + k (crushed + blown) + b beyond
         + r(t) [m (3 (1 - MEF-SSIM) + (1 - Q_ABF) + 2 (1 - Q_W)) + tone Q_CV]
 
 r rises from 0 to 1 over a part of the run. All measures are taken against the clean frames: against noisy
@@ -37,6 +38,7 @@ Teach = Callable[[Tensor], Tensor]  # (B, N, 3, H, W) -> (B, 3, H, W)
 SHOWN = (0.15, 0.85)  # a pixel counts as shown where a frame's mean around it lies between these
 DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed or blown; a little early
 NEIGHBOURS_PX = 7
+RANGE_PX = 5  # what lies within a window of it in some frame is no rim
 CELL_PX = 4  # colours are compared over cells, so that noise has none
 Q_CV_CEILING = 2000.0  # one hopeless pair must not steer a step
 LEAST_TONE_PX = 96  # Q_CV compares large shapes; smaller pictures have none
@@ -61,6 +63,15 @@ def lost(frames: Tensor, fused: Tensor) -> Tensor:
     around = F.avg_pool2d(fused, size, 1)
     excess = F.relu(DARKEST - around) + F.relu(around - BRIGHTEST)
     return (excess * shown).sum() / shown.sum().clamp_min(1.0)
+
+
+def beyond(frames: Tensor, target: Tensor, fused: Tensor) -> Tensor:
+    """How far the result lies below or above all that the frames and the target show around a pixel, as rims
+    along edges do. frames (B, N, 1, H, W), target and fused (B, 1, H, W), luminance; the mean over pixels."""
+    shown = torch.cat((frames.flatten(1, 2), target), 1)
+    most = F.max_pool2d(shown.amax(1, keepdim=True), RANGE_PX, 1, RANGE_PX // 2)
+    least = -F.max_pool2d(-shown.amin(1, keepdim=True), RANGE_PX, 1, RANGE_PX // 2)
+    return (F.relu(least - fused) + F.relu(fused - most)).mean()
 
 
 def stronger(fused: Tensor, target: Tensor) -> Tensor:
@@ -128,6 +139,7 @@ class TaughtObjective(Objective):
         measures: float = 0.05,
         tone: float = 0.0,
         kept: float = 5.0,
+        rims: float = 10.0,
         colour: float = 2.0,
         rising: tuple[float, float] = (0.0, 0.1),
         swap: bool = False,
@@ -139,7 +151,8 @@ class TaughtObjective(Objective):
         super().__init__()
         self.sees = sees
         self.gradient, self.structure = gradient, structure
-        self.measures, self.tone, self.kept, self.colour = measures, tone, kept, colour
+        self.measures, self.tone, self.colour = measures, tone, colour
+        self.kept, self.rims = kept, rims
         self.rising, self.swap, self.neighbours = rising, swap, neighbours
         self.teach: Teach | None = None
         self.calls: Tensor
@@ -181,12 +194,12 @@ class TaughtObjective(Objective):
             tint, gaudy = cast(fused, target).mean(), stronger(fused, target)
             loss = loss + self.colour * (tint + gaudy)
             terms |= {"cast": tint.item(), "stronger": gaudy.item()}
-        grey, grey_fused = clean, fused
+        grey, grey_fused, grey_target = clean, fused, target
         if self.sees == "rgb":
-            grey, grey_fused = (luminance(x).unsqueeze(-3) for x in (clean, fused))
-        missing = lost(grey, grey_fused)
-        loss = loss + self.kept * missing
-        terms["lost"] = missing.item()
+            grey, grey_fused, grey_target = (luminance(x).unsqueeze(-3) for x in (clean, fused, target))
+        missing, rims = lost(grey, grey_fused), beyond(grey, grey_target, grey_fused)
+        loss = loss + self.kept * missing + self.rims * rims
+        terms |= {"lost": missing.item(), "beyond": rims.item()}
         if share := share_at(progress, self.rising):
             measured, more = self.measured(clean, fused, grey, grey_fused)
             loss = loss + share * measured

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mefnets.colour import luminance
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.teaching import TaughtObjective, cut, folded, lost, share_at, stronger, taught
+from mefnets.teaching import TaughtObjective, beyond, cut, folded, lost, share_at, stronger, taught
 
 
 class Mean(nn.Module):
@@ -152,6 +152,18 @@ def test_colours_stronger_than_the_teachers_are_felt_and_weaker_ones_or_another_
     assert float(stronger(gaudy, target)) > 0.01
     assert float(stronger(pale, target)) == 0
     assert float(stronger(light + 0.2, target)) == pytest.approx(0, abs=1e-6)
+
+
+def test_rims_that_neither_frame_nor_teacher_shows_are_felt() -> None:
+    edge = torch.full((1, 1, 20, 20), 0.2)
+    edge[..., 10:] = 0.6
+    frames = torch.stack((0.5 * edge, edge), 1)
+    rimmed, lighter = edge.clone(), edge.clone()
+    rimmed[..., 12:14] = 0.7
+    lighter[:] = 0.9
+    assert float(beyond(frames, edge, edge)) == 0
+    assert float(beyond(frames, edge, rimmed)) == pytest.approx(0.1 * 2 / 20, rel=1e-4)
+    assert float(beyond(frames, lighter, lighter)) == 0  # two dark frames of which a lighter picture is asked
 
 
 def test_a_rooms_own_recipe_and_its_ablations_stay_what_they_were() -> None:
