@@ -1,8 +1,11 @@
 """The simulator of focus stacks: layers of depth made of free pictures, photographed at several distances.
 
 It is the bracket simulator with another way to make a sample: frames come near focus first, the target is the
-same scene with everything in focus, without noise. Fewer frames than the depth asks for leave a little of it
-unsharp in every frame, as they do in life.
+same scene with everything in focus. Fewer frames than the depth asks for leave a little of it unsharp in
+each, as they do in life.
+
+A judge learns from targets with noise, at each place that of the frame in focus (`Data.as_recorded`): towards
+one without, a network mixes frames where detail is faint, and says nothing of which is sharp.
 """
 
 from __future__ import annotations
@@ -45,17 +48,22 @@ class FocusSimulator(Simulator):
         ev = ev_for_mean(mean_by_ev(camera, small_of(sharp)), rng.uniform(*MEAN))
         distances, half = defocus.foci(layers, frames)
         lens = Lens(disc_px, half * rng.uniform(*FIELD))
-        shots, stops = [], []
+        white = np.array(camera.white, np.float32) * np.float32(2.0**ev)
+        shots, stops, noises = [], [], []
         for focus in distances:
             scene = defocus.photographed(layers, lens, float(focus))
             if rng.random() < self.data.misaligned:
                 scene = _left_over(scene, rng)
             stops.append(float(rng.normal(0, DRIFT_EV)))
             shots.append(camera.shoot(scene, ev + stops[-1], rng))
-        white = np.array(camera.white, np.float32) * np.float32(2.0**ev)
+            if self.data.as_recorded:
+                noises.append(shots[-1] / np.float32(255) - camera.develop(scene * white * 2.0 ** stops[-1]))
         target = camera.develop(sharp * white)
         name = self.store.entries[view].name
         depth = defocus.depth_seen(layers)
+        if noises:
+            nearest = np.abs(depth[None] - distances[:, None, None]).argmin(0)
+            target = target + np.take_along_axis(np.stack(noises), nearest[None, ..., None], 0)[0]
         return Sample(np.stack(shots), tuple(stops), "focus", name, target, depth=depth)
 
     def layers(self, view: int, rng: np.random.Generator, size: int) -> list[Layer]:

@@ -20,7 +20,10 @@ from mefcli.training.exposure import ev_for_mean, mean_by_ev
 from mefcli.training.store import Store
 from mefcli.training.views import rng_of
 from mefnets import measures
+from mefnets.engine.frames import as_floats
 from mefnets.engine.fuser import Fuser
+from mefnets.focus.fold import folded
+from mefnets.focus.opinion import Opinion
 from mefnets.spec import ModelSpec
 
 SHORT_SIDE_PX = 224
@@ -100,6 +103,8 @@ def fuse_all(
     if brackets[0].low is not None:
         return [_depth(network, held, device) for held in brackets]
     fuser = Fuser(spec, network, device)
+    if spec.task == "focus":
+        return [as_floats(folded(held.frames, Opinion(fuser)).picture) for held in brackets]
     return [
         np.asarray(fuser.fuse(held.frames, range(len(held.frames)), resolution="native", depth=32))
         for held in brackets

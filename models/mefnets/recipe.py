@@ -66,6 +66,7 @@ class Data:
     stack: StackKind = "exposures"  # what differs from frame to frame
     disc_px: tuple[float, float] = (2.0, 16.0)  # of focus stacks: the diameter of the widest disc of blur
     target: bool = False  # compute the supervised reference
+    as_recorded: bool = False  # of focus stacks: with the noise of the frame that is in focus at each place
     normals: int = 0  # well exposed patches of other scenes per batch
     extremes: int = 0  # badly exposed patches per batch
     clean: bool = False  # hand over the frames as they were before noise, compression and motion

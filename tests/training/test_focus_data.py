@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from mefcli.training import defocus, focus
+from mefcli.training.camera import SRGB, Camera
 from mefcli.training.defocus import Layer, Lens, disc_kernel
 from mefcli.training.loader import to_batch
 from mefcli.training.prepare import held_of, simulator_for
@@ -67,6 +70,30 @@ def test_stacks_come_near_focus_first_with_their_truth(store: Store) -> None:
     mean = batch.frames.mean(1)
     assert (mean - batch.target).abs().mean() < 0.1
     assert isinstance(simulator.with_data(DATA), focus.FocusSimulator)
+
+
+def test_targets_of_a_judge_have_the_noise_of_the_frame_in_focus_and_no_other(store: Store) -> None:
+    sharp_everywhere = replace(DATA, disc_px=(0.0, 0.0))
+    plain, recorded = (
+        simulator_for(store, data, seed=4)
+        for data in (sharp_everywhere, replace(sharp_everywhere, as_recorded=True))
+    )
+    for simulator in (plain, recorded):
+        simulator.camera = Camera(SRGB, full_well=2e3)  # type: ignore[attr-defined]
+    for index in range(3):
+        clean, noisy = plain.sample(index, 2), recorded.sample(index, 2)
+        assert np.array_equal(clean.frames, noisy.frames)
+        assert clean.target is not None
+        assert noisy.target is not None
+        noise = noisy.target - clean.target
+        assert noise.std() > 0.005
+        own = clean.frames / np.float32(255) - clean.target  # the noise of each frame, and how bright it is
+        near = np.abs(own - noise - np.median(own - noise, (1, 2), keepdims=True)).max(3)  # (2, H, W)
+        depth = clean.depth
+        assert depth is not None
+        middle = (depth.max() + depth.min()) / 2
+        assert np.median(near[0][depth > middle]) < 0.01 < np.median(near[1][depth > middle])
+        assert np.median(near[1][depth < middle]) < 0.01 < np.median(near[0][depth < middle])
 
 
 def test_every_depth_is_sharp_in_some_frame(store: Store) -> None:

@@ -136,7 +136,7 @@ RECIPE = taught(
 # GIF, as the authors do for pairs of this kind. A step of four pairs takes about half a CPU-second.
 FOCUS = Recipe(
     model="ffmef-focus",
-    data=Data(stack="focus", crop_px=128, batch=4, misaligned=0.5, target=True),
+    data=Data(stack="focus", crop_px=128, batch=4, misaligned=0.5, target=True, as_recorded=True),
     objective=partial(TruthObjective, "luma", swap=True),  # without it flat places are the far frame's
     stages=(Stage(0.6, {"crop_px": 192, "batch": 2}),),
     steps=20_000,

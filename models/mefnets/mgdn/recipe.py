@@ -89,8 +89,8 @@ RECIPE = taught(
 # mutual information only, 64 px patches and default initial weights; its 62,000 iterations are the authors'.
 FOCUS = Recipe(
     model="mgdn-focus",
-    data=Data(stack="focus", crop_px=96, batch=2, misaligned=0.5, target=True),
-    objective=partial(TruthObjective, "rgb"),
+    data=Data(stack="focus", crop_px=96, batch=2, misaligned=0.5, target=True, as_recorded=True),
+    objective=partial(TruthObjective, "rgb", swap=True),
     steps=20_000,
     lr=4e-4,
     ema=0.995,
