@@ -35,6 +35,17 @@ from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
 
 Teach = Callable[[Tensor], Tensor]  # (B, N, 3, H, W) -> (B, 3, H, W)
 
+BRACKETS = Data(  # what taught networks of two frames are shown; recipes say where they differ
+    frames=(2, 7),
+    fewer=5.0,
+    crop_px=192,
+    batch=4,
+    windows=2,
+    window_px=64,
+    spread_ev=(2.0, 12.0),
+    fisheye=0.1,
+    clean=True,
+)
 SHOWN = (0.15, 0.85)  # a pixel counts as shown where a frame's mean around it lies between these
 DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed or blown; a little early
 NEIGHBOURS_PX = 7

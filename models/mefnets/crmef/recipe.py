@@ -23,7 +23,7 @@ from typing import Any
 from mefnets.crmef import genotype as genotypes
 from mefnets.crmef.loss import CRMEFObjective
 from mefnets.recipe import Data, Recipe, Stage
-from mefnets.teaching import taught
+from mefnets.teaching import BRACKETS, taught
 
 EPOCHS, PAIRS, MISALIGNED_PAIRS, BATCH = 2000, 258, 80, 12
 
@@ -153,18 +153,7 @@ RECIPES = {
     ),
 }
 # Ours: taught.
-_VIEWS = Data(
-    frames=(2, 7),
-    fewer=5.0,
-    crop_px=192,
-    batch=4,
-    windows=2,
-    window_px=64,
-    spread_ev=(2.0, 12.0),
-    fisheye=0.1,
-    clean=True,
-)
 _LARGER = Stage(0.75, {"crop_px": 256, "batch": 4, "windows": 1, "window_px": 96})
 for _name, _lr in (("crmef", 3e-4), ("crmef-fast", 4e-4)):
-    RECIPES[_name] = taught(RECIPES[_name], "rgb", _VIEWS, stages=(_LARGER,), steps=12_000, lr=_lr)
+    RECIPES[_name] = taught(RECIPES[_name], "rgb", BRACKETS, stages=(_LARGER,), steps=12_000, lr=_lr)
 RECIPE = RECIPES["crmef"]

@@ -10,12 +10,13 @@ and `w_o_spread` above 0.05, else training has collapsed to a fixed mix.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mefnets.lcndr.loss import MSE_WEIGHT, LCNDRObjective
 from mefnets.recipe import Data, Recipe, Stage
-from mefnets.teaching import taught
+from mefnets.teaching import BRACKETS, taught
 
 ours = partial(LCNDRObjective, fidelity_weight=1.0)
 
@@ -96,17 +97,7 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "luma",
-    Data(
-        frames=(2, 7),
-        fewer=3.0,
-        crop_px=224,
-        batch=3,
-        windows=1,
-        window_px=96,
-        spread_ev=(2.0, 12.0),
-        fisheye=0.15,
-        clean=True,
-    ),
+    replace(BRACKETS, fewer=3.0, crop_px=224, batch=3, windows=1, window_px=96, fisheye=0.15),
     stages=(Stage(0.5, {"crop_px": 288, "batch": 2, "window_px": 144}),),
     steps=8000,
     lr=4e-4,

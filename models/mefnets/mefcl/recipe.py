@@ -10,12 +10,13 @@ exposed. A short run of 350 steps is about 15 CPU minutes on two cores.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mefnets.mefcl.loss import MEFCLObjective
 from mefnets.recipe import Data, Recipe, Stage
-from mefnets.teaching import taught
+from mefnets.teaching import BRACKETS, taught
 
 # With t = 0.01 and weight 20 the third term pulls 200 times harder than SSIM: the first steps of a short run
 # destroy the picture (measured: MSE to the sources 0.04 -> 0.23 in one step). With weight 1 and nothing for
@@ -86,18 +87,7 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "rgb",
-    Data(
-        frames=(2, 7),
-        fewer=3.0,
-        crop_px=192,
-        batch=4,
-        windows=2,
-        window_px=64,
-        spread_ev=(2.0, 12.0),
-        fisheye=0.1,
-        lopsided=0.15,
-        clean=True,
-    ),
+    replace(BRACKETS, fewer=3.0, lopsided=0.15),
     stages=(Stage(0.75, {"crop_px": 256, "batch": 3, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=3e-4,

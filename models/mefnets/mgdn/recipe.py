@@ -12,13 +12,14 @@ what neither states.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mefnets.mgdn.depth import DepthObjective
 from mefnets.mgdn.loss import MGDNObjective
 from mefnets.recipe import Data, Recipe, Stage
-from mefnets.teaching import taught
+from mefnets.teaching import BRACKETS, taught
 from mefnets.truth import TruthObjective
 
 ours = partial(MGDNObjective, fidelity_weight=1.0, colour_weight=3.0)
@@ -69,17 +70,7 @@ RECIPE = Recipe(
 RECIPE = taught(
     RECIPE,
     "rgb",
-    Data(
-        frames=(2, 7),
-        fewer=5.0,
-        crop_px=160,
-        batch=2,
-        windows=2,
-        window_px=64,
-        spread_ev=(2.0, 12.0),
-        fisheye=0.1,
-        clean=True,
-    ),
+    replace(BRACKETS, crop_px=160, batch=2),
     stages=(Stage(0.7, {"crop_px": 224, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=2e-4,
