@@ -7,8 +7,8 @@ import pytest
 from stacks import psnr, stack, wall
 
 from mefnets.focus.fold import folded
-from mefnets.focus.opinion import leaning_of
-from mefnets.focus.sharpness import WIDE_PX, WIDE_WEIGHT, Sharpness
+from mefnets.focus.opinion import WIDE_WEIGHT, leaning_of
+from mefnets.focus.sharpness import WIDE_PX, Sharpness
 
 
 @pytest.mark.parametrize("frames", [2, 5])

@@ -1,10 +1,9 @@
 """A two-frame network as judge: what it makes of the picture and a new frame says which of them it followed.
 
 Its own result is not taken. We ask which share of the new frame, beside the picture, comes nearest to it
-(least squares), in a narrow window that tells borders and in a wide one that tells flat places, as the
-classic judge does; where both together say more than half, the frame is chosen, and `border` draws the
-choice. So whatever a network does to noise, colours or flat places, the result holds pixels of the camera,
-and equal frames stay equal.
+(least squares), in a narrow window, and in a wide one, of little weight, that tells flat places; where both
+together say more than half, the frame is chosen, and `border` draws the choice. So whatever a network does to
+noise, colours or flat places, the result holds pixels of the camera, and equal frames stay equal.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from mefnets.engine.fusion import Fusion, Progress
 from mefnets.engine.threads import in_parallel
 from mefnets.focus.border import border, box
 from mefnets.focus.fold import Cover, Rows, Weights, rows_of
-from mefnets.focus.sharpness import NARROW_PX, WIDE_WEIGHT, wide_px
+from mefnets.focus.sharpness import wide_px
 
+NARROW_PX = 3  # half window; a network is surer of a border than the classic judge is
+WIDE_WEIGHT = 0.1  # beside the narrow window's 1: it decides where the narrow one is even
 RIDGE = 2e-5  # of differences between the frames, squared: below it neither is sharper
 
 
