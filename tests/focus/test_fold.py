@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stacks import psnr, stack, wall
 
+from mefnets.focus.border import drawn
 from mefnets.focus.fold import folded
 from mefnets.focus.opinion import WIDE_WEIGHT, leaning_of
 from mefnets.focus.sharpness import WIDE_PX, Sharpness
@@ -83,3 +84,27 @@ def test_where_a_network_is_torn_its_wider_surroundings_decide() -> None:
     other[25:36, 25:36] = one[25:36, 25:36] + 1e-4  # no difference to speak of
     wish[25:36, 25:36] = one[25:36, 25:36]
     assert (leaning_of(one, other, wish, WIDE_PX)[28:33, 28:33] > 0).all()
+
+
+def leaning_with(islands: dict[tuple[int, int], float], side: int = 18) -> np.ndarray:  # type: ignore[type-arg]
+    """Towards the second frame at right, the first at left; squares at these places lean otherwise."""
+    leaning = np.where(np.arange(320) < 160, -0.5, 0.5)[None].repeat(200, 0).astype(np.float16)
+    for (top, left), value in islands.items():
+        leaning[top : top + side, left : left + side] = value
+    return leaning
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_what_chance_chose_joins_its_surroundings_and_a_gap_with_something_in_it_stays(kind: str) -> None:
+    one, other = (np.full((200, 320, 3), level, kind) for level in (40, 90))
+    specks, gaps = [(60, 60), (60, 240)], [(120, 60), (120, 240)]
+    unsure = {specks[0]: 0.1, specks[1]: -0.1, gaps[0]: 0.5, gaps[1]: -0.5}
+    weight = drawn(one, other, leaning_with(unsure), lambda top, bottom: None, WIDE_PX)
+    middles = [float(weight[top + 9, left + 9]) for top, left in specks + gaps]
+    assert middles == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_large_place_needs_not_be_sure() -> None:
+    one, other = (np.full((200, 320, 3), level, np.uint8) for level in (40, 90))
+    weight = drawn(one, other, leaning_with({(60, 60): 0.1}, side=40), lambda top, bottom: None, WIDE_PX)
+    assert weight[80, 80] == 1

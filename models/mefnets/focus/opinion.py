@@ -2,7 +2,7 @@
 
 Its own result is not taken. We ask which share of the new frame, beside the picture, comes nearest to it
 (least squares), in a narrow window, and in a wide one, of little weight, that tells flat places; where both
-together say more than half, the frame is chosen, and `border` draws the choice. So whatever a network does to
+together say more than half, the frame is chosen, and `drawn` draws the choice. So whatever a network does to
 noise, colours or flat places, the result holds pixels of the camera, and equal frames stay equal.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mefnets.engine.frames import Floats, Frame, as_floats
 from mefnets.engine.fusion import Fusion, Progress
 from mefnets.engine.threads import in_parallel
-from mefnets.focus.border import border, box
+from mefnets.focus.border import box, drawn
 from mefnets.focus.fold import Cover, Rows, Weights, rows_of
 from mefnets.focus.sharpness import wide_px
 
@@ -46,25 +46,17 @@ class Opinion:
             depth=32,
             on_step=self.on_step,
         )
-        sharper = np.empty(picture.shape[:2], np.uint8)
-        weights = np.empty(picture.shape[:2], np.float16)
-
+        leaning = np.empty(picture.shape[:2], np.float16)
         wide = wide_px(picture)
 
         def follow(rows: Rows) -> None:
             top, bottom = max(0, rows[0] - wide), min(picture.shape[0], rows[1] + wide)
             part = slice(top, bottom)
-            leaning = leaning_of(as_floats(picture[part]), as_floats(frame[part]), wish[part], wide)
-            chosen = leaning[rows[0] - top : rows[1] - top] > 0
-            shown = cover(*rows)
-            sharper[slice(*rows)] = chosen if shown is None else chosen & (shown > 0)
-
-        def draw(rows: Rows) -> None:
-            weights[slice(*rows)] = border(picture, frame, sharper, rows, cover)
+            seen = leaning_of(as_floats(picture[part]), as_floats(frame[part]), wish[part], wide)
+            leaning[slice(*rows)] = seen[rows[0] - top : rows[1] - top]
 
         in_parallel(follow, rows_of(picture))
-        in_parallel(draw, rows_of(picture))
-        return weights
+        return drawn(picture, frame, leaning, cover, wide)
 
     def settle(self, taken: NDArray[np.bool_], rows: Rows) -> None:
         """Nothing is remembered."""

@@ -2,7 +2,7 @@
 
 Detail is what a small Gaussian takes away from luminance; its mean square in a narrow window tells borders,
 in a wide one flat places, and both are compared relative to their sum, so that neither noise nor contrast
-decides by itself. Then `border` cleans the choice and draws it.
+decides by itself. Then `drawn` cleans the choice and draws it.
 
 The wide window grows with the picture, since a lens' discs do; a disc wider than the window would let the
 blurred rim of a bright edge pass for detail.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mefnets.engine.frames import FULL_SCALE, Floats, Frame, store
 from mefnets.engine.threads import in_parallel
-from mefnets.focus.border import border, box, luminance
+from mefnets.focus.border import box, drawn, luminance
 from mefnets.focus.fold import Cover, Rows, Weights, folded, rows_of
 
 if TYPE_CHECKING:
@@ -61,13 +61,11 @@ class Sharpness:
         in_parallel(measure, rows_of(first))
 
     def weigh(self, picture: Frame, frame: Frame, cover: Cover, nearer: bool) -> Weights:
-        height, width = picture.shape[:2]
-        sharper = np.empty((height, width), np.uint8)
-        weights = np.empty((height, width), np.float16)
+        leaning = np.empty(picture.shape[:2], np.float16)
 
         def compare(rows: Rows) -> None:
             part = slice(*rows)
-            ahead = np.zeros((rows[1] - rows[0], width), np.float32)
+            ahead = np.zeros(leaning[part].shape, np.float32)
             for best, new, amplitude, share in zip(
                 self.best, self.new, self._detail(frame, rows), (1.0, WIDE_WEIGHT), strict=True
             ):
@@ -75,15 +73,10 @@ class Sharpness:
                 theirs = np.square(new[part].astype(np.float32))
                 ours = np.square(best[part].astype(np.float32))
                 ahead += share * (theirs - ours) / (theirs + ours + NOISE**2)
-            shown = cover(*rows)
-            sharper[part] = ahead > 0 if shown is None else (ahead > 0) & (shown > 0)
-
-        def draw(rows: Rows) -> None:
-            weights[slice(*rows)] = border(picture, frame, sharper, rows, cover)
+            leaning[part] = ahead
 
         in_parallel(compare, rows_of(picture))
-        in_parallel(draw, rows_of(picture))
-        return weights
+        return drawn(picture, frame, leaning, cover, self.windows[1])
 
     def settle(self, taken: NDArray[np.bool_], rows: Rows) -> None:
         for best, new in zip(self.best, self.new, strict=True):
