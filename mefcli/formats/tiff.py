@@ -152,12 +152,16 @@ def _pixel_bits(page: Any) -> int:
 
 
 def too_large(path: Path, size_px: tuple[int, int], max_pixels: int) -> UnreadableError:
-    megapixels = size_px[0] * size_px[1] / 1e6
     return UnreadableError(
-        f"{path} claims {size_px[0]} x {size_px[1]} pixels ({megapixels:,.0f} MP), more than the limit of "
-        f"{max_pixels / 1e6:,.0f} MP.",
+        f"{path} claims {size_px[0]} x {size_px[1]} pixels ({_megapixels(size_px[0] * size_px[1])}), more than "
+        f"the limit of {_megapixels(max_pixels)}.",
         f"If the file is honest, raise the limit with {named('max_pixels')}.",
     )
+
+
+def _megapixels(pixels: int) -> str:
+    """With digits that tell a picture from a limit that it just exceeds."""
+    return f"{pixels / 1e6:,.0f} MP" if pixels >= 1e10 else f"{pixels / 1e6:.4g} MP"
 
 
 def _brief(reason: Exception) -> str:
