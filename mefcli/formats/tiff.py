@@ -152,9 +152,10 @@ def _pixel_bits(page: Any) -> int:
 
 
 def too_large(path: Path, size_px: tuple[int, int], max_pixels: int) -> UnreadableError:
+    width, height = size_px
     return UnreadableError(
-        f"{path} claims {size_px[0]} x {size_px[1]} pixels ({_megapixels(size_px[0] * size_px[1])}), more than "
-        f"the limit of {_megapixels(max_pixels)}.",
+        f"{path} claims {width} x {height} pixels ({_megapixels(width * height)}), more than the limit of "
+        f"{_megapixels(max_pixels)}.",
         f"If the file is honest, raise the limit with {named('max_pixels')}.",
     )
 
