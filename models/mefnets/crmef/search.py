@@ -4,6 +4,9 @@ Relaxation: a layer's output is the mixture sum_o softmax(alpha)_o O(x) of all i
 
     min over alpha of  L_val(alpha, w*) + eta R(alpha),    L_val the mean absolute error.
 
+The paper does not state R's unit, and with it decides: where R is 1 at the start, latency alone chooses at
+the paper's eta of 0.5 and 1. Here it starts at `UNDECIDED_S`.
+
 Weights and alpha take turns, each by one first-order step; alpha learns on scenes that the weights never see,
 and waits for the warm-up. Every searched layer has an alpha of its own, in each of the four relighting
 modules. The largest alpha of every layer makes the genotype, which is then trained from scratch.
@@ -24,6 +27,10 @@ from mefnets.crmef.genotype import SPACES, Genotype
 from mefnets.crmef.latency import Latency, Layer, Table, candidate, layers
 from mefnets.crmef.loss import intensity_loss
 from mefnets.crmef.network import build
+
+UNDECIDED_S = 0.027
+"""R of undecided operators: the seconds that they take for a picture of 64 px on one core of ours. The same
+on every machine, whose own times say only how operators compare, so that eta means the same everywhere."""
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 """(frames (B, 2, 3, H, W), reference (B, 3, H, W)), without end."""
@@ -54,7 +61,7 @@ class Tick:
     step: int
     train: float  # L_int of the weights' batch
     validation: float | None  # of alpha's batch, after the warm-up
-    latency: float  # R(alpha)
+    latency: float  # R(alpha), of undecided operators
     probabilities: dict[str, list[float]]  # softmax(alpha) of every layer
     genotype: Genotype
 
@@ -177,7 +184,8 @@ def search(
         if step >= settings.warmup_steps:
             error = error_of(next(validation))
             alphas.zero_grad(set_to_none=True)
-            torch.autograd.backward(error + settings.eta * latency(architecture.probabilities()))
+            slow = settings.eta * UNDECIDED_S * latency(architecture.probabilities())
+            torch.autograd.backward(error + slow)
             alphas.step()
         if on_step:
             with torch.no_grad():
