@@ -53,9 +53,9 @@ def measure(
     absent: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mef-") as place:
         wanted = _wanted(spec, authors, Path(place), absent)
-        makers = {
-            shown: methods.from_models([model], device=device)[model] for shown, model in wanted.items()
-        }
+        makers: dict[str, Maker] = {}
+        for shown, model in wanted.items():
+            (makers[shown],) = methods.from_models([model], device=device).values()
         asked = {
             shown: seen
             for shown, model in wanted.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mefcli.api import load_fuser
 from mefcli.cli.app import COMMANDS
@@ -16,11 +17,12 @@ from mefcli.evaluation.metrics import METRICS
 from mefcli.evaluation.published import claims_of, systems, table_of
 from mefcli.reproduction import skills
 from mefcli.reproduction.ablations import Arm, Judged, check, judge, not_measured
-from mefcli.reproduction.table import AVERAGE, PAPER, Measured, measure, through_jpeg
+from mefcli.reproduction.table import AUTHORS, AVERAGE, PAPER, Measured, measure, through_jpeg
 from mefcli.reproduction.words import to_markdown
 from mefcli.training.settings import Settings, find_recipe
 from mefnets import MODELS
 from mefnets.claims import Claim, Skill, Table, Told
+from mefnets.ffmef.network import build as build_ffmef
 from tests.toolkit import Mef
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +113,16 @@ def test_the_paper_s_table_beside_ours(scenes: Path) -> None:
     assert any("authors" in words for words in found.absent)
     assert found.trained_on == {"ffmef": ("MEF_SSIM",)}
     assert any("reference" in words for words in found.absent)
+
+
+def test_the_authors_weights_have_a_row(scenes: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "their weights.pth"
+    torch.save(build_ffmef().state_dict(), theirs)
+    table = Table("table 1", "MEFB", row={"MEF_SSIM": 0.9621})
+    found = measure(MODELS["ffmef"], table, scenes, "plain", authors=theirs, max_megapixels=0.01)
+    assert set(found.rows) == {PAPER, AVERAGE, AUTHORS, "ffmef", "ffmef@paper"}
+    assert -1 <= found.rows[AUTHORS]["MEF_SSIM"] <= 1
+    assert not any("authors" in words for words in found.absent)
 
 
 def test_a_system_without_weights_of_the_papers_recipe_says_so(scenes: Path) -> None:
