@@ -141,11 +141,15 @@ def _tested(
     from mefcli.cli.train import run_shown
     from mefcli.reproduction import skills as known
     from mefcli.reproduction.ablations import check, held_scenes, not_measured, scenes_in
+    from mefcli.training.prepare import are_scenes
     from mefcli.training.settings import Settings
     from mefnets.claims import Claim, Pictures, Skill, Told
 
-    claims = [one for one in chosen if isinstance(one, Claim)]
-    skills = [one for one in chosen if isinstance(one, Skill)]
+    # Frames of any exposure, and moved ones, are made from the free pictures: photographed scenes have none.
+    simulated = [one for one in chosen if isinstance(one, Skill) or (isinstance(one, Claim) and one.moved)]
+    beyond_data = simulated if are_scenes(data) else []
+    claims = [one for one in chosen if isinstance(one, Claim) and one not in beyond_data]
+    skills = [one for one in chosen if isinstance(one, Skill) and one not in beyond_data]
     kinds: set[Pictures] = {one.pictures for one in skills}
     if any(one.moved for one in claims):
         kinds.add("moved")
@@ -171,6 +175,7 @@ def _tested(
         *check(spec, claims, judged, settings, seeds, trained, screen.say, moved=moved),
         *known.check(spec, skills, pictures, shared["device"], screen.say),
         *not_measured([one for one in chosen if isinstance(one, Told)]),
+        *not_measured(beyond_data, "its pairs are made from mef's free pictures, and --train names others"),
     ]
     return sorted(found, key=lambda one: [claim.name for claim in chosen].index(one.claim.name))
 

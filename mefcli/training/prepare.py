@@ -105,15 +105,22 @@ def data_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store:
     return open_store(path, cache)
 
 
+def are_scenes(path: Path) -> bool:
+    """Whether --data names scenes of one's own, packed or in a folder, instead of the free pictures."""
+    if path.is_dir():
+        return not (path / "split.csv").is_file()
+    return path.is_file() and is_scene_pack(path)
+
+
 def source_at(path: Path, cache: Path, say: Say = lambda words: None) -> Store | SceneStore:
     """What --data names: the free pictures, or scenes of one's own, packed or as they lie in a folder."""
-    if path.is_dir() and not (path / "split.csv").is_file():
+    if path.is_dir() and are_scenes(path):
         found = scenes.find(path)
         say(found.words())
         packed = cache / f"{path.resolve().name}.mefdata"
         pack_scenes(found, packed)
         return open_scenes(packed, cache)
-    if path.is_file() and is_scene_pack(path):
+    if are_scenes(path):
         return open_scenes(path, cache)
     return data_at(path, cache, say)
 

@@ -338,3 +338,12 @@ def test_what_cannot_be_reproduced_is_said(mef: Mef, words: tuple[str, ...], sai
     done = mef("reproduce", *words)
     assert done.code == 2
     assert said in " ".join(done.err.split())
+
+
+def test_photographed_scenes_leave_what_is_simulated_unmeasured(
+    scenes: Path, tmp_path: Path, mef: Mef
+) -> None:
+    words = ["--train", scenes, "--runs", tmp_path / "runs", "--claims", "ratios,two-under", "--json"]
+    found = json.loads(mef("reproduce", "mefcl", *words).out)
+    assert {one["verdict"] for one in found["claims"]} == {"not measured"}
+    assert all("free pictures" in one["note"] for one in found["claims"])
