@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -67,6 +67,12 @@ SIDES = (  # dark before bright, where light tells them apart
     ("infrared", "visible"),
     ("1", "2"),
 )
+_WORDS = "|".join(
+    re.escape(word)
+    for word in (*REFERENCES, *(side for pair in SIDES for side in pair))
+    if not word.isdigit()
+)
+SIDE_WORD = re.compile(rf"(?<=.)[_-](?:{_WORDS})$|^(?:{_WORDS})[_-](?=.)", re.IGNORECASE)
 COLOURS, DEPTHS = ("rgb", "images", "image", "color", "colour"), ("depth", "depths")
 DEPTH_READS = (".npy", ".png", ".tif", ".tiff")
 ARRAYS: tuple[tuple[str, str, Part], ...] = (  # NYU v2, as papers on depth pass it on
@@ -236,12 +242,24 @@ def _parallel(folder: Path) -> Iterator[Scene]:
         if one == "1" and sum(path.name.isdigit() for path in _folders(folder)) > 2:
             continue  # 1/, 2/, 3/ ...: a folder a scene
         references = _named(folder, *REFERENCES)
-        given = {path.stem: path for path in _pictures(references)} if references else {}
-        others = {path.stem: path for path in _pictures(second)}
-        for path in _pictures(first):
-            if path.stem in others:
-                yield Scene(path.stem, (path, others[path.stem]), given.get(path.stem))
+        given = _by_scene(_pictures(references)) if references else {}
+        ones, others = _by_scene(_pictures(first)), _by_scene(_pictures(second))
+        if len(one) > 1 and ones and others and not ones.keys() & others.keys():
+            raise InputError(
+                f"{first} and {second} share no scene: no two pictures in them have one name.",
+                "Name both pictures of a scene alike.",
+            )
+        for scene, path in ones.items():
+            if scene in others:
+                yield Scene(scene, (path, others[scene]), given.get(scene))
         return
+
+
+def _by_scene(paths: Sequence[Path]) -> dict[str, Path]:
+    """Pictures by what their names say beside the side that they show: 001_A and A-001 are scene 001."""
+    scenes = [SIDE_WORD.sub("", path.stem) for path in paths]
+    unique = len(set(scenes)) == len(scenes)
+    return {scene if unique else path.stem: path for scene, path in zip(scenes, paths, strict=True)}
 
 
 def _pairs(folder: Path) -> Iterator[Scene]:

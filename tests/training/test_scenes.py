@@ -73,6 +73,13 @@ def parallel(folder: Path) -> None:
         shot(folder / "over" / f"{k}.jpg", k, 2)
 
 
+def sides_in_names(folder: Path) -> None:
+    for k in range(5):
+        shot(folder / "imageA" / f"00{k}_A.png", k, -2)
+        shot(folder / "imageB" / f"00{k}_B.png", k, 2)
+        shot(folder / "GT" / f"gt-00{k}.png", k)
+
+
 def multifocus(folder: Path) -> None:
     for k in range(5):
         for side in ("source_1", "source_2", "full_clear"):
@@ -98,6 +105,7 @@ def plain(folder: Path) -> None:
         (sice, "SICE", 6, 4, 6),
         (kalantari, "Kalantari", 6, 3, 0),
         (parallel, "parallel folders", 5, 2, 0),
+        (sides_in_names, "parallel folders", 5, 2, 5),
         (multifocus, "parallel folders", 5, 2, 5),
         (lytro, "named pairs", 4, 2, 0),
         (plain, "scene folders", 4, 3, 4),
@@ -115,6 +123,14 @@ def test_data_sets_are_understood_as_they_are_distributed(
     held = [scene for scene in found.scenes if scene.part == "val"]
     assert 0 < len(held) < scenes
     assert f"{scenes} scenes of {frames} frames" in found.words()
+
+
+def test_two_sides_that_share_no_name_are_not_taken_for_two_scenes(tmp_path: Path) -> None:
+    for k in range(4):
+        shot(tmp_path / "under" / f"{k}.png", k, -2)
+        shot(tmp_path / "over" / f"shot{k}.png", k, 2)
+    with pytest.raises(InputError, match="share no scene"):
+        find(tmp_path)
 
 
 def test_folders_of_train_and_test_decide_the_split(tmp_path: Path) -> None:
