@@ -312,7 +312,7 @@ class RecordedBrackets(Simulator):
         side = min(wanted, float(short))
         width, height = side / entry.width, side / entry.height
         left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-        turns = 0 if whole else int(rng.integers(4))
+        turns = 0 if whole else self._turns(rng)
         return Crop(left, top, width, height, flip=bool(rng.random() < 0.5), turns=turns)
 
     def _bytes(self, crop: Crop, picture: NDArray[np.generic]) -> Bytes:

@@ -201,10 +201,14 @@ class Simulator:
             turns = 0
         else:
             side = min(self.data.crop_px * rng.uniform(1.0, 2.0), float(short))
-            turns = int(rng.integers(4))
+            turns = self._turns(rng)
         width, height = side / full.width, side / full.height
         left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
         return Crop(left, top, width, height, flip=bool(rng.random() < 0.5), turns=turns)
+
+    def _turns(self, rng: np.random.Generator) -> int:
+        """Quarter turns of a patch."""
+        return 4 // self.data.turns * int(rng.integers(self.data.turns))
 
     def _pixels(self, view: int, crop: Crop) -> NDArray[np.float16]:
         full = self.store.entries[view].levels[0]
@@ -224,7 +228,7 @@ class Simulator:
         side = min(size * rng.uniform(*FINER), float(short))
         width, height = side / full.width, side / full.height
         left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-        crop = Crop(left, top, width, height, bool(rng.random() < 0.5), int(rng.integers(4)))
+        crop = Crop(left, top, width, height, bool(rng.random() < 0.5), self._turns(rng))
         return crop.cut(self.store.level(view), size)
 
     # ---- batches ---------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class Data:
     crop_px: int = 128
     batch: int = 8
     views: Literal["patches", "whole"] = "whole"  # native-scale patches, or whole views reduced to crop_px
+    turns: Literal[4, 2] = 4  # of patches, which are mirrored, too: quarter turns, or half turns only
     spread_ev: tuple[float, float] = (2.0, 7.0)  # between the darkest and the brightest frame
     lopsided: float = 0.0  # share of brackets whose frames are all under- or all over-exposed
     misaligned: float = 0.0  # share of brackets with camera motion and local motion

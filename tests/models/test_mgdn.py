@@ -268,6 +268,16 @@ def test_the_papers_recipe_has_nothing_of_ours():
         assert float((network(frames) - frames.mean(1)).abs().mean()) > 0.1  # not the mean to begin with
 
 
+@pytest.mark.parametrize(
+    ("name", "crop_px", "turns"),
+    [("mgdn", 64, 4), ("mgdn-focus", 64, 4), ("mgdn-moving", 128, 2), ("mgdn-depth", 64, 4)],
+)
+def test_the_papers_patches_are_patches(name: str, crop_px: int, turns: int):
+    """Its own words: whole views of recorded pictures, made small, would be another recipe."""
+    data = find_recipe(name, "paper").data
+    assert (data.views, data.crop_px, data.turns, data.batch) == ("patches", crop_px, turns, 4)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_an_objective(task: str):
     """Widths and stages are the task's: with those of exposures, every other one failed."""

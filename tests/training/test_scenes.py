@@ -354,6 +354,10 @@ def test_a_moving_scene_keeps_the_light_of_its_middle_frame(tmp_path: Path) -> N
         assert shown.any()
         assert (light - batch.target).abs()[shown].mean() < 0.03 * batch.target[shown].mean()
     assert float(batch.target.max()) <= 1
+    for turns, seen in ((4, {0, 1, 2, 3}), (2, {0, 2})):  # two: four-fold flips, with the mirror
+        patches = RecordedMoving(store, replace(data, views="patches", turns=turns))
+        cuts = [patches._cut_of(store.entries[0], np.random.default_rng(k)) for k in range(40)]
+        assert {cut.turns for cut in cuts} == seen
     held = held_out(store, 64, 9)
     assert len(held) == 2
     assert held[0].lights is not None

@@ -89,7 +89,7 @@ FOCUS = Recipe(
     variants={
         "paper": {
             **PAPER,
-            "data": Data(stack="focus", crop_px=64, batch=4, target=True),
+            "data": Data(stack="focus", crop_px=64, batch=4, views="patches", target=True),
             "objective": partial(paper, task="focus"),
             "steps": 62_000,
         },
@@ -117,7 +117,16 @@ MOVING = Recipe(
     variants={
         "paper": {
             **PAPER,
-            "data": Data(frames=(3, 3), stack="moving", crop_px=128, batch=4, misaligned=0.7, target=True),
+            "data": Data(
+                frames=(3, 3),
+                stack="moving",
+                crop_px=128,
+                batch=4,
+                views="patches",
+                turns=2,
+                misaligned=0.7,
+                target=True,
+            ),
             "objective": partial(paper, "deghosting"),
             "steps": 277_500,  # 15,000 epochs of 74 scenes
             "schedule": halved_late,
@@ -140,7 +149,15 @@ DEPTH = Recipe(
     variants={
         "paper": {
             **PAPER,
-            "data": Data(frames=(1, 1), stack="depth", crop_px=64, batch=4, misaligned=0.6, target=True),
+            "data": Data(
+                frames=(1, 1),
+                stack="depth",
+                crop_px=64,
+                batch=4,
+                views="patches",
+                misaligned=0.6,
+                target=True,
+            ),
             "objective": partial(paper, "depth"),
             "steps": 62_000,
             "options": {**OPTIONS, "task": "depth"},
