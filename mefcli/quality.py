@@ -21,12 +21,24 @@ NAMES = ("MEF_SSIM", "Q_ABF", "Q_W", "Q_CV", "crushed", "blown", "colour")
 MEGAPIXELS = 0.25
 PICTURES = "darkest and brightest usable frame of {scenes} scenes, at most {megapixels:g} MP"
 DIGITS = 5
+STAR = "*"  # after a number that weights were trained on
+STARRED = f"{STAR} what the weights were trained on: such a number flatters them."
 
 
 def quality_of(spec: ModelSpec, path: Path | None = None) -> Mapping[str, float] | None:
     """The means of a model with the weights that are here; None where nobody measured them.
 
     `path`: its weights, where they may be others than those that are found by its name."""
+    row = _row(spec, path)
+    return None if row is None else {name: row[name] for name in NAMES}
+
+
+def trained_on(spec: ModelSpec, path: Path | None = None) -> tuple[str, ...]:
+    """Those of the measures that were in the loss of the weights: these numbers flatter them."""
+    return tuple((_row(spec, path) or {}).get("trained_on", ()))
+
+
+def _row(spec: ModelSpec, path: Path | None) -> Mapping[str, Any] | None:
     if path is not None and path != checkpoints.find_weights(spec):
         return None
     for folder in checkpoints.weight_folders():
@@ -35,21 +47,33 @@ def quality_of(spec: ModelSpec, path: Path | None = None) -> Mapping[str, float]
             continue
         if spec.weights and row["weights_sha256"] != checkpoints.known_hashes(folder).get(spec.weights):
             return None
-        return {name: row[name] for name in NAMES}
+        return row  # type: ignore[no-any-return]
     return None
 
 
 def words_of(spec: ModelSpec) -> str:
     """What is known of a model's pictures, in a few words."""
-    return spec.merit or words(quality_of(spec))
+    return spec.merit or words(quality_of(spec), trained_on(spec))
 
 
-def words(quality: Mapping[str, float] | None) -> str:
-    """structure 0.983, tone 274, lost 0.2 %"""
+def words(quality: Mapping[str, float] | None, asked: Sequence[str] = ()) -> str:
+    """structure 0.983*, tone 274, lost 0.2 %*"""
     if quality is None:
         return "not measured"
+    structure, tone, lost = cells(quality, asked)
+    return f"structure {structure}, tone {tone}, lost {lost}"
+
+
+def cells(quality: Mapping[str, float], asked: Sequence[str] = ()) -> tuple[str, str, str]:
+    """Structure, tone, and what is lost; with a star where the weights were `asked` for it in training."""
     lost = 100 * (quality["crushed"] + quality["blown"])
-    return f"structure {quality['MEF_SSIM']:.3f}, tone {quality['Q_CV']:.0f}, lost {lost:.1f} %"
+    told = {
+        "MEF_SSIM": f"{quality['MEF_SSIM']:.3f}",
+        "Q_CV": f"{quality['Q_CV']:.0f}",
+        "crushed": f"{lost:.1f} %",
+    }
+    structure, tone, lost_words = (f"{word}{STAR}" if name in asked else word for name, word in told.items())
+    return structure, tone, lost_words
 
 
 def measure(
@@ -77,16 +101,19 @@ def measure(
         wanted = not names or name in names
         if not wanted or (spec.weights and sha256 is None):
             continue
+        asked = methods.trained_on([name], NAMES).get(name, ())
         if not anew and name in rows and rows[name]["weights_sha256"] == sha256:
+            rows[name]["trained_on"] = list(asked)
             continue
         makers = methods.from_models([name])
         scored = list(methods.evaluate(found, makers, names=NAMES, max_pixels=MEGAPIXELS, ends=True))
         means = ranking.means(scored)[name]
         rows[name] = {
             "weights_sha256": sha256,
+            "trained_on": list(asked),
             **{key: round(value, DIGITS) for key, value in means.items() if not math.isnan(value)},
         }
-        on_model(name, words(rows[name]))
+        on_model(name, words(rows[name], asked))
         _write(path, pictures, rows)
     _write(path, pictures, rows)
     return path

@@ -112,7 +112,7 @@ def _weights() -> Iterator[Check]:
     from mefcli.cli.models import state_of
     from mefcli.engines import runs_without_torch
     from mefcli.errors import MefError, flag
-    from mefcli.quality import quality_of, words
+    from mefcli.quality import words_of
     from mefnets import DEFAULT_MODEL
 
     try:
@@ -130,7 +130,7 @@ def _weights() -> Iterator[Check]:
                 yield f"model {spec.name}", error.spelled(flag)[0], False
                 continue
             engine = "runs without torch" if runs_without_torch(spec.name) else "runs in torch"
-            good = words(quality_of(spec))
+            good = words_of(spec)
             yield f"model {spec.name}", f"ready: {good}; {engine}; weights {sha256[:12]}", True
         else:
             missing = False if spec.name == DEFAULT_MODEL else None

@@ -62,6 +62,7 @@ def list_(json: o.Json = False) -> None:
         "Quality of pairs: structure (MEF-SSIM, more is better), tone (Q_CV, less is better), lost (what a "
         "frame shows and the result does not). Costs are of a megapixel that the network sees."
     )
+    screen.say(quality.STARRED)
 
 
 def show(name: Name, json: o.Json = False) -> None:
@@ -213,6 +214,7 @@ def _facts(spec: ModelSpec, path: Path | None = None) -> dict[str, Any]:
         "licence": spec.licence,
         "state": state_of(spec),
         "quality": quality.quality_of(spec, path),
+        "quality_trained_on": list(quality.trained_on(spec, path)),
         "merit": spec.merit or None if path == checkpoints.find_weights(spec) else None,
         "cpu_s_per_megapixel": spec.cost.cpu_s if spec.cost else None,
         "weights": str(path) if path else spec.weights,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mefcli import checkpoints, quality
+from mefcli.training import lineage
 from mefnets import MODELS
 from tests.toolkit import Mef
 
@@ -22,6 +23,19 @@ def test_every_shipped_model_is_measured_with_the_weights_that_are_shipped(name:
         found = quality.quality_of(spec)
         assert found is not None, "measure it: mef train scores SCENES"
         assert set(found) == set(quality.NAMES)
+        path = checkpoints.find_weights(spec)
+        asked = lineage.asked_of(path) if path else ()
+        assert quality.trained_on(spec) == tuple(name for name in quality.NAMES if name in asked)
+
+
+def test_what_weights_were_trained_on_has_a_star(mef: Mef) -> None:
+    row = {"MEF_SSIM": 0.97, "Q_CV": 280.0, "crushed": 0.001, "blown": 0.002}
+    assert quality.words(row) == "structure 0.970, tone 280, lost 0.3 %"
+    assert quality.words(row, ("MEF_SSIM", "crushed", "blown")) == "structure 0.970*, tone 280, lost 0.3 %*"
+    listed = mef("models", "list")
+    assert "*" not in listed.out.partition("ffmef@paper")[2]  # the paper asks for no measure
+    assert "0.982*" in listed.out
+    assert "what the weights were trained on" in listed.err
 
 
 def test_scores_of_other_weights_count_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
