@@ -6,11 +6,13 @@ In a page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is written b
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,8 +23,10 @@ from mefcli.cli.app import COMMANDS
 from mefcli.cli.lazy import Entry, build, help_and_examples
 from mefcli.estimate import fusion_s
 from mefcli.formats.table import readme_table
-from mefcli.quality import quality_of, words_of
+from mefcli.quality import cells, quality_of, trained_on, words_of
 from mefcli.tasks import ABOUT, About
+from mefcli.training.differences import rows
+from mefcli.training.settings import find_recipe
 from mefnets import DEFAULT_MODEL, DEFAULT_MODELS, MODELS, ModelSpec, Task
 from mefnets.engine.sizes import WORKING_SIZE_MP, mode_for
 
@@ -98,8 +102,7 @@ def _quality(spec: ModelSpec) -> list[str]:
     found = quality_of(spec)
     if found is None:
         return ["–"] * 3
-    lost = 100 * (found["crushed"] + found["blown"])
-    return [f"{found['MEF_SSIM']:.3f}", f"{found['Q_CV']:.0f}", f"{lost:.1f} %"]
+    return [cell.replace("*", r"\*") for cell in cells(found, trained_on(spec))]
 
 
 def _paper(spec: ModelSpec) -> str:
@@ -133,14 +136,71 @@ def costs() -> str:
     )
 
 
+# ---- cards -----------------------------------------------------------------------------------------------
+
+
+def recipes(*names: str) -> str:
+    """A card: the settings in which the paper's recipe and ours differ, and what one of them does alone."""
+    recipes = {name: (find_recipe(name, "paper"), find_recipe(name)) for name in names}
+    every = json.loads((ROOT / "docs/trainings.json").read_text(encoding="utf-8"))
+    trained = next((every[name] for name in names if name in every), {})
+    measured = trained.get("scores", {})
+    lines = [
+        [f"{row.title} (`{row.setting}`)", row.paper, row.ours, row.why, _alone(row.setting, measured)]
+        for row in rows(recipes)
+    ]
+    theirs, _ = recipes[names[0]]
+    lines += [
+        [f"`{name}`", f"`{value}`", f"`{_preset(names[0], name)}`", "above", _alone(name, measured)]
+        for name, value in theirs.options.items()
+        if name in measured
+    ]
+    shown = table(("setting", "paper or code", "we do", "why", "theirs alone, measured"), iter(lines))
+    if not measured:
+        return shown
+    ours, other = measured["ours"], _alone("another seed", measured)
+    return (
+        f"{shown}\n\n{trained['steps']} steps at {trained['crop_px']} px; ours as it is "
+        f"{ours['mef_ssim']:.4f} and {ours['q_cv']:.0f}, with another seed {other}."
+    )
+
+
+def _alone(setting: str, measured: dict[str, dict[str, float]]) -> str:
+    """What the paper's setting alone changes: MEF-SSIM and Q_CV, less ours."""
+    if setting not in measured:
+        return ""
+    gains = {key: value - measured["ours"][key] for key, value in measured[setting].items()}
+    return f"{gains['mef_ssim']:+.4f}, {gains['q_cv']:+.0f}"
+
+
+def _preset(name: str, option: str) -> object:
+    """What an option of a network is where nobody sets it."""
+    spec = MODELS[name]
+    if option in spec.options:
+        return spec.options[option]
+    module = importlib.import_module(spec.module)
+    for one in [module.build, *vars(module).values()]:
+        if callable(one) and option in (takes := inspect.signature(one).parameters):
+            return takes[option].default
+    raise KeyError(option)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "models": models,
     "commands": commands,
     "formats": readme_table,
     "tasks": tasks,
     "costs": costs,
+    "ffmef": partial(recipes, "ffmef"),
+    "ffmef_tasks": partial(recipes, "ffmef-focus", "ffmef-infrared"),
+    "crmef": partial(recipes, "crmef-fast", "crmef", "crmef-align"),
+    "mefcl": partial(recipes, "mefcl"),
+    "lcndr": partial(recipes, "lcndr"),
+    "mgdn": partial(recipes, "mgdn"),
+    "mgdn_tasks": partial(recipes, "mgdn-focus", "mgdn-moving", "mgdn-depth"),
 }
-PAGES = ("README.md", "docs/engine.md")
+CARDS = tuple(f"models/mefnets/{name}/README.md" for name in ("ffmef", "crmef", "mefcl", "lcndr", "mgdn"))
+PAGES = ("README.md", "docs/engine.md", *CARDS)
 
 
 # ---- the command reference -------------------------------------------------------------------------------

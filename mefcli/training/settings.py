@@ -7,7 +7,7 @@ import importlib.util
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mefcli.errors import ModelError, UsageError, named
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mefnets.spec import ModelSpec
 
 SMOKE_STEPS = 6
+# What a recipe is rather than how it is set, and what its loss asks for: variants change these as a whole.
+NO_SETTINGS = {"model", "data", "objective", "stages", "options", "variants", "critic_lr"}
+WITH_THE_LOSS = {"stack", "target", "clean", "fewer", "windows", "window_px", "disc_px", "as_recorded"}
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -79,16 +82,41 @@ def has_recipe(spec: ModelSpec) -> bool:
 
 
 def find_recipe(name: str, variant: str = "") -> Recipe:
+    """`variant`: one of the recipe's; VARIANT.SETTING: the recipe with that one setting of the variant."""
     recipes = all_recipes()
     if name not in recipes:
         raise ModelError(f"There is no recipe for {name!r}.", f"Recipes: {', '.join(sorted(recipes))}.")
     recipe = recipes[name]
     if not variant:
         return recipe
-    if variant not in recipe.variants:
-        known = ", ".join(sorted(recipe.variants)) or "none"
-        raise UsageError(f"{name} has no variant {variant!r}.", f"Variants: {known}.")
-    return varied(recipe, recipe.variants[variant])
+    known, _, setting = variant.partition(".")
+    if known not in recipe.variants:
+        there = ", ".join(sorted(recipe.variants)) or "none"
+        raise UsageError(f"{name} has no variant {known!r}.", f"Variants: {there}.")
+    other = varied(recipe, recipe.variants[known])
+    return varied(recipe, one_of(other, recipe, known, setting)) if setting else other
+
+
+def by_setting(recipe: Recipe) -> dict[str, Any]:
+    """What is set, by name: of the run, of its pictures, and of the network where the recipe sets it."""
+    run = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in NO_SETTINGS}
+    seen = {f.name: getattr(recipe.data, f.name) for f in fields(recipe.data)}
+    return {
+        **run,
+        **{name: value for name, value in seen.items() if name not in WITH_THE_LOSS},
+        **recipe.options,
+    }
+
+
+def one_of(other: Recipe, recipe: Recipe, variant: str, setting: str) -> dict[str, object]:
+    """The changes that give `recipe` this one setting of `other`, which is its `variant`."""
+    theirs, ours = by_setting(other), by_setting(recipe)
+    differ = sorted(name for name in theirs if name not in ours or ours[name] != theirs[name])
+    if setting not in differ:
+        raise UsageError(
+            f"The variant {variant} has no {setting!r} that differs.", f"It differs in {', '.join(differ)}."
+        )
+    return {setting: theirs[setting]}
 
 
 def varied(recipe: Recipe, changes: dict[str, object]) -> Recipe:

@@ -58,7 +58,8 @@ class Data:
     fewer: float = 1.0  # above 1 short brackets are more frequent: 2 of 2 to 9 make 35 % pairs
     crop_px: int = 128
     batch: int = 8
-    views: Literal["patches", "whole"] = "whole"  # native-scale patches, or whole views reduced to crop_px
+    # Near native scale, or whole views reduced to crop_px. Simulated stacks other than exposures are patches.
+    views: Literal["patches", "whole"] = "whole"
     turns: Literal[4, 2] = 4  # of patches, which are mirrored, too: quarter turns, or half turns only
     spread_ev: tuple[float, float] = (2.0, 7.0)  # between the darkest and the brightest frame
     lopsided: float = 0.0  # share of brackets whose frames are all under- or all over-exposed

@@ -262,6 +262,7 @@ def taught(
     """Our recipe for a network: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
 
     `recipe` itself stays as the variant "untaught", and all its other variants stay what they were.
+    `norms_rest`: 1 for networks without batch norms.
     """
     own: dict[str, object] = {
         "objective": recipe.objective,

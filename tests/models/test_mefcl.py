@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mefcli import checkpoints
 from mefcli.errors import ModelError
 from mefcli.training.features import load_features
 from mefcli.training.settings import find_recipe
+from mefnets import mefcl
 from mefnets.mefcl.features import (
     ALTERATIONS,
     FeatureNet,
@@ -151,6 +153,8 @@ def test_the_papers_recipe_has_nothing_of_ours():
     assert (recipe.optimiser, recipe.schedule, recipe.warmup_steps) == ("rmsprop", "constant", 0)
     assert (recipe.clip_norm, recipe.clip_value, recipe.ema, recipe.wide) == (None, None, 0, False)
     assert (recipe.lr, recipe.data.batch, recipe.data.crop_px, recipe.data.lopsided) == (1e-4, 20, 64, 0)
+    spec = mefcl.adapt(replace(mefcl.SPEC, options=recipe.options))
+    assert (mefcl.SPEC.tiling.mirror_px, spec.tiling.mirror_px) == (16, 0)
     network = build(**recipe.options)
     assert float(network.narrow[-1].conv.weight.detach().abs().max()) <= 0.1  # truncated normal, no carrier
 

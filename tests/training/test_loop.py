@@ -299,6 +299,20 @@ def test_a_variant_changes_recipe_data_and_network_options() -> None:
         find_recipe("mertens")
 
 
+def test_one_setting_of_the_paper_is_taken_alone() -> None:
+    ours, paper = find_recipe("lcndr"), find_recipe("lcndr", "paper")
+    assert find_recipe("lcndr", "paper.ema") == replace(ours, ema=0.0)
+    assert find_recipe("lcndr", "paper.grid") == replace(ours, options={"grid": 0})
+    batch = find_recipe("lcndr", "paper.batch")
+    assert batch.data == replace(ours.data, batch=paper.data.batch)
+    with pytest.raises(UsageError, match="no 'emma' that differs") as error:
+        find_recipe("lcndr", "paper.emma")
+    assert "clip_norm" in str(error.value.hint)
+    assert "optimiser" not in str(error.value.hint)  # Adam is the paper's
+    with pytest.raises(UsageError, match="no variant 'nonsense'"):
+        find_recipe("lcndr", "nonsense.ema")
+
+
 def test_another_crop_has_a_folder_of_its_own() -> None:
     usual, small = (Settings("lcndr", Path("data"), crop_px=crop) for crop in (None, 64))
     assert usual.folder != small.folder

@@ -38,7 +38,7 @@ UNIFORM = {
 
 
 def papers_cosine(progress: float) -> float:
-    """From lr to 1e-10, where lr is 1e-4."""
+    """A cosine from lr to 1e-10, where lr is 1e-4."""
     low = 1e-10 / 1e-4
     return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
 

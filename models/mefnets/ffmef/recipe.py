@@ -127,6 +127,7 @@ RECIPE = taught(
     steps=8000,
     lr=5e-4,
     ema=0.995,
+    norms_rest=1.0,
     measures=0.1,
     tone=1 / 20_000,
     rising=(0.0, 0.2),
@@ -136,7 +137,15 @@ RECIPE = taught(
 # GIF, as the authors do for pairs of this kind. A step of four pairs takes about half a CPU-second.
 FOCUS = Recipe(
     model="ffmef-focus",
-    data=Data(stack="focus", crop_px=128, batch=4, misaligned=0.5, target=True, as_recorded=True),
+    data=Data(
+        stack="focus",
+        crop_px=128,
+        batch=4,
+        views="patches",
+        misaligned=0.5,
+        target=True,
+        as_recorded=True,
+    ),
     objective=partial(TruthObjective, "luma", swap=True),  # without it flat places are the far frame's
     stages=(Stage(0.6, {"crop_px": 192, "batch": 2}),),
     steps=20_000,
@@ -157,7 +166,7 @@ FOCUS = Recipe(
 INFRARED = replace(
     FOCUS,
     model="ffmef-infrared",
-    data=Data(stack="infrared", crop_px=128, batch=4, misaligned=0.5, target=True),
+    data=Data(stack="infrared", crop_px=128, batch=4, views="patches", misaligned=0.5, target=True),
     objective=partial(TruthObjective, "luma"),  # the visible frame comes first
     variants={
         "paper": {

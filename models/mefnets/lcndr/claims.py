@@ -39,6 +39,13 @@ CLAIMS = (
     _claim("add-add", "Two ends that add over-expose.", _ENDS, "add_add", 0.886),
     _claim("add-multiply", "The ends exchanged make artefacts.", _ENDS, "add_multiply", 0.816),
     _claim("multiply-multiply", "Two ends that multiply are less.", _ENDS, "multiply_multiply", 0.902),
+    Claim(
+        name="without-coordination",
+        says="Without colour coordination, each plane fused by itself, colours are less true.",
+        where="colour coordination; our copy has no figures",
+        without="paper_without_coordination",
+        instead="colour",
+    ),
     Skill(
         name="sequence",
         says="Three frames, one after another, tell more than two.",

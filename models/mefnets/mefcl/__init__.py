@@ -1,5 +1,7 @@
 """MEF-CL: dense network trained with contrastive learning; fuses any two exposures."""
 
+from dataclasses import replace
+
 from mefnets.spec import Cost, ModelSpec, Paper, Tiling
 
 PAPER = Paper(
@@ -21,3 +23,10 @@ SPEC = ModelSpec(
     summary="dense network with contrastive learning; any two exposures",
     cost=Cost(cpu_s=12, held_bytes=2158),
 )
+
+
+def adapt(spec: ModelSpec) -> ModelSpec:
+    """The spec that follows from build options: the paper shows the network no more than the picture."""
+    if spec.options.get("padding") != "reflect":
+        return spec
+    return replace(spec, tiling=replace(spec.tiling, mirror_px=0))

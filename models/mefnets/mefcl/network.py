@@ -116,5 +116,6 @@ class MEFCL(nn.Module):
         return in_strips(self._picture, x, halo=REACH, rows=STRIP_ROWS)
 
 
-def build(**options: object) -> nn.Module:
+def build(*, padding: Literal["mirror", "reflect"] = "mirror", **options: object) -> nn.Module:
+    """`padding`: whether the engine mirrors the picture, or only the network reflects, layer by layer."""
     return MEFCL(**options)  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ PAPER: dict[str, Any] = {
     "clip_norm": None,
     "ema": 0.0,
     "wide": False,
-    "options": {"start": "none"},
+    "options": {"start": "none", "padding": "reflect"},
 }
 
 RECIPE = Recipe(
@@ -91,6 +91,7 @@ RECIPE = taught(
     stages=(Stage(0.75, {"crop_px": 256, "batch": 3, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=3e-4,
+    norms_rest=1.0,
     swap=True,
     neighbours=0.0,  # of two dark ones this network makes a bright picture
 )

@@ -74,13 +74,22 @@ RECIPE = taught(
     stages=(Stage(0.7, {"crop_px": 224, "windows": 1, "window_px": 96}),),
     steps=8000,
     lr=2e-4,
+    norms_rest=1.0,
 )
 
 # Focus stacks: L1, slopes and structure against everything in focus. `--variant paper` has L1 and masked
 # mutual information only, 64 px patches and default initial weights; its 62,000 iterations are the authors'.
 FOCUS = Recipe(
     model="mgdn-focus",
-    data=Data(stack="focus", crop_px=96, batch=2, misaligned=0.5, target=True, as_recorded=True),
+    data=Data(
+        stack="focus",
+        crop_px=96,
+        batch=2,
+        views="patches",
+        misaligned=0.5,
+        target=True,
+        as_recorded=True,
+    ),
     objective=partial(TruthObjective, "rgb", swap=True),
     steps=20_000,
     lr=4e-4,
@@ -107,7 +116,15 @@ def halved_late(progress: float) -> float:
 # information of the reference and either side, 128 px patches with four-fold flips and the code's rate.
 MOVING = Recipe(
     model="mgdn-moving",
-    data=Data(frames=(3, 3), stack="moving", crop_px=64, batch=4, misaligned=0.7, target=True),
+    data=Data(
+        frames=(3, 3),
+        stack="moving",
+        crop_px=64,
+        batch=4,
+        views="patches",
+        misaligned=0.7,
+        target=True,
+    ),
     objective=partial(MGDNObjective, "moving", mi_weight=0.0, ssim_weight=0.0),
     stages=(Stage(0.6, {"crop_px": 96, "batch": 2}),),
     steps=20_000,
@@ -139,7 +156,15 @@ MOVING = Recipe(
 # network for x4 and x8, which paints the depth, at any factor too; how long it learns nobody states.
 DEPTH = Recipe(
     model="mgdn-depth",
-    data=Data(frames=(1, 1), stack="depth", crop_px=96, batch=2, misaligned=0.6, target=True),
+    data=Data(
+        frames=(1, 1),
+        stack="depth",
+        crop_px=96,
+        batch=2,
+        views="patches",
+        misaligned=0.6,
+        target=True,
+    ),
     objective=DepthObjective,
     stages=(Stage(0.6, {"crop_px": 160, "batch": 1}),),
     steps=20_000,
