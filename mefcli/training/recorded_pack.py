@@ -18,6 +18,7 @@ from mefcli.errors import InputError, UnreadableError
 from mefcli.formats.source import RESTORE
 from mefcli.training.camera import Bytes, Floats
 from mefcli.training.pack import PHOTO_QUALITY, zip_entry
+from mefcli.training.related import check_related
 from mefcli.training.scenes import Found, Scene
 
 FORMAT = 1
@@ -32,6 +33,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 def pack_scenes(found: Found, out: Path) -> None:
     """Pack scenes into `out`; replaces it only when complete."""
+    check_related(found)
     out.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     with storage.written(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:

@@ -67,11 +67,8 @@ SIDES = (  # dark before bright, where light tells them apart
     ("infrared", "visible"),
     ("1", "2"),
 )
-_WORDS = "|".join(
-    re.escape(word)
-    for word in (*REFERENCES, *(side for pair in SIDES for side in pair))
-    if not word.isdigit()
-)
+SIDE_NAMES = frozenset(side for pair in SIDES for side in pair if not side.isdigit())
+_WORDS = "|".join(re.escape(word) for word in (*REFERENCES, *sorted(SIDE_NAMES)))
 SIDE_WORD = re.compile(rf"(?<=.)[_-](?:{_WORDS})$|^(?:{_WORDS})[_-](?=.)", re.IGNORECASE)
 COLOURS, DEPTHS = ("rgb", "images", "image", "color", "colour"), ("depth", "depths")
 DEPTH_READS = (".npy", ".png", ".tif", ".tiff")

@@ -158,6 +158,28 @@ def test_a_folder_that_is_none_of_these_is_refused_with_the_layout(tmp_path: Pat
     assert "SCENE/1.jpg" in str(error.value)
 
 
+def test_an_album_is_not_taken_for_scenes(tmp_path: Path) -> None:
+    """Folders of holiday pictures, of several sizes: each a scene of its own."""
+    for k in range(6):
+        for number in range(3):
+            shot(tmp_path / "album" / f"day{k}" / f"{number}.jpg", 10 * k + number, number - 1)
+            shot(tmp_path / "roll" / f"img{k}-{number + 1}.jpg", 10 * k + number)
+    for name in ("album", "roll"):
+        with pytest.raises(InputError, match="do not show one scene: this is an album") as error:
+            pack_scenes(find(tmp_path / name), tmp_path / "out.mefdata")
+        assert "SCENE/1.jpg" in str(error.value.hint)
+        assert not (tmp_path / "out.mefdata").exists()
+
+
+def test_sides_that_are_named_are_pairs_whatever_they_show(tmp_path: Path) -> None:
+    """Infrared need not look like light."""
+    for k in range(4):
+        shot(tmp_path / f"scene{k}" / "IR.jpg", 10 + k)
+        shot(tmp_path / f"scene{k}" / "VI.jpg", k)
+    pack_scenes(find(tmp_path), tmp_path / "out.mefdata")
+    assert (tmp_path / "out.mefdata").exists()
+
+
 def test_frames_of_different_sizes_are_named(tmp_path: Path) -> None:
     plain(tmp_path)
     shot(tmp_path / "scene2" / "0.png", 2, size=(60, 60))
