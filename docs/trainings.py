@@ -1,9 +1,12 @@
-"""Measures what each setting of a paper does to our recipe: `python docs/trainings.py DATA [SYSTEM ...]`.
+"""Measures what settings and parts of a network do, by short trainings: `python docs/trainings.py DATA`.
 
-Our recipe is trained for some minutes on small crops, again with another seed, and once for each setting in
-which the paper's differs, with that one of the paper's (`mef train SYSTEM --variant paper.SETTING`). All are
-judged on the eight validation scenes. Writes docs/trainings.json, which docs/generate.py shows in the
-cards; what is there already is left as it is. About an hour and a half of one core.
+Settings: our recipe is trained for some minutes on small crops, again with another seed, and once for each
+setting in which the paper's differs, with that one of theirs (`mef train SYSTEM --variant paper.SETTING`).
+Parts: our recipe without a teacher, with and without what the paper's own ablations take away. All are judged
+on the eight validation scenes. `mef reproduce` tests the papers' claims with their own recipes, at length.
+
+Writes docs/trainings.json, which docs/generate.py shows in the cards; what is there already is left as it is.
+About two hours of one core.
 """
 
 from __future__ import annotations
@@ -35,7 +38,14 @@ OF_PICTURES = {
     "fisheye",
 }
 NOT_BY_ITSELF = OF_PICTURES | WITH_THE_LOSS | {"normals", "extremes", "steps", "betas"}
-MEASURES = {"mef_ssim": 4, "q_abf": 4, "q_w": 4, "q_cv": 1}
+# System, steps, side of the crops, and the variants that are compared with `untaught`.
+PARTS = {
+    "ffmef": (500, 96, ("firm-saturation", "plain-mean", "no-global")),
+    "crmef-fast": (150, 64, ("one-relighting", "no-relighting")),
+    "lcndr": (150, 64, ("without_cem", "without_sam", "without_erm", "without_coordination")),
+    "mgdn": (90, 64, ("without_mi", "own_guidance", "static_filters")),
+}
+DIGITS = {"mef_ssim": 4, "q_abf": 4, "q_w": 4, "q_cv": 1, "luma": 2}
 
 
 def compared(system: str) -> list[str]:
@@ -46,31 +56,32 @@ def compared(system: str) -> list[str]:
 def trained(run: Settings) -> dict[str, float]:
     shutil.rmtree(run.folder, ignore_errors=True)  # of a measurement that was broken off
     outcome = Trainer(prepare(run)).train()
-    return {name: round(outcome.scores[name], digits) for name, digits in MEASURES.items()}
+    return {name: round(outcome.scores[name], digits) for name, digits in DIGITS.items()}
 
 
-def main(data: Path, systems: list[str]) -> None:
-    kept = json.loads(FOUND.read_text(encoding="utf-8")) if FOUND.is_file() else {}
-    for system in systems or STEPS:
-        rows = kept.setdefault(system, {"steps": STEPS[system], "crop_px": CROP_PX, "scores": {}})["scores"]
-        ours = Settings(
-            model=system,
-            data=data,
-            runs=RUNS,
-            steps=STEPS[system],
-            crop_px=CROP_PX,
-            device="cpu",
-            validate_every_s=1e9,
-        )
+def measure(name: str, runs: dict[str, Settings]) -> None:
+    """Whatever of it is not measured yet."""
+    for label, run in runs.items():
+        kept = json.loads(FOUND.read_text(encoding="utf-8")) if FOUND.is_file() else {}
+        rows = kept.setdefault(name, {"steps": run.steps, "crop_px": run.crop_px, "scores": {}})["scores"]
+        if label not in rows:
+            rows[label] = trained(run)
+            FOUND.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            sys.stdout.write(f"{name} {label} {rows[label]}\n")
+            sys.stdout.flush()
+
+
+def main(data: Path) -> None:
+    usual = Settings(model="", data=data, runs=RUNS, device="cpu", validate_every_s=1e9)
+    for system, (steps, side, variants) in PARTS.items():
+        whole = replace(usual, model=system, variant="untaught", steps=steps, crop_px=side)
+        runs = {"untaught": whole, "another seed": replace(whole, seed=1)}
+        measure(f"{system}, parts", runs | {name: replace(whole, variant=name) for name in variants})
+    for system, steps in STEPS.items():
+        ours = replace(usual, model=system, steps=steps, crop_px=CROP_PX)
         runs = {"ours": ours, "another seed": replace(ours, seed=1)}
-        runs |= {name: replace(ours, variant=f"paper.{name}") for name in compared(system)}
-        for name, run in runs.items():
-            if name not in rows:
-                rows[name] = trained(run)
-                FOUND.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-                sys.stdout.write(f"{system} {name} {rows[name]}\n")
-                sys.stdout.flush()
+        measure(system, runs | {name: replace(ours, variant=f"paper.{name}") for name in compared(system)})
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]))

@@ -63,26 +63,54 @@ def plain_shape(values: Real) -> tuple[float, float, float]:
     return shape, left * width, right * width
 
 
-def test_the_numbers_of_a_block_are_those_computed_plainly() -> None:
-    grey = photograph(96, 96)[..., 0].astype(np.float64)
+def plain_normalised(grey: Real) -> tuple[Real, Real]:
     around = windows(np.pad(grey, 3, mode="edge"), 7)
     window = gaussian(7, 7 / 6)
     mean = (around * window).sum((2, 3))
     spread = np.sqrt(np.abs((around**2 * window).sum((2, 3)) - mean**2))
-    block = (grey - mean) / (spread + 1)
-    wanted = [plain_shape(block.ravel())[0], sum(plain_shape(block.ravel())[1:]) / 2]
+    return (grey - mean) / (spread + 1), spread
+
+
+def plain_numbers(block: Real) -> list[float]:
+    shape, left, right = plain_shape(block.ravel())
+    found = [shape, (left + right) / 2]
     for down, across in ((0, 1), (1, 0), (1, 1), (1, -1)):
         shape, left, right = plain_shape((block * np.roll(block, (down, across), (0, 1))).ravel())
-        wanted += [
+        found += [
             shape,
             (right - left) * math.gamma(2 / shape) / math.gamma(1 / shape),
             left,
             right,
         ]
-    features, sharpness = niqes.block_features(grey)
-    assert features.shape == (1, 36)
-    assert features[0, :18] == pytest.approx(wanted, abs=1e-6)
-    assert sharpness[0] == pytest.approx(spread.mean())
+    return found
+
+
+def test_the_numbers_of_blocks_are_those_computed_plainly() -> None:
+    """All 36 of two blocks, which are normalised as parts of the whole picture, and their sharpness."""
+    grey = photograph(96, 192)[..., 0].astype(np.float64)
+    half = grey.reshape(48, 2, 96, 2).mean((1, 3))
+    fine, spread = plain_normalised(grey)
+    coarse, _ = plain_normalised(half)
+    features, sharpness = niqes.block_features(np.pad(grey, ((0, 40), (0, 30))))  # the rest fills no block
+    wanted = [
+        plain_numbers(fine[:, k * 96 : k * 96 + 96]) + plain_numbers(coarse[:, k * 48 : k * 48 + 48])
+        for k in range(2)
+    ]
+    assert features == pytest.approx(np.array(wanted), abs=1e-6)
+    assert sharpness == pytest.approx([spread[:, :96].mean(), spread[:, 96:].mean()])
+
+
+def test_the_distance_is_the_one_that_is_computed_plainly() -> None:
+    features, photographs = RNG.normal(size=(60, 36)), RNG.normal(size=(90, 36)) * 1.3 + 0.2
+    model = niqes.Model(photographs.mean(0), np.cov(photographs, rowvar=False))
+
+    def covariance(rows: Real) -> Real:
+        centred = rows - rows.mean(0)
+        return np.asarray(sum(np.outer(row, row) for row in centred) / (len(rows) - 1))
+
+    away = features.mean(0) - photographs.mean(0)
+    both = (covariance(features) + covariance(photographs)) / 2
+    assert niqes.distance(features, model) == pytest.approx(math.sqrt(away @ np.linalg.solve(both, away)))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 0.7])
