@@ -207,6 +207,100 @@ def test_crmefs_misaligned_forms_become_models_that_align(tmp_path):
     assert spec.options["variant"] == "align-code"
     assert metadata["left_out"].startswith("6 idle tensors")
     assert sum(p.numel() for p in network.parameters()) == 2_411_203
+    with torch.no_grad():
+        expected = crmef_script_as_described(state, pair())
+        assert float(expected.std()) > 0.01
+        torch.testing.assert_close(network(pair()), expected, atol=1e-4, rtol=1e-3)
+
+
+def deformed(x, offset, mask, weight, bias):
+    """Modulated deformable convolution, tap by tap, corner by corner; zero outside."""
+    k, (height, width) = weight.shape[-1], x.shape[-2:]
+    padded = F.pad(x, (1, 1, 1, 1))  # what lies outside is looked up here
+    y, x_at = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    total = bias.view(1, -1, 1, 1).expand(1, -1, height, width)
+    for tap in range(k * k):
+        down = y + tap // k - k // 2 + offset[0, 2 * tap]
+        across = x_at + tap % k - k // 2 + offset[0, 2 * tap + 1]
+        value = torch.zeros_like(x)
+        for top in (down.floor(), down.floor() + 1):
+            for left in (across.floor(), across.floor() + 1):
+                share = (1 - (down - top).abs()) * (1 - (across - left).abs())
+                rows = (top.long() + 1).clamp(0, height + 1)
+                columns = (left.long() + 1).clamp(0, width + 1)
+                value = value + share * padded[:, :, rows, columns]
+        kernel = weight[:, :, tap // k, tap % k]
+        total = total + torch.einsum("mn,bnhw->bmhw", kernel, value * mask[:, tap : tap + 1])
+    return total
+
+
+def crmef_script_as_described(w, frames):
+    """The misaligned model of the test script, from its description: attention on features, a pyramid of
+    deformed features, two dense blocks, a sigmoid. Operators: C-3, C-3 and RC-3, RDC-3."""
+
+    def layer(name, x, stride=1, dilation=1):
+        k = w[f"{name}.weight"].shape[-1]
+        padding = dilation * (k // 2)
+        return F.conv2d(
+            x, w[f"{name}.weight"], w[f"{name}.bias"], stride=stride, padding=padding, dilation=dilation
+        )
+
+    def lr(x):
+        return F.leaky_relu(x, 0.1)
+
+    def twice(x):
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    def attended(stem, att, x):
+        s = layer(stem, x)
+        t = layer(f"{att}.c1_d.op", layer(f"{att}.conv", torch.cat((s, s), 1)))
+        return s * torch.sigmoid(layer(f"{att}.c1_r.op", F.leaky_relu(t, 0.01)))
+
+    def pyramid_of(x):
+        at = "pyramid_feats"
+        levels = [
+            layer(f"{at}.feature_extraction.0.conv2", layer(f"{at}.feature_extraction.0.conv1", x).relu()) + x
+        ]
+        for name in ("downsample1", "downsample2"):
+            levels.append(lr(layer(f"{at}.{name}.2", lr(layer(f"{at}.{name}.0", levels[-1], 2)))))
+        return levels
+
+    def deform(level, x, feature):
+        name = f"pcd_r.{level}_dcnpack"
+        k = w[f"{name}.weight"].shape[-1]
+        first, second, mask = layer(f"{name}.conv_offset_mask", feature).chunk(3, 1)
+        offset = torch.cat((first, second), 1)
+        assert offset.shape[1] == 2 * k * k
+        return deformed(x, offset, mask.sigmoid(), w[f"{name}.weight"], w[f"{name}.bias"])
+
+    def offsets(level, n, r, coarser=None):
+        o = lr(layer(f"pcd_r.{level}_offset_conv1", torch.cat((n, r), 1)))
+        if coarser is None:
+            return lr(layer(f"pcd_r.{level}_offset_conv2", o))
+        o = lr(layer(f"pcd_r.{level}_offset_conv2", torch.cat((o, 2 * twice(coarser)), 1)))
+        return lr(layer(f"pcd_r.{level}_offset_conv3", o))
+
+    def dense(at, x):
+        t = x
+        for j, dilation in ((0, 1), (1, 2)):
+            name = f"{at}.dense_layers.{j}.conv"
+            v = F.prelu(layer(f"{name}.op", t, dilation=dilation) + t, w[f"{name}.relu.weight"])
+            t = torch.cat((t, layer(f"{name}.op2", v).relu()), 1)
+        return layer(f"{at}.conv_1x1", t) + x
+
+    n1, n2, n3 = pyramid_of(attended("conv1_s", "att", frames[:, 0]))
+    r1, r2, r3 = pyramid_of(attended("conv2_s", "att2", frames[:, 1]))
+    o3 = offsets("L3", n3, r3)
+    a3 = lr(deform("L3", n3, o3))
+    o2 = offsets("L2", n2, r2, o3)
+    a2 = lr(layer("pcd_r.L2_fea_conv", torch.cat((deform("L2", n2, o2), twice(a3)), 1)))
+    o1 = offsets("L1", n1, r1, o2)
+    a1 = layer("pcd_r.L1_fea_conv", torch.cat((deform("L1", n1, o1), twice(a2)), 1))
+    aligned = lr(deform("cas", a1, offsets("cas", a1, r1)))
+    d1 = dense("RDB1", layer("conv2", aligned + r1))
+    d2 = dense("RDB2", d1)
+    t = layer("GFF_3x3", layer("GFF_1x1", torch.cat((d1, d2), 1))) + r1
+    return torch.sigmoid(layer("conv3", t))
 
 
 def test_deformed_kernels_and_their_offsets_go_to_the_same_layer():
@@ -261,6 +355,106 @@ def mgdn_layers(C, stages, blocks, window, heads, ratio, inputs):
     return layers
 
 
+def mgdn_as_described(w, frames, stages, blocks, window, heads):
+    """From the description: `frames` are the pictures of two streams, or of three around a reference."""
+    three = len(frames) == 3
+
+    def layer(name, x, **options):
+        return F.conv2d(x, w[f"{name}.weight"], w.get(f"{name}.bias"), **options)
+
+    def linear(name, x):
+        return F.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
+
+    def normed(name, x):
+        return F.layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])
+
+    def guided(at, guide, op):
+        """Attention between channels: queries of the guide, keys and values of the other."""
+        B, C, height, width = op.shape
+        q = layer(f"{at}.q_dwconv", layer(f"{at}.q", guide), padding=1, groups=C)
+        kv = layer(f"{at}.kv_dwconv", layer(f"{at}.kv", op), padding=1, groups=2 * C)
+        k, v = kv.chunk(2, 1)
+        q, k, v = (x.reshape(B, 6, C // 6, height * width) for x in (q, k, v))
+        cosines = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)
+        attention = (cosines * w[f"{at}.temperature"]).softmax(-1)
+        return layer(f"{at}.project_out", (attention @ v).reshape(B, C, height, width))
+
+    def filtered(head, after, features, x):
+        t = F.leaky_relu(layer(f"{head}.0.0", features, padding=1), 0.1)
+        kernels = layer(f"{head}.2", F.leaky_relu(layer(f"{head}.1.0", t, padding=1), 0.1))
+        B, C, height, width = x.shape
+        patches = F.unfold(F.pad(x, (3, 3, 3, 3), mode="replicate"), 7).view(B, C, 49, height, width)
+        return F.leaky_relu(layer(after, (patches * kernels[:, None]).sum(2)), 0.1)
+
+    def attention(at, t, shift):
+        """Of windows; t (B, H, W, C)."""
+        B, height, width, C = t.shape
+        T = window * window
+        part = torch.zeros(height, width)
+        if shift:
+            cuts = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
+            for number, (rows, columns) in enumerate((r, c) for r in cuts for c in cuts):
+                part[rows, columns] = number
+            t = t.roll((-shift, -shift), (1, 2))
+
+        def windows(x):
+            x = x.view(-1, height // window, window, width // window, window, x.shape[-1])
+            return x.transpose(2, 3).reshape(-1, T, x.shape[-1])
+
+        q, k, v = linear(f"{at}.qkv", windows(t)).view(-1, T, 3, heads, C // heads).permute(2, 0, 3, 1, 4)
+        y, x = (one.flatten() for one in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+        index = (y[:, None] - y + window - 1) * (2 * window - 1) + x[:, None] - x + window - 1
+        bias = w[f"{at}.relative_position_bias_table"][index].permute(2, 0, 1)
+        region = windows(part[None, ..., None])[..., 0]
+        apart = (region[:, :, None] != region[:, None]).float() * -100
+        logits = q * (C // heads) ** -0.5 @ k.transpose(-2, -1) + bias + apart.repeat(B, 1, 1)[:, None]
+        out = linear(f"{at}.proj", (logits.softmax(-1) @ v).transpose(1, 2).reshape(-1, T, C))
+        out = out.view(B, height // window, width // window, window, window, C).transpose(2, 3)
+        out = out.reshape(B, height, width, C)
+        return out.roll((shift, shift), (1, 2)) if shift else out
+
+    def block(at, x, shift):
+        t = normed(f"{at}.norm1", x)
+        y = x + attention(f"{at}.attn", t, shift)
+        y = y + linear(f"{at}.mlp.fc2", F.gelu(linear(f"{at}.mlp.fc1", normed(f"{at}.norm2", y))))
+        local = layer(f"{at}.lce.conv.1", layer(f"{at}.lce.conv.0", t.permute(0, 3, 1, 2)), padding=1)
+        local = F.leaky_relu(layer(f"{at}.lce.conv.2", local), 0.2)
+        gate = linear(f"{at}.lce.fc.2", linear(f"{at}.lce.fc.0", local.mean((2, 3))).relu()).sigmoid()
+        return y + (local * gate[..., None, None]).permute(0, 2, 3, 1)
+
+    names = ["conv1"] * 3 if three else ["inconv1", "inconv2"]
+    stems = [layer(name, picture, padding=1) for name, picture in zip(names, frames, strict=True)]
+    streams = stems
+    for s in range(stages):
+        at, tca = f"layers.{s}", f"layers.{s}.MGF.TCA"
+        head = f"{at}.MGF.kernel_predictor_"
+        outs = [f"{at}.MGF.conv_out_{i}.0" for i in (1, 2)]
+        if three:
+            under, reference, over = streams
+            kept = reference
+            for i in (0, 1):
+                kept = F.leaky_relu(layer(f"{at}.MGF.conv_ref.{i}.0", kept, padding=1), 0.1)
+            o = [
+                filtered(f"{head}under", outs[0], guided(tca, reference, under), under),
+                kept,
+                filtered(f"{head}over", outs[1], guided(tca, reference, over), over),
+            ]
+        else:
+            one, two = streams
+            o = [
+                filtered(f"{head}ref", outs[0], guided(tca, one, two), one),
+                filtered(f"{head}ext", outs[1], guided(tca, two, one), two),
+            ]
+        x = layer(f"{at}.adjust_channel", torch.cat(o, 1)).permute(0, 2, 3, 1)
+        for b in range(blocks):
+            x = block(f"{at}.residual_group.blocks.{b}", x, window // 2 if b % 2 else 0)
+        m = layer(f"{at}.dilated_conv", x.permute(0, 3, 1, 2), padding=2, dilation=2)
+        streams = [layer(f"{at}.adjust_channel_0{i}", torch.cat((m, own), 1)) for i, own in enumerate(o, 1)]
+    x = F.leaky_relu(layer("conv_after_body.0", torch.cat(streams, 1), padding=1), 0.2)
+    back = stems[1] if three or frames[1].shape[1] == 1 else stems[0]
+    return torch.sigmoid(layer("conv_last.0", x + back, padding=1))
+
+
 MGDN = {  # task: sizes, the published count
     "exposure": ((60, 2, 6, 8, 6, 2, (3, 3)), 908_311),
     "focus": ((30, 2, 3, 4, 3, 2, (3, 3)), 182_755),
@@ -279,6 +473,25 @@ def test_mgdns_tasks_are_told_by_their_sizes_and_every_tensor_finds_its_place(ta
     assert found.options["task"] == task
     network = build_mgdn(**found.options)
     network.load_state_dict(found.tensors)  # strict: nothing missing, nothing over
+
+
+@pytest.mark.parametrize("task", MGDN)
+def test_mgdn_computes_what_its_authors_describe(task):
+    (C, stages, blocks, window, heads, ratio, inputs), _ = MGDN[task]
+    state = state_of(mgdn_layers(C, stages, blocks, window, heads, ratio, inputs))
+    found = mgdn_importer.read(state)
+    network = build_mgdn(**found.options).eval()
+    network.load_state_dict(found.tensors)
+    count = 3 if len(inputs) == 1 else 2
+    generator = torch.Generator().manual_seed(3)
+    pictures = [
+        torch.rand(1, inputs[min(i, len(inputs) - 1)], 24, 16, generator=generator) for i in range(count)
+    ]
+    frames = torch.cat(pictures, 1)[:, None] if inputs == (3, 1) else torch.stack(pictures, 1)
+    with torch.no_grad():
+        expected = mgdn_as_described(state, pictures, stages, blocks, window, heads)
+        assert float(expected.std()) > 0.01
+        torch.testing.assert_close(network(frames), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_mgdns_exposure_weights_guide_as_its_code_does_and_see_no_mirrored_border(tmp_path):
