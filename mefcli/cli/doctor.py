@@ -19,7 +19,7 @@ LIBRARIES = (
     "torch", "onnxruntime", "numpy", "opencv-python-headless", "rawpy", "imagecodecs", "tifffile", "pillow",
     "exifread", "imageio", "safetensors", "typer", "rich",
 )  # fmt: skip
-EXTRAS = {"pillow-heif": "heif", "distributed": "cluster"}
+EXTRAS = {"pillow-heif": "heif", "distributed": "cluster", "h5py": "matlab"}
 WEIGHTS = "weights"  # the folders that hold them
 TOOLS = ("exiftool", "enfuse")  # used by tests and measurements only
 CODECS = {

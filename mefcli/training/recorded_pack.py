@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mefcli import storage
 from mefcli.errors import InputError, UnreadableError
 from mefcli.formats.source import RESTORE
+from mefcli.training import matlab
 from mefcli.training.camera import Bytes, Floats
 from mefcli.training.pack import PHOTO_QUALITY, zip_entry
 from mefcli.training.related import check_related
@@ -109,7 +110,7 @@ def _read_depth(path: Path, item: int | None, height: int, width: int) -> Floats
         depth = read(path, MOST_DEPTH_PX)
         numbers, holes = depth.numbers, bool(depth.holes.any())
     else:
-        numbers = np.squeeze(_of_array(path, item))
+        numbers = np.squeeze(_of_array(path, "depths", item))
         holes = numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all()
     which = path.name if item is None else f"{path.name}, number {item},"
     if holes:
@@ -125,8 +126,10 @@ def _read_depth(path: Path, item: int | None, height: int, width: int) -> Floats
     return np.asarray(cv2.resize(floats, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
 
 
-def _of_array(path: Path, item: int) -> NDArray[Any]:
-    """One of the pictures of an array file."""
+def _of_array(path: Path, member: matlab.Member, item: int) -> NDArray[Any]:
+    """One of the pictures of an array file, or of their depths, which are another file but in a .mat."""
+    if path.suffix.lower() == ".mat":
+        return matlab.item(path, member, item)
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)[item])
     except (ValueError, OSError, EOFError, IndexError) as error:
@@ -157,7 +160,7 @@ def _read(path: Path, item: int | None = None) -> Bytes:
         coded = np.frombuffer(path.read_bytes(), np.uint8)
         picture = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
     else:
-        picture = _bytes_of(_of_array(path, item))
+        picture = _bytes_of(_of_array(path, "images", item))
     if picture is None:
         raise UnreadableError(f"{path} is not a readable picture.", "Remove it from the data.")
     scale = LONG_SIDE_PX / max(picture.shape[:2])

@@ -3,10 +3,11 @@
 Recognised, in this order:
 
 * depth             `rgb/` and `depth/` with the same names in both, or a folder a scene with a picture and
-                    its `depth.png`, `.tif` or `.npy`; or NYU v2 as arrays (`train_images_split.npy` and
-                    `train_depth_split.npy`, `test_images_v2.npy` and `test_depth.npy`)
+                    its `depth.png`, `.tif` or `.npy`; or NYU v2, as `nyu_depth_v2_labeled.mat` or as arrays
+                    (`train_images_split.npy` and `train_depth_split.npy`, `test_images_v2.npy` and
+                    `test_depth.npy`)
 * SICE              numbered folders of exposures beside `Label/` with the chosen fusion of each (also in
-                    `Dataset_Part1/`, `Dataset_Part2/`)
+                    `Dataset_Part1/`, `Dataset_Part2/`, which archives may hold twice: one in the other)
 * Kalantari         a folder a scene with `exposure.txt` (stops), exposures, and `HDRImg.hdr`, the light of
                     the middle one
 * parallel folders  `under/` and `over/` (or `A/` and `B/`, `source_1/`, `near/` ...) with the same names in
@@ -30,6 +31,7 @@ from pathlib import Path
 
 from mefcli.errors import InputError, UnreadableError
 from mefcli.formats.table import OPENCV_READS
+from mefcli.training import matlab
 from mefcli.training.pack import Part
 
 HELD_OUT = 0.12  # share of the scenes kept for validation
@@ -76,6 +78,8 @@ ARRAYS: tuple[tuple[str, str, Part], ...] = (  # NYU v2, as papers on depth pass
     ("train_images_split.npy", "train_depth_split.npy", "train"),
     ("test_images_v2.npy", "test_depth.npy", "val"),
 )
+NYU = "nyu_depth_v2_labeled.mat"
+NYU_TRAIN = 1000 / 1449  # papers on depth learn from the first thousand
 LAYOUT = (
     "Give a folder with one folder for each scene: SCENE/1.jpg, SCENE/2.jpg, ... from dark to bright, with "
     "SCENE/reference.png where there is one."
@@ -198,8 +202,7 @@ def _named(folder: Path, *names: str) -> Path | None:
 
 
 def _sice(folder: Path) -> Iterator[Scene]:
-    tops = [folder, *(path for path in _folders(folder) if path.name.lower().startswith("dataset_part"))]
-    for top in tops:
+    for top in [folder, *_sice_parts(folder)]:
         labels = _named(top, "label", "labels")
         if labels is None:
             continue
@@ -209,6 +212,12 @@ def _sice(folder: Path) -> Iterator[Scene]:
             if place.name.isdigit() and len(frames) >= 2:
                 name = place.name if top == folder else f"{top.name}/{place.name}"
                 yield Scene(name, tuple(frames), references.get(place.name))
+
+
+def _sice_parts(folder: Path) -> Iterator[Path]:
+    for path in _folders(folder):
+        if path.name.lower().startswith("dataset_part"):
+            yield from (path, *_sice_parts(path))
 
 
 def _kalantari(folder: Path) -> Iterator[Scene]:
@@ -295,6 +304,9 @@ def _scene_folders(folder: Path) -> Iterator[Scene]:
 
 
 def _with_depth(folder: Path) -> Iterator[Scene]:
+    if (folder / NYU).is_file():
+        yield from _of_matlab(folder / NYU)
+        return
     arrays = [one for one in ARRAYS if all((folder / name).is_file() for name in one[:2])]
     for pictures, depths, part in arrays:
         for number in range(_length(folder / pictures)):
@@ -316,6 +328,13 @@ def _with_depth(folder: Path) -> Iterator[Scene]:
             "Name them alike: rgb/0001.jpg, depth/0001.png.",
         )
     yield from scenes
+
+
+def _of_matlab(path: Path) -> Iterator[Scene]:
+    rooms = matlab.count(path)
+    for number in range(rooms):
+        part: Part = "train" if number < round(NYU_TRAIN * rooms) else "val"
+        yield Scene(f"{number:04d}", (path,), depth=path, item=number, part=part)
 
 
 def _length(array: Path) -> int:

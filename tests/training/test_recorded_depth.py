@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mefcli.errors import InputError, UnreadableError
+from mefcli.errors import InputError, MissingExtraError, UnreadableError
 from mefcli.training.prepare import held_of, simulator_for
 from mefcli.training.recorded import SceneStore, open_scenes
 from mefcli.training.recorded_pack import pack_scenes
@@ -60,7 +61,21 @@ def arrays(root: Path) -> None:
         np.save(root / depths, np.stack([depth_of(k)[..., None] for k in part]))
 
 
-@pytest.mark.parametrize(("build", "unit"), [(beside, 1.0), (folders, 1000.0), (arrays, 1.0)])
+def labelled(root: Path) -> None:
+    """NYU v2's own file: MATLAB's, columns first."""
+    h5py = pytest.importorskip(
+        "h5py", reason="the extra `matlab` is not installed: NYU v2's file was NOT tried"
+    )
+    root.mkdir()
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
+        pictures = np.stack([picture(k)[..., ::-1].T for k in range(COUNT)])
+        file.create_dataset("images", data=pictures, chunks=(1, *pictures.shape[1:]), compression="gzip")
+        file.create_dataset("depths", data=np.stack([depth_of(k).T for k in range(COUNT)]))
+
+
+@pytest.mark.parametrize(
+    ("build", "unit"), [(beside, 1.0), (folders, 1000.0), (arrays, 1.0), (labelled, 1.0)]
+)
 def test_every_layout_keeps_depth_beside_its_picture(
     build: Callable[[Path], None], unit: float, tmp_path: Path
 ) -> None:
@@ -72,7 +87,7 @@ def test_every_layout_keeps_depth_beside_its_picture(
     assert len(store.entries) == COUNT
     assert store.of("val")
     assert store.of("train")
-    if build is arrays:
+    if build in (arrays, labelled):
         assert [entry.part for entry in store.entries] == ["train"] * 4 + ["val"] * 2
     for k in range(COUNT):
         assert np.abs(store.depth(k) / unit - depth_of(k)).max() < 2e-3
@@ -139,6 +154,32 @@ def test_holes_odd_shapes_and_damage_are_told(tmp_path: Path) -> None:
         path.rename(path.with_name(f"d{path.name}"))
     with pytest.raises(InputError, match="Name them alike"):
         find(tmp_path / "mine")
+
+
+def test_nyus_file_is_refused_in_a_sentence_where_it_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled(tmp_path / "nyu")
+    path = tmp_path / "nyu" / "nyu_depth_v2_labeled.mat"
+    whole = path.read_bytes()
+    for broken, words in (
+        (b"", "cut off or damaged"),
+        (whole[:2000], "cut off or damaged"),
+        (b"no", "cut off"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(UnreadableError, match=words):
+            pack_scenes(find(tmp_path / "nyu"), tmp_path / "out.mefdata")
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["pictures"] = np.zeros(3)
+    with pytest.raises(UnreadableError, match="holds no `images` and `depths`"):
+        find(tmp_path / "nyu")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match=r"nyu_depth_v2_labeled\.mat needs h5py") as error:
+        find(tmp_path / "nyu")
+    assert "mef[matlab]" in str(error.value.hint)
 
 
 def test_a_network_for_depth_is_trained_on_own_pictures(mef: Mef, tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def sice(folder: Path) -> None:
         shot(folder / "Dataset_Part1" / "Label" / f"{k}.JPG", k)
 
 
+def sice_as_unpacked(folder: Path) -> None:
+    """The second part's archive holds its folder once more."""
+    for part in ("Dataset_Part1", "Dataset_Part2/Dataset_Part2"):
+        for k in range(1, 4):
+            for number, stops in enumerate((-3, -1, 0, 1), 1):
+                shot(folder / part / str(k) / f"{number}.JPG", k, stops)
+            shot(folder / part / "Label" / f"{k}.JPG", k)
+
+
 def kalantari(folder: Path) -> None:
     for part, count in (("Training", 4), ("Test", 2)):
         for k in range(count):
@@ -103,6 +112,7 @@ def plain(folder: Path) -> None:
     ("build", "layout", "scenes", "frames", "references"),
     [
         (sice, "SICE", 6, 4, 6),
+        (sice_as_unpacked, "SICE", 6, 4, 6),
         (kalantari, "Kalantari", 6, 3, 0),
         (parallel, "parallel folders", 5, 2, 0),
         (sides_in_names, "parallel folders", 5, 2, 5),
