@@ -19,25 +19,27 @@ from pathlib import Path
 
 from mefcli.training.loop import Trainer
 from mefcli.training.prepare import prepare
-from mefcli.training.settings import WITH_THE_LOSS, Settings, by_setting, find_recipe
+from mefcli.training.settings import Settings, by_setting, find_recipe
 
 FOUND = Path(__file__).resolve().parent / "trainings.json"
 STEPS = {"ffmef": 400, "crmef-fast": 100, "lcndr": 120, "mefcl": 100, "mgdn": 60}
 CROP_PX = 96
 RUNS = Path("runs/trainings")  # here, with the views of the data
-# What is judged are whole pictures: these ask for other pictures, or for more of them.
-OF_PICTURES = {
-    "views",
-    "crop_px",
-    "batch",
-    "turns",
-    "frames",
-    "spread_ev",
-    "lopsided",
-    "misaligned",
-    "fisheye",
-}
-NOT_BY_ITSELF = OF_PICTURES | WITH_THE_LOSS | {"normals", "extremes", "steps", "betas"}
+# Measured one by one. Others ask for other pictures, for more of them, or are what a run is long for.
+SETTINGS = (
+    "warmup_steps",
+    "clip_norm",
+    "ema",
+    "norms_rest",
+    "wide",
+    "padding",
+    "scale",
+    "scaled",
+    "join",
+    "norms",
+    "edges",
+    "start",
+)
 # System, steps, side of the crops, and the variants that are compared with `untaught`.
 PARTS = {
     "ffmef": (500, 96, ("firm-saturation", "plain-mean", "no-global")),
@@ -50,7 +52,7 @@ DIGITS = {"mef_ssim": 4, "q_abf": 4, "q_w": 4, "q_cv": 1, "luma": 2}
 
 def compared(system: str) -> list[str]:
     ours, theirs = by_setting(find_recipe(system)), by_setting(find_recipe(system, "paper"))
-    return [name for name, value in theirs.items() if name not in NOT_BY_ITSELF and value != ours.get(name)]
+    return [name for name in SETTINGS if name in theirs and theirs[name] != ours.get(name)]
 
 
 def trained(run: Settings) -> dict[str, float]:

@@ -38,7 +38,9 @@ def train_one(
         typer.Option("--budget", help="Time for the run, like 90m: the schedule fits itself to it."),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="End after this many steps.")] = None,
-    variant: Annotated[str, typer.Option("--variant", help="An ablation of the recipe.")] = "",
+    variant: Annotated[
+        str, typer.Option("--variant", help="An ablation, or paper.SETTING: ours with that of the paper.")
+    ] = "",
     crop: Annotated[
         int | None,
         typer.Option(
