@@ -51,6 +51,8 @@ DARKEST, BRIGHTEST = 0.09, 0.93  # of a shown pixel, before it counts as crushed
 NEIGHBOURS_PX = 7
 RANGE_PX = 5  # what lies within a window of it in some frame is no rim
 CELL_PX = 4  # colours are compared over cells, so that noise has none
+MEASURES = 0.05  # what they weigh
+LATE = 4.0  # how much more the measures weigh in a late leg
 Q_CV_CEILING = 2000.0  # one hopeless pair must not steer a step
 LEAST_TONE_PX = 96  # Q_CV compares large shapes; smaller pictures have none
 
@@ -147,7 +149,7 @@ class TaughtObjective(Objective):
         *,
         gradient: float = 1.0,
         structure: float = 0.3,
-        measures: float = 0.05,
+        measures: float = MEASURES,
         tone: float = 0.0,
         kept: float = 5.0,
         rims: float = 10.0,
@@ -261,7 +263,8 @@ def taught(
 ) -> Recipe:
     """Our recipe for a network: `recipe`, its loss replaced by a teacher (`options` are TaughtObjective's).
 
-    `recipe` itself stays as the variant "untaught", and all its other variants stay what they were.
+    `recipe` itself stays as the variant "untaught", and all its other variants stay what they were; "late" is
+    a last leg (`--from` weights that are taught).
     `norms_rest`: 1 for networks without batch norms.
     """
     own: dict[str, object] = {
@@ -278,6 +281,15 @@ def taught(
         changed = changes.get("data", {})
         whole = changed if isinstance(changed, Data) else replace(recipe.data, **changed)  # type: ignore[arg-type]
         variants[name] = {**own, **changes, "data": whole}
+    # For weights that have learned what the teacher does: its last stage's pictures, and the measures first.
+    measures = LATE * float(options.get("measures", MEASURES))
+    variants["late"] = {
+        "objective": partial(
+            TaughtObjective, sees, **{**options, "measures": measures, "rising": (0.0, 0.0)}
+        ),
+        "data": replace(data, **stages[-1].data),  # type: ignore[arg-type]
+        "lr": lr / 2,
+    }
     return replace(
         recipe,
         data=data,

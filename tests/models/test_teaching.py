@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mefnets.colour import luminance
 from mefnets.recipe import Batch, Data, Objective, Recipe, Stage
-from mefnets.teaching import TaughtObjective, beyond, cut, folded, lost, share_at, stronger, taught
+from mefnets.teaching import LATE, TaughtObjective, beyond, cut, folded, lost, share_at, stronger, taught
 
 
 class Mean(nn.Module):
@@ -184,3 +184,18 @@ def test_a_rooms_own_recipe_and_its_ablations_stay_what_they_were() -> None:
         was = replace(own, variants={})
         expected = varied(was, own.variants[name]) if name in own.variants else was
         assert replace(varied(ours, ours.variants[name]), variants={}) == expected, name
+
+
+def test_a_late_leg_looks_at_the_last_pictures_and_at_the_measures() -> None:
+    from mefcli.training.settings import find_recipe
+
+    for name in ("crmef", "mefcl", "ffmef"):
+        ours, late = find_recipe(name), find_recipe(name, "late")
+        usual, weighing = ours.objective(), late.objective()
+        assert isinstance(usual, TaughtObjective)
+        assert isinstance(weighing, TaughtObjective)
+        assert weighing.measures == LATE * usual.measures
+        assert (weighing.tone, weighing.swap, weighing.sees) == (usual.tone, usual.swap, usual.sees)
+        assert late.data == replace(ours.data, **ours.stages[-1].data)
+        assert late.stages == ()
+        assert share_at(1e-6, weighing.rising) == 1
