@@ -142,7 +142,7 @@ def costs() -> str:
 def recipes(*names: str) -> str:
     """A card: the settings in which the paper's recipe and ours differ, and what one of them does alone."""
     recipes = {name: (find_recipe(name, "paper"), find_recipe(name)) for name in names}
-    every = json.loads((ROOT / "docs/trainings.json").read_text(encoding="utf-8"))
+    every = _trainings()
     trained = next((every[name] for name in names if name in every), {})
     measured = trained.get("scores", {})
     lines = [
@@ -163,6 +163,30 @@ def recipes(*names: str) -> str:
         f"{shown}\n\n{trained['steps']} steps at {trained['crop_px']} px; ours as it is "
         f"{ours['mef_ssim']:.4f} and {ours['q_cv']:.0f}, with another seed {other}."
     )
+
+
+def parts(name: str) -> str:
+    """A card: our recipe without a teacher, and the same without what the paper's ablations take away."""
+    trained = _trainings()[f"{name}, parts"]
+    shown = table(
+        ("variant", "MEF-SSIM", "Q_ABF", "Q_W", "Q_CV", "mean luma"),
+        (
+            [
+                label if label == "another seed" else f"`{label}`",
+                *(f"{row[key]:.4f}" for key in ("mef_ssim", "q_abf", "q_w")),
+                f"{row['q_cv']:.0f}",
+                f"{row['luma']:.2f}",
+            ]
+            for label, row in trained["scores"].items()
+        ),
+    )
+    steps, side = trained["steps"], trained["crop_px"]
+    return f"{shown}\n\n{steps} steps at {side} px, seed 0; another seed shows what chance does."
+
+
+def _trainings() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs/trainings.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _alone(setting: str, measured: dict[str, dict[str, float]]) -> str:
@@ -197,6 +221,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "mefcl": partial(recipes, "mefcl"),
     "lcndr": partial(recipes, "lcndr"),
     "mgdn": partial(recipes, "mgdn"),
+    "ffmef_parts": partial(parts, "ffmef"),
+    "crmef_parts": partial(parts, "crmef-fast"),
+    "lcndr_parts": partial(parts, "lcndr"),
+    "mgdn_parts": partial(parts, "mgdn"),
     "mgdn_tasks": partial(recipes, "mgdn-focus", "mgdn-moving", "mgdn-depth"),
 }
 CARDS = tuple(f"models/mefnets/{name}/README.md" for name in ("ffmef", "crmef", "mefcl", "lcndr", "mgdn"))

