@@ -53,6 +53,9 @@ def doctor(json: o.Json = False) -> None:
         for what, found, ok in checks:
             mark = {True: "ok     ", False: "MISSING", None: "-      "}[ok]
             print(f"{mark} {what:<24} {found}")
+        from mefcli.quality import STARRED
+
+        screen.say(STARRED)
     if wrong := [what for what, _, ok in checks if ok is False]:
         again = "" if wrong == [WEIGHTS] else " Install mef again: pip install --force-reinstall mef"
         screen.say(f"Something is missing or wrong.{again}")
@@ -131,7 +134,8 @@ def _weights() -> Iterator[Check]:
                 continue
             engine = "runs without torch" if runs_without_torch(spec.name) else "runs in torch"
             good = words_of(spec)
-            yield f"model {spec.name}", f"ready: {good}; {engine}; weights {sha256[:12]}", True
+            cost = f"{spec.cost.cpu_s:g} CPU-s a MP; " if spec.cost else ""
+            yield f"model {spec.name}", f"ready: {good}; {cost}{engine}; weights {sha256[:12]}", True
         else:
             missing = False if spec.name == DEFAULT_MODEL else None
             yield f"model {spec.name}", found, found == "ready" or missing
