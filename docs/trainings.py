@@ -22,7 +22,7 @@ from mefcli.training.prepare import prepare
 from mefcli.training.settings import Settings, by_setting, find_recipe
 
 FOUND = Path(__file__).resolve().parent / "trainings.json"
-STEPS = {"ffmef": 400, "crmef-fast": 100, "lcndr": 120, "mefcl": 100, "mgdn": 60}
+STEPS = {"ffmef": 400, "crmef-fast": 100, "lcndr": 100, "mefcl": 60, "mgdn": 30}
 CROP_PX = 96
 RUNS = Path("runs/trainings")  # here, with the views of the data
 # Measured one by one. Others ask for other pictures, for more of them, or are what a run is long for.
