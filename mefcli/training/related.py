@@ -36,7 +36,7 @@ def check_related(found: Found) -> None:
         names = [scene.name for scene in doubtful[:2]]
         raise InputError(
             f"The pictures of a scene ({', '.join(names)}, ...) do not show one scene: this is an album.",
-            LAYOUT,
+            f"{LAYOUT} Frames that are named under and over (or a and b, ir and vi) are taken at their word.",
         )
 
 
