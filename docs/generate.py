@@ -193,6 +193,8 @@ def _alone(setting: str, measured: dict[str, dict[str, float]]) -> str:
     """What the paper's setting alone changes: MEF-SSIM and Q_CV, less ours."""
     if setting not in measured:
         return ""
+    if not measured[setting]:
+        return "diverges"
     gains = {key: value - measured["ours"][key] for key, value in measured[setting].items()}
     return f"{gains['mef_ssim']:+.4f}, {gains['q_cv']:+.0f}"
 

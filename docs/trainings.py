@@ -20,6 +20,7 @@ from pathlib import Path
 from mefcli.training.loop import Trainer
 from mefcli.training.prepare import prepare
 from mefcli.training.settings import Settings, by_setting, find_recipe
+from mefnets.trouble import ModelError
 
 FOUND = Path(__file__).resolve().parent / "trainings.json"
 STEPS = {"ffmef": 400, "crmef-fast": 100, "lcndr": 100, "mefcl": 60, "mgdn": 30}
@@ -57,8 +58,11 @@ def compared(system: str) -> list[str]:
 
 def trained(run: Settings) -> dict[str, float]:
     shutil.rmtree(run.folder, ignore_errors=True)  # of a measurement that was broken off
-    outcome = Trainer(prepare(run)).train()
-    return {name: round(outcome.scores[name], digits) for name, digits in DIGITS.items()}
+    try:
+        scores = Trainer(prepare(run)).train().scores
+    except ModelError:  # its pictures are not finite
+        return {}
+    return {name: round(scores[name], digits) for name, digits in DIGITS.items()}
 
 
 def measure(name: str, runs: dict[str, Settings]) -> None:

@@ -183,10 +183,8 @@ class Trainer:
             loss.backward()
             if self.recipe.clip_value:
                 nn.utils.clip_grad_value_(network.parameters(), self.recipe.clip_value)
-            if self.recipe.clip_norm:
-                norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip_norm)
-            else:
-                norm = loss.new_zeros(())
+            # Without a bound, too: one gradient that is not finite would stay in the weights for good.
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip_norm or math.inf)
             if torch.isfinite(norm):
                 state.optimiser.step()
                 self._bad = 0

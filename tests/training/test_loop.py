@@ -211,6 +211,31 @@ def test_a_step_whose_loss_is_not_finite_leaves_the_weights_alone(store: Store, 
     assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
 
 
+class Edge(Objective):
+    """A finite loss with a gradient that is none."""
+
+    def forward(
+        self, network: nn.Module, batch: Batch, progress: float
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        mean = network(batch.frames).mean()
+        return (mean - mean.detach()).abs().sqrt(), {}
+
+
+@pytest.mark.parametrize("bound", [1.0, None])
+def test_a_gradient_that_is_not_finite_leaves_the_weights_alone(
+    store: Store, tmp_path: Path, bound: float | None
+) -> None:
+    """Also where a paper's recipe bounds none."""
+    made = make_run(store, tmp_path, 2)
+    made.state.objective = Edge()
+    trainer = Trainer(replace(made, recipe=replace(made.recipe, clip_norm=bound)))
+    before = [p.detach().clone() for p in trainer.state.network.parameters()]
+    loss, _ = trainer.step(next_batch(store), 1e-2, 0.0)
+    assert loss == 0
+    after = trainer.state.network.parameters()
+    assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
+
+
 def next_batch(store: Store):  # type: ignore[no-untyped-def]
     from mefcli.training.loader import to_batch
     from mefcli.training.simulator import Simulator
