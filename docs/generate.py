@@ -159,9 +159,10 @@ def recipes(*names: str) -> str:
     if not measured:
         return shown
     ours, other = measured["ours"], _alone("another seed", measured)
+    as_it_is = f"{ours['mef_ssim']:.4f} and {ours['q_cv']:.0f}"
     return (
-        f"{shown}\n\n{trained['steps']} steps at {trained['crop_px']} px; ours as it is "
-        f"{ours['mef_ssim']:.4f} and {ours['q_cv']:.0f}, with another seed {other}."
+        f"{shown}\n\n{trained['steps']} steps at {trained['crop_px']} px; ours as it is {as_it_is}, "
+        f"with another seed {other}: what moves less says nothing."
     )
 
 
@@ -195,7 +196,7 @@ def _alone(setting: str, measured: dict[str, dict[str, float]]) -> str:
         return ""
     if not measured[setting]:
         return "diverges"
-    gains = {key: value - measured["ours"][key] for key, value in measured[setting].items()}
+    gains = {key: measured[setting][key] - measured["ours"][key] for key in ("mef_ssim", "q_cv")}
     return f"{gains['mef_ssim']:+.4f}, {gains['q_cv']:+.0f}"
 
 
@@ -205,8 +206,10 @@ def _preset(name: str, option: str) -> object:
     if option in spec.options:
         return spec.options[option]
     module = importlib.import_module(spec.module)
-    for one in [module.build, *vars(module).values()]:
-        if callable(one) and option in (takes := inspect.signature(one).parameters):
+    own = [one for one in vars(module).values() if getattr(one, "__module__", "") == spec.module]
+    for one in [module.build, *(one for one in own if inspect.isclass(one))]:
+        takes = inspect.signature(one).parameters
+        if option in takes and takes[option].default is not inspect.Parameter.empty:
             return takes[option].default
     raise KeyError(option)
 
