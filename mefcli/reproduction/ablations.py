@@ -4,7 +4,7 @@ Both are judged on scenes that no training sees, by the paper's measure where th
 holds when the full recipe is better in the mean over scenes and seeds by more than twice the standard error
 of that mean, does not when it is worse by as much, and is undecided between. The error is that over scenes or
 that over seeds, whichever is larger: two trainings of one recipe may differ by more than scenes do, so with
-one seed nothing is decided. At budgets of minutes, much is undecided.
+one seed nothing is decided, nor by trainings of a handful of steps. At budgets of minutes, much is undecided.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 CERTAIN = 2.0  # standard errors
+LEAST_STEPS = 100  # of a training from which anything is read
 LEARNED = "MEF_SSIM"  # what a network must have more of than the mean of its frames
 RESIDUAL_MIN = 3.0  # levels; a picture nearer to a mix of its frames comes from a collapsed network
 
@@ -160,6 +161,8 @@ def judge(claim: Claim, without: Arm, full: Arm, plain: float = 0.0) -> Finding:
     if learned < plain:
         verdict = "undecided"
         note = f"the full recipe is below the frames' mean ({learned:.4f} against {plain:.4f}): train longer"
+    elif (steps := min(*full.steps, *without.steps)) < LEAST_STEPS:
+        verdict, note = "undecided", f"trained for {steps} steps, of which nothing can be read: train longer"
     elif full.collapsed:
         verdict, note = "undecided", f"the full recipe has collapsed (residual {full.residual:.1f} levels)"
     means = float(np.mean(without.scores[measure])), float(np.mean(full.scores[measure]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ CLAIM = Claim("less", "Less is less.", "table 1", without="less", measure="PSNR_
 def arm(residual: float = 9.0, **scores: list[float]) -> Arm:
     """Of two scenes and two seeds."""
     measured = {"MEF_SSIM": (0.9,) * 4, **{name: tuple(values) for name, values in scores.items()}}
-    return Arm("x", measured, (10, 10), residual)
+    return Arm("x", measured, (1000, 1000), residual)
 
 
 def test_every_system_with_a_paper_says_what_its_paper_says() -> None:
@@ -74,6 +75,14 @@ def test_a_claim_holds_when_the_full_recipe_is_better_by_more_than_chance() -> N
     assert judge(CLAIM, less, arm(PSNR_GT=[19.0, 21.1, 20.5, 21.2])).verdict == "undecided"
 
 
+def test_a_handful_of_steps_decides_nothing() -> None:
+    less, full = arm(PSNR_GT=[20.0, 21.0, 20.0, 21.0]), arm(PSNR_GT=[21.0, 22.1, 21.0, 22.0])
+    for one, other in ((replace(less, steps=(2, 1000)), full), (less, replace(full, steps=(9, 9)))):
+        found = judge(CLAIM, one, other)
+        assert found.verdict == "undecided"
+        assert "of which nothing can be read" in found.note
+
+
 def test_what_two_trainings_disagree_about_is_undecided() -> None:
     """Scenes agree, seeds do not: another training would say something else."""
     less, full = arm(PSNR_GT=[20.0, 20.0, 20.0, 20.0]), arm(PSNR_GT=[22.0, 22.0, 20.1, 20.1])
@@ -81,8 +90,8 @@ def test_what_two_trainings_disagree_about_is_undecided() -> None:
 
 
 def test_one_training_of_each_decides_nothing() -> None:
-    less = Arm("less", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (20.0, 21.0)}, (10,), 9.0)
-    full = Arm("full", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (22.0, 23.1)}, (10,), 9.0)
+    less = Arm("less", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (20.0, 21.0)}, (1000,), 9.0)
+    full = Arm("full", {"MEF_SSIM": (0.9, 0.9), "PSNR_GT": (22.0, 23.1)}, (1000,), 9.0)
     found = judge(CLAIM, less, full)
     assert found.verdict == "undecided"
     assert "more seeds" in found.note
