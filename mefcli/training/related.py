@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefcli.errors import InputError
+from mefcli.evaluation.metrics.information import entropy, mutual_information
 from mefcli.training.camera import Floats
-from mefcli.training.scenes import LAYOUT, SIDE_NAMES, Found, Scene
+from mefcli.training.scenes import LAYOUT, SIDE_NAMES, SIDE_WORD, Found, Scene
 
 TOLD = ("scene folders", "named pairs")  # what any folder of pictures may look like; others have a form
 LEAST = 0.18  # of the middle scene
@@ -42,9 +43,7 @@ def check_related(found: Found) -> None:
 
 def _names_its_side(stem: str) -> bool:
     """IR and VI, or NAME_A and NAME_B: whoever names sides means pairs."""
-    return stem.lower() in SIDE_NAMES or any(
-        stem.lower().endswith(f"{c}{s}") for c in "_-" for s in SIDE_NAMES
-    )
+    return stem.lower() in SIDE_NAMES or bool(SIDE_WORD.search(stem))
 
 
 def shared(scene: Scene) -> float | None:
@@ -71,17 +70,11 @@ def _information(one: Floats, other: Floats) -> float:
     """Mutual information of ranks, as a share of the lesser entropy."""
     counts = np.histogram2d(_ranks(one), _ranks(other), bins=BINS)[0]
     joint = counts / counts.sum()
-    ours, theirs = joint.sum(1), joint.sum(0)
-    least = min(_entropy(ours), _entropy(theirs))
-    return (_entropy(ours) + _entropy(theirs) - _entropy(joint.ravel())) / least if least > 0 else 0.0
+    least = min(entropy(joint.sum(1)), entropy(joint.sum(0)))
+    return mutual_information(joint) / least if least > 0 else 0.0
 
 
 def _ranks(picture: Floats) -> NDArray[np.float64]:
     """Of each pixel's lightness; what is equal has the mean of its ranks."""
     _, places, counts = np.unique(picture.ravel(), return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places], np.float64)
-
-
-def _entropy(shares: NDArray[np.float64]) -> float:
-    some = shares[shares > 0]
-    return float(-(some * np.log(some)).sum())

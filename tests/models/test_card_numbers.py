@@ -6,17 +6,22 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from imageio.v3 import imread
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mefcli.checkpoints import known_hashes, read_header
 from mefcli.quality import SCORES
 from mefnets import MODELS
+from mefnets.colour import rgb_to_ycbcr
 from mefnets.engine.fuser import build_network
+from mefnets.ffmef.loss import PRINTED, saturation_weights
 from mefnets.mgdn import network as mgdn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +99,31 @@ def test_multiply_adds_are_those_of_the_card(name: str, options: dict[str, Any],
 def test_nearly_half_of_mefcls_multiply_adds_are_in_one_layer() -> None:
     layer = 264 * 128 * 9 / 1000
     assert 0.4 < layer / multiply_adds(network("mefcl"), 3) < 0.5
+
+
+BRACKETS = ROOT.parent / "shared/data/dev/brackets"
+
+
+@pytest.mark.skipif(not BRACKETS.is_dir(), reason="real brackets are not beside the repository: NOT measured")
+def test_equation_9_on_real_brackets_is_what_the_card_says() -> None:
+    """How far the weights of the darkest and the brightest shot are from one half, at 0.25 MP; means."""
+    off: dict[float, list[float]] = {1.0: [], PRINTED: []}
+    for place in sorted(path for path in BRACKETS.iterdir() if path.is_dir()):
+        shots = sorted(path for path in place.iterdir() if path.suffix.lower() in (".jpg", ".png"))
+        ends = [
+            torch.from_numpy(imread(path)[..., :3].copy()).movedim(-1, 0) / 255
+            for path in (shots[0], shots[-1])
+        ]
+        pair = torch.stack(ends)[None]
+        scale = min(1.0, (250_000 / (pair.shape[-2] * pair.shape[-1])) ** 0.5)
+        pair = F.interpolate(pair[0], scale_factor=scale, mode="area")[None]
+        chroma = rgb_to_ycbcr(pair)[:, :, 1:] - 0.5
+        for temperature, found in off.items():
+            found.append(float((saturation_weights(chroma, temperature)[:, 0] - 0.5).abs().mean()))
+    told = card("ffmef")
+    found, printed = (mean(off[temperature]) for temperature in (1.0, PRINTED))
+    assert f"within {found:.3f} of one half" in told
+    assert f"first and last shots of {len(off[1.0])} real brackets (printed: {printed:.3f};" in told
 
 
 # ---- the page of the weights -----------------------------------------------------------------------------

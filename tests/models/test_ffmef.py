@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from imageio.v3 import imread
 from safetensors.torch import load_file, safe_open
 
@@ -18,7 +16,7 @@ from mefcli.errors import ModelError
 from mefcli.importing import import_checkpoint
 from mefcli.training.settings import find_recipe
 from mefnets import ffmef
-from mefnets.colour import from_studio, rgb_to_ycbcr, to_studio
+from mefnets.colour import from_studio, to_studio
 from mefnets.engine.fuser import build_network
 from mefnets.ffmef.importer import convert
 from mefnets.ffmef.loss import (
@@ -257,31 +255,6 @@ def test_at_the_printed_scale_saturation_decides_and_in_zero_to_one_it_hardly_do
     assert off[PRINTED] > 0.15
 
 
-BRACKETS = CHECKPOINTS.parent / "brackets"
-
-
-@pytest.mark.skipif(not BRACKETS.is_dir(), reason="real brackets are not beside the repository: NOT measured")
-def test_equation_9_on_real_brackets_is_what_the_card_says():
-    """How far the weights of the darkest and the brightest shot are from one half, at 0.25 MP; means."""
-    off = {1.0: [], PRINTED: []}
-    for place in sorted(path for path in BRACKETS.iterdir() if path.is_dir()):
-        shots = sorted(path for path in place.iterdir() if path.suffix.lower() in (".jpg", ".png"))
-        ends = [
-            torch.from_numpy(imread(path)[..., :3].copy()).movedim(-1, 0) / 255
-            for path in (shots[0], shots[-1])
-        ]
-        pair = torch.stack(ends)[None]
-        scale = min(1.0, (250_000 / (pair.shape[-2] * pair.shape[-1])) ** 0.5)
-        pair = F.interpolate(pair[0], scale_factor=scale, mode="area")[None]
-        chroma = rgb_to_ycbcr(pair)[:, :, 1:] - 0.5
-        for temperature, found in off.items():
-            found.append(float((saturation_weights(chroma, temperature)[:, 0] - 0.5).abs().mean()))
-    told = (Path(__file__).resolve().parents[2] / "models/mefnets/ffmef/README.md").read_text()
-    found, printed = (mean(off[temperature]) for temperature in (1.0, PRINTED))
-    assert f"within {found:.3f} of one half" in told
-    assert f"first and last shots of {len(off[1.0])} real brackets (printed: {printed:.3f};" in told
-
-
 def test_the_authors_overwritten_softmax_sums_to_0992_for_grey():
     assert float(overwritten_weights(torch.zeros(1, 2, 2, 1, 1)).sum()) == pytest.approx(0.992, abs=5e-4)
 
@@ -379,7 +352,6 @@ def authors_rgb(y, c):
 
 @needs_checkpoint
 def test_the_authors_weights_reproduce_their_result_within_one_level(tmp_path):
-    from imageio.v3 import imread
 
     out = tmp_path / "authors.safetensors"
     import_checkpoint(
